@@ -1,0 +1,68 @@
+package health
+
+import "time"
+
+// View is what steering needs to know of a check, an address or an endpoint.
+type View struct {
+	Verdict    Verdict
+	Since      time.Time
+	Cause      Cause // of Down
+	WasUp      bool  // has ever been Up
+	WasDown    bool  // Unknown: last seen Down
+	Confirming bool  // a change is being confirmed
+	Elsewhere  bool  // Down from here only: other observers say Up
+	Ejected    Ejections
+}
+
+// View returns s as steering sees it.
+func (s *State) View() View {
+	return View{
+		Verdict: s.Verdict, Since: s.Since, Cause: s.Cause,
+		WasUp: s.WasUp, WasDown: s.WasDown, Confirming: s.Confirming(),
+		Ejected: s.Ejected,
+	}
+}
+
+// Worst combines the checks of one address: the worse verdict, and of two that
+// are Down the darker cause. An address is Up since its last check came Up.
+func Worst(a, b View) View {
+	w, o := a, b
+	if worse(b, a) {
+		w, o = b, a
+	}
+	if w.Verdict == o.Verdict && o.Since.After(w.Since) && w.Verdict == Up {
+		w.Since = o.Since
+	}
+	w.Confirming = a.Confirming || b.Confirming
+	w.WasUp = a.WasUp && b.WasUp
+	if len(o.Ejected) > len(w.Ejected) {
+		w.Ejected = o.Ejected
+	}
+	return w
+}
+
+// Best combines the addresses of one endpoint that is a name: it is Up while
+// any of them is.
+func Best(a, b View) View {
+	if worse(a, b) {
+		return b
+	}
+	return a
+}
+
+// worse orders views: Up, Unknown, Unknown that was Down, Down sick, Down dark.
+func worse(a, b View) bool { return rank(a) > rank(b) }
+
+func rank(v View) int {
+	switch {
+	case v.Verdict == Up:
+		return 0
+	case v.Verdict == Unknown && !v.WasDown:
+		return 1
+	case v.Verdict == Unknown || v.Elsewhere:
+		return 2
+	case !v.Cause.Dark():
+		return 3
+	}
+	return 4
+}

@@ -1,0 +1,217 @@
+package steer
+
+import (
+	"time"
+
+	"github.com/detour-dns/detour/internal/health"
+)
+
+var zero time.Time
+
+// Input is everything that Build takes. Two resolvers with the same input
+// publish the same decisions.
+type Input struct {
+	Plan      *Plan
+	Now       time.Time
+	Checks    []health.View     // by check index
+	Prev      *Snapshot         // nil at the first Build
+	Kept      map[string]Memory // by service name: what a restart left; used where Prev knows nothing
+	Overrides []Override
+	Freezes   []Freeze
+	Dirty     []int32 // services whose checks changed since Prev
+	All       bool    // overrides or freezes changed: build every service
+	Gen       uint64  // of the new snapshot
+}
+
+// build is the working state of one Build.
+type build struct {
+	plan      *Plan
+	now       time.Time
+	checks    []health.View
+	prev      *Snapshot // nil if it is of another plan
+	kept      []Memory  // by service, if prev is nil
+	overrides []Override
+	freezes   []Freeze
+	regions   []RegionState
+	returned  []int32      // by region: pools that were returning before
+	evidence  [][]evidence // by service
+}
+
+// Build returns the next snapshot. It rebuilds the services in Dirty, those
+// whose time has come, and those in a region whose verdict changed; the others
+// are shared with the previous snapshot.
+func Build(in Input) *Snapshot {
+	b := newBuild(in)
+	todo := b.todo(in)
+	for _, i := range todo.list {
+		b.replaceEvidence(i, b.takeEvidence(&b.plan.Services[i]))
+	}
+	for _, r := range b.judgeRegions() {
+		for _, i := range b.plan.byRegion[r] {
+			todo.add(i)
+		}
+	}
+	return b.assemble(in, todo.list)
+}
+
+func newBuild(in Input) *build {
+	b := &build{plan: in.Plan, now: in.Now, checks: in.Checks}
+	for _, o := range in.Overrides {
+		if !o.expired(in.Now) {
+			b.overrides = append(b.overrides, o)
+		}
+	}
+	for _, f := range in.Freezes {
+		if in.Now.Before(f.Until) {
+			b.freezes = append(b.freezes, f)
+		}
+	}
+	b.regions = make([]RegionState, len(in.Plan.Regions))
+	b.returned = make([]int32, len(in.Plan.Regions))
+	b.evidence = make([][]evidence, len(in.Plan.Services))
+	if in.Prev != nil && in.Prev.Plan == in.Plan {
+		b.prev = in.Prev
+		copy(b.regions, in.Prev.Regions)
+		for r := range b.regions {
+			b.returned[r] = b.regions[r].returning
+		}
+		for i, st := range in.Prev.states {
+			b.evidence[i] = st.evidence
+		}
+		return b
+	}
+	b.carryRegions(in.Prev)
+	b.kept = carry(in.Plan, in.Prev, in.Kept)
+	return b
+}
+
+// worklist is a set of services in the order in which they were added.
+type worklist struct {
+	list []int32
+	in   []bool
+}
+
+func (w *worklist) add(i int32) {
+	if !w.in[i] {
+		w.in[i] = true
+		w.list = append(w.list, i)
+	}
+}
+
+func (b *build) todo(in Input) *worklist {
+	w := &worklist{in: make([]bool, len(b.plan.Services))}
+	if b.prev == nil || in.All {
+		for i := range b.plan.Services {
+			w.add(int32(i))
+		}
+		return w
+	}
+	for _, i := range in.Dirty {
+		w.add(i)
+	}
+	now := b.now.UnixNano()
+	for i, t := range b.prev.nexts {
+		if t != 0 && t <= now {
+			w.add(int32(i))
+		}
+	}
+	return w
+}
+
+func (b *build) replaceEvidence(i int32, ev []evidence) {
+	b.count(b.evidence[i], -1)
+	b.count(ev, 1)
+	b.evidence[i] = ev
+}
+
+func (b *build) count(ev []evidence, by int) {
+	for _, e := range ev {
+		b.regions[e.region].Could += by
+		if e.is {
+			b.regions[e.region].Evidence += by
+		}
+	}
+}
+
+func (b *build) memory(i int32) Memory {
+	if b.prev != nil {
+		m := b.prev.states[i].Memory
+		return m.clone()
+	}
+	return b.kept[i]
+}
+
+// assemble builds the services in list and puts them beside the old ones.
+func (b *build) assemble(in Input, list []int32) *Snapshot {
+	n := len(b.plan.Services)
+	s := &Snapshot{
+		Plan: b.plan, At: b.now, Gen: in.Gen, Regions: b.regions,
+		states: make([]*ServiceState, n), nexts: make([]int64, n), Built: len(list),
+	}
+	if b.prev != nil {
+		copy(s.states, b.prev.states)
+		copy(s.nexts, b.prev.nexts)
+		s.hash = b.prev.hash
+	}
+	for _, i := range list {
+		old, st := s.states[i], b.service(i)
+		s.states[i], s.nexts[i] = st, unixNano(st.next)
+		s.hash += st.hash
+		if old != nil {
+			s.hash -= old.hash
+		}
+		b.countReturning(i, old, st)
+		if c, changed := change(i, old, st); changed {
+			s.Changes = append(s.Changes, c)
+		}
+	}
+	b.number()
+	s.salts = salts(b.plan, b.regions)
+	return s
+}
+
+func unixNano(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+// countReturning keeps the number of pools that return to each region.
+func (b *build) countReturning(i int32, old, st *ServiceState) {
+	for p, pool := range b.plan.Services[i].Pools {
+		if old != nil && old.Memory.Pools[p].returning() {
+			b.regions[pool.Region].returning--
+		}
+		if st.Memory.Pools[p].returning() {
+			b.regions[pool.Region].returning++
+		}
+	}
+}
+
+func (m *PoolMemory) returning() bool { return m.Out && !m.Returned.IsZero() }
+
+// number starts a new failback where pools return to a region that none
+// returned to before, so that its ramp lets in other clients than the last one.
+func (b *build) number() {
+	for r := range b.regions {
+		if b.returned[r] == 0 && b.regions[r].returning > 0 {
+			b.regions[r].Number++
+		}
+	}
+}
+
+// Change is a service whose pools in use are others than before.
+type Change struct {
+	Service  int32
+	From, To uint64 // bit per pool; From is 0 at a first Build
+	Reason   Reason
+}
+
+func change(i int32, old, st *ServiceState) (Change, bool) {
+	c := Change{Service: i, To: st.Memory.Used, Reason: st.Reason}
+	if old != nil {
+		c.From = old.Memory.Used
+	}
+	return c, old != nil && c.From != c.To
+}

@@ -1,0 +1,270 @@
+package steer
+
+import "net/netip"
+
+// compiler turns the ranks of one service's pools into answers.
+type compiler struct {
+	b     *build
+	s     *Service
+	st    *ServiceState
+	ranks []rank
+	ttl   uint32
+	ideal bool // mode observe: every endpoint that is not drained is as good as any
+}
+
+// reason says why the service answers what it answers.
+func (c *compiler) reason(ranks []rank) {
+	switch {
+	case c.st.Frozen:
+		c.st.Reason = ReasonFrozen
+	case bestOutside(ranks).Panic():
+		c.st.Reason = ReasonPanic
+	case c.anyShare():
+		c.st.Reason = ReasonRamp
+	case c.st.Memory.Used != usedBy(c.s, idealRanks(c.st), c.b.plan):
+		c.st.Reason = ReasonMoved
+	default:
+		c.st.Reason = ReasonPolicy
+	}
+}
+
+func (c *compiler) anyShare() bool {
+	for _, r := range c.ranks {
+		if r.share > 0 && r.share < 100 {
+			return true
+		}
+	}
+	return false
+}
+
+// choice compiles what one location class gets, for one family or both (0).
+func (c *compiler) choice(order []int, fam uint8) choice {
+	ranks := c.familyRanks(fam)
+	best := bestOutside(ranks)
+	if best.Panic() && !c.ideal && !c.st.Frozen {
+		if ch, ok := c.lastResort(fam); ok {
+			return ch
+		}
+	}
+	out := outsiders(c.s, ranks, order)
+	in := insiders(c.s, ranks, order, out)
+	switch c.s.Policy {
+	case All:
+		return c.together(in, out, fam)
+	case Weighted:
+		return c.weighted(in, out, fam)
+	case Failover, Nearest:
+	}
+	var ch choice
+	for _, p := range append(in, out...) {
+		ch.sets = append(ch.sets, c.set([]int{p}, fam, c.shareOf(p, in)))
+	}
+	return ch
+}
+
+func (c *compiler) shareOf(p int, in []int) int {
+	for _, q := range in {
+		if p == q {
+			return c.ranks[p].share
+		}
+	}
+	return 100
+}
+
+// familyRanks ranks the pools for one family where A and AAAA may differ.
+func (c *compiler) familyRanks(fam uint8) []rank {
+	if fam == 0 {
+		return c.ranks
+	}
+	out := make([]rank, len(c.ranks))
+	for p := range c.ranks {
+		best := None
+		for e := range c.s.Pools[p].Endpoints {
+			if hasFamily(&c.s.Pools[p].Endpoints[e], fam) {
+				best = max(best, c.standing(p, e))
+			}
+		}
+		r := c.ranks[p]
+		out[p] = rank{outside: min(best, r.outside), inside: min(best, r.inside), share: r.share}
+		if best == None {
+			out[p].outside, out[p].inside = None, None
+		}
+	}
+	return out
+}
+
+func hasFamily(e *Endpoint, fam uint8) bool {
+	for i := range e.Addrs {
+		if e.Addrs[i].IP.Is4() == (fam == 4) {
+			return true
+		}
+	}
+	return false
+}
+
+// together merges the pools of policy all: those inside a ramp see one more.
+func (c *compiler) together(in, out []int, fam uint8) choice {
+	var ch choice
+	if len(in) > 0 {
+		share := 100
+		for _, p := range in {
+			share = min(share, c.ranks[p].share)
+		}
+		ch.sets = append(ch.sets, c.set(append(append([]int(nil), out...), in...), fam, share))
+	}
+	if len(out) > 0 {
+		ch.sets = append(ch.sets, c.set(out, fam, 100))
+	}
+	return ch
+}
+
+func (c *compiler) weighted(in, out []int, fam uint8) choice {
+	var ch choice
+	var cum, rest uint32
+	for _, p := range append(in, out...) {
+		s := c.set([]int{p}, fam, c.shareOf(p, in))
+		w := c.poolWeight(p)
+		cum += w
+		if s.share == 100 {
+			rest += w
+		}
+		ch.sets = append(ch.sets, s)
+		ch.cum = append(ch.cum, cum)
+		ch.rest = append(ch.rest, rest)
+	}
+	return ch
+}
+
+func (c *compiler) poolWeight(p int) uint32 {
+	pool := &c.s.Pools[p]
+	if pool.Weight > 0 {
+		return uint32(pool.Weight)
+	}
+	w, best := 0, c.bestIn(p)
+	for e := range pool.Endpoints {
+		if c.standing(p, e) == best {
+			w += pool.Endpoints[e].Weight
+		}
+	}
+	return uint32(max(1, w))
+}
+
+func (c *compiler) lastResort(fam uint8) (choice, bool) {
+	switch c.s.LastResort.Mode {
+	case ResortNone:
+		return choice{refuse: true}, true
+	case ResortAddrs:
+		s := set{pool: -1, share: 100, reason: ReasonPanic, panic: true, ttl: c.ttl}
+		for _, ip := range c.s.LastResort.Addrs {
+			s.add(ip, weightUnit, endRef{-1, -1}, fam)
+		}
+		s.close()
+		return choice{sets: []set{s}}, true
+	case ResortAll:
+		s := set{pool: -1, share: 100, reason: ReasonPanic, panic: true, ttl: c.ttl}
+		for p := range c.s.Pools {
+			for e := range c.s.Pools[p].Endpoints {
+				if c.standing(p, e) > None {
+					c.addEndpoint(&s, p, e, fam, false)
+				}
+			}
+		}
+		s.close()
+		return choice{sets: []set{s}}, true
+	case ResortOrder:
+	}
+	return choice{}, false
+}
+
+// standing is the endpoint's, as this compiler sees it.
+func (c *compiler) standing(p, e int) Standing {
+	s := c.st.Pools[p].Ends[e].Standing
+	if c.ideal && s != None {
+		return Ready
+	}
+	return s
+}
+
+func (c *compiler) bestIn(p int) Standing {
+	best := None
+	for e := range c.st.Pools[p].Ends {
+		best = max(best, c.standing(p, e))
+	}
+	return best
+}
+
+// set gathers the endpoints of the best standing in each of the pools.
+func (c *compiler) set(pools []int, fam uint8, share int) set {
+	s := set{pool: -1, share: uint8(share), reason: c.st.Reason, ttl: c.ttl}
+	if len(pools) == 1 {
+		s.pool = int16(pools[0])
+	}
+	s.region = uint16(c.s.Pools[pools[len(pools)-1]].Region)
+	for _, p := range pools {
+		best := c.bestOfFamily(p, fam)
+		s.panic = s.panic || best.Panic() && !c.ideal
+		for e := range c.s.Pools[p].Endpoints {
+			if st := c.standing(p, e); st == best && st != None {
+				c.addEndpoint(&s, p, e, fam, !c.ideal)
+			}
+		}
+	}
+	s.close()
+	return s
+}
+
+func (c *compiler) bestOfFamily(p int, fam uint8) Standing {
+	if fam == 0 {
+		return c.bestIn(p)
+	}
+	best := None
+	for e := range c.s.Pools[p].Endpoints {
+		if hasFamily(&c.s.Pools[p].Endpoints[e], fam) {
+			best = max(best, c.standing(p, e))
+		}
+	}
+	return best
+}
+
+// addEndpoint adds the endpoint's addresses; of a name's only the best ones.
+func (c *compiler) addEndpoint(s *set, p, e int, fam uint8, bestOnly bool) {
+	end := &c.s.Pools[p].Endpoints[e]
+	var use []netip.Addr
+	for i := range end.Addrs {
+		if a := &end.Addrs[i]; !bestOnly || len(end.Addrs) == 1 || addrRank(c.b.addrView(a)) == c.st.Pools[p].Ends[e].best {
+			use = append(use, a.IP)
+		}
+	}
+	for _, ip := range use {
+		s.add(ip, uint32(max(1, end.Weight*weightUnit/len(use))), endRef{int16(p), int16(e)}, fam)
+	}
+}
+
+func (s *set) add(ip netip.Addr, weight uint32, ref endRef, fam uint8) {
+	l := &s.v6
+	if ip.Is4() {
+		l = &s.v4
+	}
+	if fam == 4 && !ip.Is4() || fam == 6 && ip.Is4() {
+		return
+	}
+	l.ips = append(l.ips, ip)
+	l.weight = append(l.weight, weight)
+	l.ends = append(l.ends, ref)
+	l.total += weight
+}
+
+func (s *set) close() {
+	s.v4.close()
+	s.v6.close()
+}
+
+// close drops weights that are all the same.
+func (l *list) close() {
+	for _, w := range l.weight {
+		if w != l.weight[0] {
+			return
+		}
+	}
+	l.weight = nil
+}

@@ -1,0 +1,171 @@
+package steer
+
+import (
+	"net/netip"
+	"time"
+)
+
+// choice is what one location class and family gets.
+type choice struct {
+	sets   []set    // failover, nearest, all: the first whose share holds the client
+	cum    []uint32 // weighted: running sum over sets
+	rest   []uint32 // weighted: the same, only sets without a share
+	refuse bool     // last resort none: SERVFAIL
+}
+
+// set is the addresses of one pool, or of several that are answered together.
+type set struct {
+	pool   int16 // -1: several, or fixed addresses
+	region uint16
+	share  uint8
+	reason Reason
+	panic  bool
+	ttl    uint32
+	v4, v6 list
+}
+
+// list is the addresses of one family, with weights.
+type list struct {
+	ips    []netip.Addr
+	weight []uint32 // nil: all the same
+	total  uint32
+	ends   []endRef // what each address belongs to, for names that are not flattened
+}
+
+// endRef names an endpoint of a service.
+type endRef struct{ pool, end int16 }
+
+// weightUnit is what an endpoint's weight of one is worth, so that the addresses
+// of one name can share it.
+const weightUnit = 64
+
+// finish compiles the answers, the TTL and what people want to know.
+func (st *ServiceState) finish(b *build, s *Service) {
+	ranks := st.ranks(s)
+	if st.Frozen {
+		ranks = pinned(ranks, st.Memory.Used)
+	}
+	c := compiler{b: b, s: s, st: st, ranks: ranks, ttl: seconds(st.lifetime(s, ranks))}
+	c.reason(ranks)
+	if s.Observe {
+		c.ideal, c.ranks, st.Reason = true, idealRanks(st), ReasonObserve
+		c.ttl = seconds(s.Settled)
+	}
+	for _, home := range homes(s, b.plan) {
+		for _, fam := range families(s) {
+			st.choices = append(st.choices, c.choice(order(s, b.plan, home), fam))
+		}
+	}
+	st.Backups = st.backups(s)
+	st.DrainHid = st.drainHides()
+	st.hash = st.digest(s)
+}
+
+func families(s *Service) []uint8 {
+	if s.Separate {
+		return []uint8{4, 6}
+	}
+	return []uint8{0}
+}
+
+func pinned(ranks []rank, used uint64) []rank {
+	for p := range ranks {
+		ranks[p].share = 100
+		if used&(1<<p) == 0 {
+			ranks[p].outside, ranks[p].inside = None, None
+		} else if ranks[p].outside != None {
+			ranks[p].outside, ranks[p].inside = Ready, Ready
+		}
+	}
+	return ranks
+}
+
+func idealRanks(st *ServiceState) []rank {
+	out := make([]rank, len(st.Pools))
+	for p := range st.Pools {
+		out[p] = rank{share: 100}
+		for e := range st.Pools[p].Ends {
+			if st.Pools[p].Ends[e].Standing != None {
+				out[p].outside, out[p].inside = Ready, Ready
+			}
+		}
+	}
+	return out
+}
+
+// lifetime is the TTL before its random part: short while the answer may soon
+// change.
+func (st *ServiceState) lifetime(s *Service, ranks []rank) time.Duration {
+	if bestOutside(ranks).Panic() {
+		return s.Changing
+	}
+	next := None
+	for p := range ranks {
+		if !st.Memory.used(p) {
+			next = max(next, ranks[p].outside)
+		}
+	}
+	found := false
+	for p := range ranks {
+		inLine := st.Memory.used(p) || s.Policy != Failover
+		if !inLine && !found && ranks[p].outside == next {
+			inLine, found = true, true
+		}
+		if (inLine || ranks[p].share < 100) && st.Pools[p].changing() {
+			return s.Changing
+		}
+	}
+	return s.Settled
+}
+
+// changing reports whether the pool's part in the answers may soon be another.
+func (ps *PoolState) changing() bool {
+	if ps.Share < 100 {
+		return true
+	}
+	for i := range ps.Ends {
+		switch e := &ps.Ends[i]; {
+		case e.Standing == None:
+		case e.View.Confirming, e.Standing == Held, e.Standing == Doubtful:
+			return true
+		}
+	}
+	return false
+}
+
+// backups counts the pools of other regions that could take over now.
+func (st *ServiceState) backups(s *Service) int {
+	regions := map[int]bool{}
+	for p := range s.Pools {
+		if st.Memory.used(p) {
+			regions[s.Pools[p].Region] = true
+		}
+	}
+	n := 0
+	for p := range s.Pools {
+		if r := s.Pools[p].Region; !regions[r] && st.Pools[p].Standing >= Held-half {
+			regions[r] = true
+			n++
+		}
+	}
+	return n
+}
+
+// drainHides reports whether what is drained is healthy while nothing else is.
+func (st *ServiceState) drainHides() bool {
+	healthy := false
+	for p := range st.Pools {
+		if st.Pools[p].Standing > Sick {
+			return false
+		}
+		for e := range st.Pools[p].Ends {
+			es := &st.Pools[p].Ends[e]
+			if s, _ := verdictStanding(es.View, false); es.Why == WhyDrained && s == Ready {
+				healthy = true
+			}
+		}
+	}
+	return healthy
+}
+
+func seconds(d time.Duration) uint32 { return uint32(max(0, d/time.Second)) }

@@ -1,0 +1,115 @@
+package steer
+
+import (
+	"time"
+
+	"github.com/detour-dns/detour/internal/health"
+)
+
+// Memory is what a service remembers from one Build to the next. It is kept on
+// disk and may be shared: a restart or a new replica that starts from it never
+// moves a healthy service.
+type Memory struct {
+	Used   uint64    // bit per pool: in use by clients outside any ramp
+	Since  time.Time // when Used last changed
+	Frozen bool      // it was frozen at the last Build
+	Pools  []PoolMemory
+}
+
+// PoolMemory is what a service remembers of one pool.
+//
+//	In         its clients are its own
+//	Out        ejected, drained or behind a freeze; its standing is below ready
+//	Returning  ready again since Returned: waits, then ramps, then is In
+//
+// It becomes In at once when it is chosen while nothing better is there.
+type PoolMemory struct {
+	Out      bool
+	Returned time.Time // start of Returning, zero while Out
+	Asked    time.Time // when an operator asked for its failback, zero if nobody did
+	Onto     time.Time // when traffic last moved onto it
+	Ejected  health.Ejections
+	Ends     []EndpointMemory
+}
+
+// EndpointMemory is what a service remembers of one endpoint.
+type EndpointMemory struct {
+	Forced   bool      // an override took it out at the last Build
+	Released time.Time // when the last such override ended
+}
+
+// stage is how far a returning pool has come.
+type stage struct {
+	share int       // percent of the clients that it takes: 0 waiting, 100 all
+	next  time.Time // when share changes, zero if only an operator changes it
+}
+
+// failback returns how far a pool in Returning is.
+func (s *Service) failback(m *PoolMemory, now time.Time) stage {
+	start := m.Returned.Add(s.failbackWait(m))
+	if s.Failback.Manual || m.Asked.After(m.Returned) {
+		if m.Asked.Before(m.Returned) || m.Asked.IsZero() {
+			return stage{}
+		}
+		start = m.Asked
+	}
+	if now.Before(start) {
+		return stage{next: start}
+	}
+	if s.SingleWriter || s.Failback.Step <= 0 {
+		return stage{share: 100}
+	}
+	step := int(now.Sub(start) / s.Failback.Step)
+	if step >= len(s.Failback.Ramp) {
+		return stage{share: 100}
+	}
+	return stage{
+		share: s.Failback.Ramp[step],
+		next:  start.Add(time.Duration(step+1) * s.Failback.Step),
+	}
+}
+
+// failbackWait counts the ejections at the moment of return, so that the wait is
+// known then and does not shrink while it runs.
+func (s *Service) failbackWait(m *PoolMemory) time.Duration {
+	return health.Wait(s.Failback.After, s.Failback.Max, m.Ejected.Within(s.HoldDown.Window, m.Returned))
+}
+
+// heldUntil returns when an Up endpoint may be used: after its hold-down, and as
+// long after an override on it as after one ejection.
+func (s *Service) heldUntil(v health.View, m *EndpointMemory) (time.Time, Why) {
+	var until time.Time
+	why := WhyHoldDown
+	if n := v.Ejected.Within(s.HoldDown.Window, v.Since); n > 0 {
+		until = v.Since.Add(health.Wait(s.HoldDown.Step, s.HoldDown.Max, n))
+	}
+	if m.Released.IsZero() {
+		return until, why
+	}
+	if r := m.Released.Add(health.Wait(s.HoldDown.Step, s.HoldDown.Max, 1)); r.After(until) {
+		return r, WhyReleased
+	}
+	return until, why
+}
+
+func (m *Memory) used(pool int) bool { return m.Used&(1<<uint(pool)) != 0 }
+
+// clone returns a copy that shares nothing that is changed in place.
+func (m *Memory) clone() Memory {
+	c := *m
+	c.Pools = make([]PoolMemory, len(m.Pools))
+	for i, p := range m.Pools {
+		c.Pools[i] = p
+		c.Pools[i].Ends = append([]EndpointMemory(nil), p.Ends...)
+	}
+	return c
+}
+
+// newMemory returns the memory of a service that nothing is known of.
+func newMemory(s *Service) Memory {
+	m := Memory{Pools: make([]PoolMemory, len(s.Pools))}
+	for i, p := range s.Pools {
+		m.Pools[i].Ends = make([]EndpointMemory, len(p.Endpoints))
+	}
+	return m
+}

@@ -1,0 +1,99 @@
+package steer
+
+import (
+	"math/bits"
+	"net/netip"
+)
+
+// MaxAnswers is the largest number of addresses that an answer can carry.
+const MaxAnswers = 16
+
+// maxShuffled bounds the addresses among which an answer's are drawn one by one.
+// Of longer lists a random stretch is taken, which is as fair.
+const maxShuffled = 64
+
+// Len returns how many addresses the answer will carry.
+func (d *Decision) Len(limit int) int {
+	if d.State == nil {
+		return 0
+	}
+	return min(len(d.list.ips), limit, MaxAnswers)
+}
+
+// Has reports whether the chosen pool has an address of the asked family.
+func (d *Decision) Has() bool { return len(d.list.ips) > 0 }
+
+// Addrs writes the answer's addresses to out, in a random order that follows
+// their weights, and returns how many there are: at most len(out).
+func (d *Decision) Addrs(out []netip.Addr) int {
+	ips := d.list.ips
+	n := min(len(ips), len(out))
+	switch {
+	case len(ips) == 1:
+		out[0] = ips[0]
+	case len(ips) > maxShuffled:
+		at := int(reduce(mix(d.seed), uint64(len(ips))))
+		for i := range n {
+			out[i] = ips[(at+i)%len(ips)]
+		}
+	case d.list.weight == nil:
+		d.shuffle(out[:n])
+	default:
+		d.shuffleWeighted(out[:n])
+	}
+	return n
+}
+
+// shuffle draws without weights (Fisher and Yates).
+func (d *Decision) shuffle(out []netip.Addr) {
+	var idx [maxShuffled]uint8
+	n := len(d.list.ips)
+	for i := range n {
+		idx[i] = uint8(i)
+	}
+	h := d.seed
+	for i := range out {
+		h = mix(h + 0x9e3779b97f4a7c15)
+		j := i + int(reduce(h, uint64(n-i)))
+		idx[i], idx[j] = idx[j], idx[i]
+		out[i] = d.list.ips[idx[i]]
+	}
+}
+
+// shuffleWeighted draws by weight without putting back.
+func (d *Decision) shuffleWeighted(out []netip.Addr) {
+	var taken [maxShuffled]bool
+	total, h := d.list.total, d.seed
+	for i := range out {
+		h = mix(h + 0x9e3779b97f4a7c15)
+		at := uint32(reduce(h, uint64(total)))
+		for j, w := range d.list.weight {
+			if taken[j] {
+				continue
+			}
+			if at < w {
+				taken[j], out[i] = true, d.list.ips[j]
+				total -= w
+				break
+			}
+			at -= w
+		}
+	}
+}
+
+// Target returns the name behind the first address of the chosen pool, for
+// services that do not flatten; ok is false if it is no name.
+func (d *Decision) Target(p *Plan, service int32) (name string, ok bool) {
+	if len(d.list.ends) == 0 || d.list.ends[0].pool < 0 {
+		return "", false
+	}
+	ref := d.list.ends[int(reduce(mix(d.seed), uint64(len(d.list.ends))))]
+	t := p.Services[service].Pools[ref.pool].Endpoints[ref.end].Target
+	return t, t != ""
+}
+
+// reduce maps a random 64-bit number to 0..n-1 without a division (Lemire 2019).
+func reduce(h, n uint64) uint64 {
+	hi, _ := bits.Mul64(h, n)
+	return hi
+}

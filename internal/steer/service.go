@@ -1,0 +1,247 @@
+package steer
+
+import (
+	"time"
+
+	"github.com/detour-dns/detour/internal/health"
+)
+
+// ServiceState is what Build decided for one service, and why. It is immutable.
+type ServiceState struct {
+	Memory   Memory
+	Pools    []PoolState
+	Reason   Reason
+	Frozen   bool
+	Pending  bool   // frozen, and it would have moved
+	Would    uint64 // mode observe: the pools that would be in use
+	Backups  int    // other regions that could take over now
+	Void     []Override
+	DrainHid bool // only a drained endpoint is healthy: undraining it would help
+	choices  []choice
+	nearest  bool
+	next     time.Time // when it must be built again even if nothing happens
+	evidence []evidence
+	hash     uint64
+}
+
+// PoolState is what Build found of one pool.
+type PoolState struct {
+	Standing Standing // what the policy compares, for clients outside the ramp
+	Base     Standing // by verdicts and region alone
+	Inside   Standing // for clients inside the ramp's share
+	Share    int      // percent of the clients that a ramp gives it; 100 if there is none
+	Why      Why      // of Standing, if it was lowered as a whole: WhyFailback, WhyRamp, WhyRegion
+	Until    time.Time
+	Ends     []EndpointState
+}
+
+// Reason is why a service answers what it answers.
+type Reason uint8
+
+// The reasons.
+const (
+	ReasonPolicy  Reason = iota // the policy's choice among healthy pools
+	ReasonMoved                 // a better pool is not usable
+	ReasonRamp                  // traffic is returning step by step
+	ReasonPanic                 // everything is sick or dark: last resort
+	ReasonFrozen                // an operator stopped automation
+	ReasonObserve               // mode observe: as if all were healthy
+	numReasons
+)
+
+// NumReasons is the number of reasons, for tables indexed by one.
+const NumReasons = int(numReasons)
+
+// String returns the reason's stable name.
+func (r Reason) String() string {
+	return [...]string{"policy", "moved", "ramp", "panic", "frozen", "observe"}[r]
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// service builds the state of service i. Its evidence must have been taken and
+// the region verdicts decided before.
+func (b *build) service(i int32) *ServiceState {
+	s := &b.plan.Services[i]
+	st := &ServiceState{Memory: b.memory(i), nearest: s.Policy == Nearest, evidence: b.evidence[i]}
+	hands, void := b.safeHands(s)
+	for _, o := range void {
+		st.Void = append(st.Void, *o)
+	}
+	st.Frozen = b.frozen(s)
+	st.Pools = make([]PoolState, len(s.Pools))
+	for p := range s.Pools {
+		var h [][]hand
+		if hands != nil {
+			h = hands[p]
+		}
+		b.pool(s, st, p, h)
+	}
+	b.settle(s, st)
+	st.finish(b, s)
+	return st
+}
+
+// pool ranks the endpoints of a pool and the pool itself, before failback.
+func (b *build) pool(s *Service, st *ServiceState, p int, hands [][]hand) {
+	pool, ps, mem := &s.Pools[p], &st.Pools[p], &st.Memory.Pools[p]
+	ps.Ends = make([]EndpointState, len(pool.Endpoints))
+	ps.Share = 100
+	down := b.siblingsDown(pool)
+	regionDown := b.regions[pool.Region].Down
+	base := make([]Standing, len(pool.Endpoints))
+	for e := range pool.Endpoints {
+		var o *Override
+		if hands != nil {
+			o = strongest(hands[e])
+		}
+		base[e] = b.endpoint(s, &pool.Endpoints[e], &ps.Ends[e], o, down)
+		mem.Ends[e].note(b.now, o)
+		if base[e] == Ready && regionDown {
+			base[e] = Held
+			ps.Ends[e].Standing, ps.Ends[e].Why = Held, WhyRegion
+		}
+		b.holdDown(s, st, &ps.Ends[e], &mem.Ends[e])
+	}
+	now := make([]Standing, len(base))
+	for e := range ps.Ends {
+		now[e] = ps.Ends[e].Standing
+	}
+	ps.Base = poolStanding(base, pool.MinHealthy)
+	ps.Standing = poolStanding(now, pool.MinHealthy)
+	ps.Inside = ps.Standing
+}
+
+// endpoint ranks one endpoint by its verdict and the override on it.
+func (b *build) endpoint(s *Service, e *Endpoint, es *EndpointState, o *Override, siblingsDown bool) Standing {
+	es.View, es.best = b.view(e)
+	es.Standing, es.Why = verdictStanding(es.View, siblingsDown)
+	if s.SingleWriter && es.Why == WhyHere {
+		es.Standing, es.Why = verdictStanding(health.View{Verdict: health.Down, Cause: es.View.Cause}, false)
+	}
+	switch {
+	case !e.Enabled:
+		es.Standing, es.Why = None, WhyDisabled
+	case o == nil:
+	case o.Kind == Drain && o.Reserve:
+		es.Standing, es.Why = min(Reserve, es.Standing), WhyDrained
+	case o.Kind == Drain:
+		es.Standing, es.Why = None, WhyDrained
+	case o.Kind == ForceDown:
+		es.Standing, es.Why = Dark, WhyForcedDown
+	case o.Kind == ForceUp && len(e.Addrs) > 0:
+		es.Standing, es.Why = Ready, WhyForcedUp
+	}
+	if o != nil {
+		es.Override = o.Target
+	}
+	return es.Standing
+}
+
+func (m *EndpointMemory) note(now time.Time, o *Override) {
+	forced := o != nil && o.Kind != ForceUp
+	if m.Forced && !forced {
+		m.Released = now
+	}
+	m.Forced = forced
+}
+
+func (b *build) holdDown(s *Service, st *ServiceState, es *EndpointState, m *EndpointMemory) {
+	if es.Standing != Ready || es.Why == WhyForcedUp {
+		return
+	}
+	until, why := s.heldUntil(es.View, m)
+	if !until.After(b.now) {
+		return
+	}
+	es.Standing, es.Why, es.Until = Held, why, until
+	st.wake(until)
+}
+
+// siblingsDown reports whether every endpoint of the pool that has a verdict is
+// Down, and at least one has. What was never heard of (no IPv6 here, say) must
+// not hold traffic in a pool of which all that we can see is dead.
+func (b *build) siblingsDown(pool *Pool) bool {
+	down := false
+	for e := range pool.Endpoints {
+		if !pool.Endpoints[e].Enabled {
+			continue
+		}
+		switch v, _ := b.view(&pool.Endpoints[e]); v.Verdict {
+		case health.Up:
+			return false
+		case health.Down:
+			down = true
+		case health.Unknown:
+		}
+	}
+	return down
+}
+
+// view combines the checks of an endpoint: the worst of each address, the best
+// of its addresses. best is the rank of the addresses that are to be answered.
+func (b *build) view(e *Endpoint) (v health.View, best uint8) {
+	if len(e.Addrs) == 0 {
+		return health.View{Verdict: health.Down, Cause: health.CauseNoAddress}, 0
+	}
+	for i := range e.Addrs {
+		a := b.addrView(&e.Addrs[i])
+		if i == 0 {
+			v, best = a, addrRank(a)
+			continue
+		}
+		v, best = health.Best(v, a), min(best, addrRank(a))
+	}
+	return v, best
+}
+
+func (b *build) addrView(a *Addr) health.View {
+	var v health.View
+	for i, c := range a.Checks {
+		if i == 0 {
+			v = b.checks[c]
+			continue
+		}
+		v = health.Worst(v, b.checks[c])
+	}
+	return v
+}
+
+// addrRank orders the addresses of one endpoint that is a name.
+func addrRank(v health.View) uint8 {
+	s, _ := verdictStanding(v, false)
+	return uint8(Ready - s)
+}
+
+// poolStanding is that of the best endpoint, half a step lower if fewer than
+// minHealthy percent (rounded up) of the endpoints have it.
+func poolStanding(ends []Standing, minHealthy int) Standing {
+	best, enabled := None, 0
+	for _, e := range ends {
+		best = max(best, e)
+		if e != None {
+			enabled++
+		}
+	}
+	if best == None {
+		return None
+	}
+	n := 0
+	for _, e := range ends {
+		if e == best {
+			n++
+		}
+	}
+	if n < (minHealthy*enabled+99)/100 {
+		return best - half
+	}
+	return best
+}
+
+// wake notes that the service must be built again at t.
+func (st *ServiceState) wake(t time.Time) {
+	if !t.IsZero() && (st.next.IsZero() || t.Before(st.next)) {
+		st.next = t
+	}
+}

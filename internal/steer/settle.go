@@ -1,0 +1,119 @@
+package steer
+
+// settle moves every pool through In, Out and Returning, lets the policy choose,
+// and remembers what was chosen.
+func (b *build) settle(s *Service, st *ServiceState) {
+	m := &st.Memory
+	m.Frozen = st.Frozen
+	for p := range s.Pools {
+		b.track(s, st, p)
+	}
+	used := usedBy(s, st.ranks(s), b.plan)
+	if st.Frozen && m.Used != 0 && st.answerable(m.Used) {
+		st.Pending = used != m.Used
+		used = m.Used
+	}
+	b.enter(s, st, used)
+	st.Would = used
+	if used != m.Used {
+		for p := range s.Pools {
+			if m.Used != 0 && used&(1<<p) != 0 && !m.used(p) {
+				m.Pools[p].Onto = b.now
+			}
+		}
+		m.Used, m.Since = used, b.now
+	}
+}
+
+// track updates the memory of pool p from its standing, and holds it back while
+// it waits for failback or ramps.
+func (b *build) track(s *Service, st *ServiceState, p int) {
+	ps, pm := &st.Pools[p], &st.Memory.Pools[p]
+	switch {
+	case st.Frozen:
+		if st.Memory.Used != 0 && !st.Memory.used(p) {
+			pm.Out = true
+			pm.Returned = b.now // its wait begins when the freeze ends
+		}
+	case ps.Base < Ready:
+		if !pm.Out || !pm.Returned.IsZero() {
+			if !drainedPool(ps) && (!pm.Out || pm.seenReady()) {
+				pm.Ejected = pm.Ejected.Add(b.now)
+			}
+			pm.Out, pm.Returned = true, zero
+		}
+	case pm.Out && pm.Returned.IsZero():
+		pm.Returned = b.now
+	}
+	if st.Frozen || !pm.Out || ps.Base < Ready {
+		return
+	}
+	b.holdBack(s, st, p)
+}
+
+func (m *PoolMemory) seenReady() bool { return !m.Returned.IsZero() }
+
+// holdBack applies the stage of a returning pool.
+func (b *build) holdBack(s *Service, st *ServiceState, p int) {
+	ps, pm := &st.Pools[p], &st.Memory.Pools[p]
+	g := s.failback(pm, b.now)
+	st.wake(g.next)
+	ps.Share, ps.Until = g.share, g.next
+	switch {
+	case g.share >= 100 && ps.Standing == Ready:
+		pm.Out, pm.Returned = false, zero
+		return
+	case g.share >= 100: // hold-down is the longer of the two
+		ps.Share = 100
+		return
+	case g.share == 0:
+		ps.Why = WhyFailback
+		ps.Inside = min(ps.Inside, Held)
+	default:
+		ps.Why = WhyRamp
+	}
+	ps.Standing = min(ps.Standing, Held)
+}
+
+// enter takes a returning pool back at once where everybody was sent to it
+// because nothing better was there.
+func (b *build) enter(s *Service, st *ServiceState, used uint64) {
+	for p := range s.Pools {
+		pm, ps := &st.Memory.Pools[p], &st.Pools[p]
+		if used&(1<<p) == 0 || !pm.Out || ps.Base < Ready || st.Frozen {
+			continue
+		}
+		pm.Out, pm.Returned = false, zero
+		ps.Share, ps.Why = 100, WhyUp
+		ps.Standing = poolStanding(standings(ps.Ends), s.Pools[p].MinHealthy)
+		ps.Inside = ps.Standing
+	}
+}
+
+func standings(ends []EndpointState) []Standing {
+	out := make([]Standing, len(ends))
+	for i := range ends {
+		out[i] = ends[i].Standing
+	}
+	return out
+}
+
+// drainedPool reports whether people, not failures, emptied the pool.
+func drainedPool(ps *PoolState) bool {
+	for i := range ps.Ends {
+		if w := ps.Ends[i].Why; w == WhyDrained {
+			return true
+		}
+	}
+	return false
+}
+
+// answerable reports whether some pool in the mask has an enabled endpoint.
+func (st *ServiceState) answerable(mask uint64) bool {
+	for p := range st.Pools {
+		if mask&(1<<p) != 0 && st.Pools[p].Standing != None {
+			return true
+		}
+	}
+	return false
+}
