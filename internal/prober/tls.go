@@ -1,0 +1,89 @@
+package prober
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"time"
+
+	"github.com/detour-dns/detour/internal/health"
+)
+
+// secure makes TLS connections for the kinds that need them.
+type secure struct {
+	roots  *x509.CertPool // nil = the system's
+	verify bool
+	protos []string
+}
+
+func newSecure(s Spec, d *dialer, protos ...string) (*secure, error) {
+	roots, err := s.roots(d.roots)
+	if err != nil {
+		return nil, err
+	}
+	return &secure{roots: roots, verify: s.Verify, protos: protos}, nil
+}
+
+// shake runs the client's handshake over c. The session is always a new one:
+// there is no cache, so an expired certificate cannot hide behind a ticket.
+// On failure the connection is nil and the outcome says why.
+func (s *secure) shake(c *conn, a *attempt) (*tls.Conn, outcome) {
+	tc := tls.Client(c, &tls.Config{
+		ServerName:         a.target.name(),
+		RootCAs:            s.roots,
+		InsecureSkipVerify: !s.verify, // #nosec G402 -- `verify: false` in the configuration
+		NextProtos:         s.protos,
+	})
+	if err := tc.Handshake(); err != nil {
+		o := a.end(tlsCause(err))
+		if o.cause == health.CauseTimeout {
+			o.detail = "connected, then silence in the handshake"
+		}
+		if ce, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+			o.expiry = expiry(ce.UnverifiedCertificates)
+		}
+		return nil, o
+	}
+	a.mark("handshake")
+	return tc, outcome{}
+}
+
+// expiry returns when the leaf certificate ends.
+func expiry(chain []*x509.Certificate) time.Time {
+	if len(chain) == 0 {
+		return time.Time{}
+	}
+	return chain[0].NotAfter
+}
+
+func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+
+// tlsKind passes when the handshake is done.
+type tlsKind struct {
+	d *dialer
+	s *secure
+}
+
+func newTLS(s Spec, d *dialer) (kind, error) {
+	sec, err := newSecure(s, d)
+	if err != nil {
+		return nil, err
+	}
+	return &tlsKind{d: d, s: sec}, nil
+}
+
+func (p *tlsKind) try(ctx context.Context, a *attempt) outcome {
+	c, o := p.d.open(ctx, "tcp", a)
+	if c == nil {
+		return o
+	}
+	defer c.abort()
+	tc, o := p.s.shake(c, a)
+	if tc == nil {
+		return o
+	}
+	o = a.end(health.CauseNone, "")
+	o.expiry = expiry(tc.ConnectionState().PeerCertificates)
+	return o
+}
