@@ -30,6 +30,8 @@ type Config struct {
 	Admin      Admin
 	State      State
 	Warnings   []Fault // what does not fail a check, sorted by position
+
+	index index
 }
 
 // Region is a failure domain.

@@ -1,0 +1,163 @@
+package config
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Bounds of a file. They are far above any use, and keep a broken or hostile
+// file from taking the resolver's memory.
+const (
+	maxSize    = 16 << 20 // bytes
+	maxDepth   = 32       // blocks inside blocks; the format itself needs 7
+	maxAliased = 200_000  // nodes reached through aliases, all together
+)
+
+// Load reads and parses the file at path. Its error is of type Faults.
+func Load(path string) (*Config, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, Faults{{File: path, Message: cannotRead(err)}}
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
+	if err != nil {
+		return nil, Faults{{File: path, Message: cannotRead(err)}}
+	}
+	return Parse(path, data)
+}
+
+func cannotRead(err error) string {
+	var pathErr *os.PathError
+	if errors.As(err, &pathErr) {
+		err = pathErr.Err
+	}
+	return "cannot read the file: " + err.Error()
+}
+
+// Parse makes a Config of data, the content of the file at path. Path is used
+// for messages, for Config.Path, and to find files named relative to it; it is
+// not read. The error is of type Faults and holds every fault; with it the
+// Config is nil.
+func Parse(path string, data []byte) (*Config, error) {
+	root, faults := parseTree(path, data)
+	if len(faults) > 0 {
+		return nil, faults
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, Faults{{File: path, Message: "cannot make the path absolute: " + err.Error()}}
+	}
+	sum := sha256.Sum256(data)
+	d := newDecoder(path)
+	d.cfg.Path, d.cfg.Hash = abs, hex.EncodeToString(sum[:])
+	d.file(root)
+	if len(d.faults) > 0 {
+		return nil, d.faults.sorted()
+	}
+	d.cfg.Warnings = d.warnings.sorted()
+	d.cfg.buildIndex()
+	return d.cfg, nil
+}
+
+// parseTree returns the one document in data, bounded in size, depth and in
+// what its aliases expand to.
+func parseTree(path string, data []byte) (*yaml.Node, Faults) {
+	if len(data) > maxSize {
+		return nil, Faults{{File: path, Message: "the file is larger than 16 MiB: split the services over several resolvers"}}
+	}
+	doc, fault := readDocument(path, data)
+	if fault != nil {
+		return nil, Faults{*fault}
+	}
+	root := doc.Content[0]
+	b := bounds{}
+	if msg := b.check(root, 0, false); msg != "" {
+		return nil, Faults{{File: path, Line: b.at.Line, Col: b.at.Column, Message: msg}}
+	}
+	return root, nil
+}
+
+// readDocument reads data as one YAML document. A panic of the library becomes
+// a fault: a resolver that reloads must survive whatever is in its file.
+func readDocument(path string, data []byte) (doc *yaml.Node, fault *Fault) {
+	defer func() {
+		if r := recover(); r != nil {
+			doc, fault = nil, &Fault{File: path, Message: oneLine(fmt.Sprintf("not YAML: %v", r))}
+		}
+	}()
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	doc = &yaml.Node{}
+	switch err := dec.Decode(doc); {
+	case errors.Is(err, io.EOF) || err == nil && len(doc.Content) == 0:
+		return nil, &Fault{File: path, Line: 1, Col: 1, Message: "the file is empty: it needs at least services:"}
+	case err != nil:
+		return nil, yamlFault(path, err)
+	}
+	var second yaml.Node
+	switch err := dec.Decode(&second); {
+	case errors.Is(err, io.EOF):
+		return doc, nil
+	case err != nil:
+		return nil, yamlFault(path, err)
+	}
+	return nil, &Fault{
+		File: path, Line: second.Line, Col: max(second.Column, 1),
+		Message: "a second document begins here: keep one document in the file, without a --- line inside",
+	}
+}
+
+var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+
+// yamlFault places a syntax error of the YAML library, which knows its line
+// but not its column.
+func yamlFault(path string, err error) *Fault {
+	msg := strings.TrimSpace(err.Error())
+	line := 1
+	if m := yamlLine.FindStringSubmatch(msg); m != nil {
+		msg = strings.TrimPrefix(msg, m[0])
+		if n, err := strconv.Atoi(m[1]); err == nil && n > 0 {
+			line = n
+		}
+	}
+	return &Fault{File: path, Line: line, Col: 1, Message: oneLine("not YAML: " + msg)}
+}
+
+// bounds walks a tree as the decoder will, through its aliases.
+type bounds struct {
+	aliased int        // nodes reached through an alias
+	at      *yaml.Node // where a bound was passed
+}
+
+// check returns what is wrong below n, or "".
+func (b *bounds) check(n *yaml.Node, depth int, aliased bool) string {
+	b.at = n
+	if depth > maxDepth {
+		return fmt.Sprintf("more than %d blocks inside one another: an alias that holds itself, or not a failover file", maxDepth)
+	}
+	if n.Kind == yaml.AliasNode {
+		n, aliased = n.Alias, true
+	}
+	if aliased {
+		if b.aliased++; b.aliased > maxAliased {
+			return fmt.Sprintf("the aliases in this file expand to more than %d nodes: write the blocks out", maxAliased)
+		}
+	}
+	for _, c := range n.Content {
+		if msg := b.check(c, depth+1, aliased); msg != "" {
+			return msg
+		}
+	}
+	return ""
+}

@@ -1,0 +1,127 @@
+package config
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+)
+
+var overrideBlock = newBlock("override",
+	field[Override]{"target", decodeOverrideTarget},
+	field[Override]{"do", enum(func(o *Override) *string { return &o.Do }, "drain", "down", "up")},
+	field[Override]{"reason", text(func(o *Override) *string { return &o.Reason })},
+	field[Override]{"owner", text(func(o *Override) *string { return &o.Owner })},
+	field[Override]{"until", decodeUntil},
+	field[Override]{"last_resort", boolean(func(o *Override) *bool { return &o.LastResort })},
+	field[Override]{"break_glass", boolean(func(o *Override) *bool { return &o.BreakGlass })},
+)
+
+// decodeOverrides reads the overrides that live in the file.
+func decodeOverrides(d *decoder, v value, c *Config) {
+	first := map[string]int{} // line by target
+	for _, item := range d.list(v) {
+		o := Override{Line: item.node.Line, Col: item.node.Column}
+		seen := overrideBlock.decode(d, item, &o)
+		d.checkOverride(seen, item, o)
+		if line, twice := first[o.Target]; twice && o.Target != "" {
+			d.fault(seen["target"], "%s has an override already, in line %d: keep one", o.Target, line)
+			continue
+		}
+		first[o.Target] = o.Line
+		c.Overrides = append(c.Overrides, o)
+	}
+}
+
+func (d *decoder) checkOverride(seen given, v value, o Override) {
+	for _, key := range []string{"target", "do", "reason", "owner"} {
+		if !seen.has(key) && !d.bad[v.node] {
+			d.fault(v, "the override has no %s: add %s:, so that everyone sees what, why and who", key, key)
+		}
+	}
+	if o.LastResort && o.Do != "" && o.Do != "drain" {
+		d.fault(seen["last_resort"], "last_resort with do: %s: only a drain can have it, remove one", o.Do)
+	}
+}
+
+func decodeUntil(d *decoder, v value, o *Override) {
+	s, ok := d.text(v)
+	if !ok {
+		return
+	}
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		d.fault(v, "until %s is not a time: write it such as 2026-01-31T18:00:00Z", s)
+		return
+	}
+	o.Until = t
+}
+
+// decodeOverrideTarget reads a region, a service or service/endpoint that the
+// file has.
+func decodeOverrideTarget(d *decoder, v value, o *Override) {
+	s, ok := d.text(v)
+	if !ok {
+		return
+	}
+	target, ok := d.cfg.findTarget(s, d.regions, d.services)
+	if !ok {
+		d.fault(v, "unknown target %s: %s", s, suggest(s, d.cfg.targets(s)))
+		return
+	}
+	o.Target = target
+}
+
+// findTarget returns the canonical form of what an operator calls a target.
+func (c *Config) findTarget(s string, regions, services map[string]int) (string, bool) {
+	s = strings.ToLower(strings.TrimSpace(s))
+	if _, ok := regions[s]; ok {
+		return s, true
+	}
+	service, endpoint, hasEndpoint := strings.Cut(s, "/")
+	service = fqdn(service)
+	i, ok := services[service]
+	switch {
+	case !ok:
+		return "", false
+	case !hasEndpoint:
+		return service, true
+	}
+	e, ok := c.Services[i].endpoint(endpoint)
+	return service + "/" + e.target(), ok
+}
+
+// endpoint returns the service's endpoint with the given address or name.
+func (s *Service) endpoint(target string) (Endpoint, bool) {
+	addr, _ := netip.ParseAddr(target)
+	for _, p := range s.Pools {
+		for _, e := range p.Endpoints {
+			if addr.IsValid() && e.Address == addr.Unmap() || e.Name != "" && e.Name == fqdn(target) {
+				return e, true
+			}
+		}
+	}
+	return Endpoint{}, false
+}
+
+// targets returns what could have been meant by s.
+func (c *Config) targets(s string) []string {
+	var all []string
+	service, _, hasEndpoint := strings.Cut(strings.ToLower(s), "/")
+	for i := range c.Services {
+		name := strings.TrimSuffix(c.Services[i].Name, ".")
+		if hasEndpoint && name == strings.TrimSuffix(service, ".") {
+			for _, p := range c.Services[i].Pools {
+				for _, e := range p.Endpoints {
+					all = append(all, name+"/"+strings.TrimSuffix(e.target(), "."))
+				}
+			}
+		}
+		all = append(all, name)
+	}
+	for _, r := range c.Regions {
+		all = append(all, r.Name)
+	}
+	return all
+}
+
+func fqdn(s string) string { return strings.TrimSuffix(strings.ToLower(s), ".") + "." }

@@ -1,0 +1,149 @@
+package config
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// serviceDraft is a service while it is read.
+type serviceDraft struct {
+	Service
+
+	minHealthy quota
+	pools      []poolDraft
+}
+
+// serviceBlock reads single_writer first: it sets what the keys below it may
+// then change.
+var serviceBlock = newBlock("service",
+	field[serviceDraft]{"single_writer", decodeSingleWriter},
+	field[serviceDraft]{"mode", enum(func(s *serviceDraft) *Mode { return &s.Mode }, Act, Observe)},
+	field[serviceDraft]{"policy", enum(func(s *serviceDraft) *Policy { return &s.Policy }, Failover, Weighted, Nearest, All)},
+	field[serviceDraft]{"monitors", decodeMonitorNames},
+	field[serviceDraft]{"min_healthy", decodeQuota(func(s *serviceDraft) *quota { return &s.minHealthy })},
+	field[serviceDraft]{"pools", decodePools},
+	field[serviceDraft]{"port", portNumber(func(s *serviceDraft) *uint16 { return &s.Port })},
+	field[serviceDraft]{"alpn", decodeALPN},
+	field[serviceDraft]{"srv", decodeSRV},
+	field[serviceDraft]{"except", names(func(s *serviceDraft) *[]string { return &s.Except })},
+	field[serviceDraft]{"families", enum(func(s *serviceDraft) *string { return &s.Families }, "together", "separate")},
+	field[serviceDraft]{"sticky", boolean(func(s *serviceDraft) *bool { return &s.Sticky })},
+	field[serviceDraft]{"public", boolean(func(s *serviceDraft) *bool { return &s.Public })},
+	field[serviceDraft]{"flatten", boolean(func(s *serviceDraft) *bool { return &s.Flatten })},
+	field[serviceDraft]{"ttl", decodeTTL(func(s *serviceDraft) *TTL { return &s.TTL })},
+	field[serviceDraft]{"hold_down", decodeHoldDown(func(s *serviceDraft) *HoldDown { return &s.HoldDown })},
+	field[serviceDraft]{"failback", decodeFailback(func(s *serviceDraft) *Failback { return &s.Failback })},
+	field[serviceDraft]{"last_resort", decodeLastResort(func(s *serviceDraft) *LastResort { return &s.LastResort })},
+)
+
+// decodeServices reads the services, each a name and a block.
+func decodeServices(d *decoder, v value, c *Config) {
+	for _, e := range d.entries(v) {
+		at := value{"service", e.key}
+		name, ok := d.parseName(at, true)
+		if !ok {
+			name = ""
+		}
+		s := d.service(name, at, e.value)
+		if !ok {
+			continue
+		}
+		if i, twice := d.services[name]; twice {
+			d.fault(at, "service %s is given twice, first in line %d: remove one, upper case and a last dot make no difference", name, c.Services[i].Line)
+			continue
+		}
+		d.services[name] = len(c.Services)
+		c.Services = append(c.Services, s)
+	}
+}
+
+func (d *decoder) service(name string, at, v value) Service {
+	def := d.defaults
+	s := serviceDraft{minHealthy: def.MinHealthy, Service: Service{
+		Name: name, Mode: d.cfg.Mode, Policy: Failover, Families: "together", Flatten: true,
+		TTL: def.TTL, HoldDown: def.HoldDown, Failback: def.Failback, LastResort: def.LastResort,
+		Line: at.node.Line, Col: at.node.Column,
+	}}
+	s.Failback.Ramp, s.LastResort.Addresses = slices.Clone(s.Failback.Ramp), slices.Clone(s.LastResort.Addresses)
+	if name != "" {
+		d.checkServiceName(at, name)
+	}
+	seen := serviceBlock.decode(d, v, &s)
+	d.finishPools(&s, at)
+	d.checkService(seen, at, &s)
+	return s.Service
+}
+
+// decodeSingleWriter applies the preset for active/standby, where two writers
+// at once are worse than none: traffic goes back by hand, all at once, and
+// never to a second place.
+func decodeSingleWriter(d *decoder, v value, s *serviceDraft) {
+	boolean(func(s *serviceDraft) *bool { return &s.SingleWriter })(d, v, s)
+	if s.SingleWriter {
+		s.Failback.Manual, s.Failback.Ramp = true, []int{100}
+		s.LastResort = LastResort{Mode: "order"}
+	}
+}
+
+func decodeMonitorNames(d *decoder, v value, s *serviceDraft) {
+	known := make([]string, len(d.cfg.Monitors))
+	for i, m := range d.cfg.Monitors {
+		known[i] = m.Name
+	}
+	for _, item := range d.list(v) {
+		name, ok := d.text(item)
+		i, exists := d.monitors[name]
+		switch {
+		case !ok:
+		case !exists:
+			d.fault(item, "unknown monitor %s: %s", name, suggest(name, known))
+		case slices.Contains(s.Monitors, name):
+			d.fault(item, "monitors has %s twice: remove one", name)
+		default:
+			s.Monitors = append(s.Monitors, name)
+			d.checkWildcardHost(item, d.cfg.Monitors[i], s.Name)
+		}
+	}
+}
+
+// checkWildcardHost faults a monitor that would use the service's name as a
+// host, where that name is a pattern.
+func (d *decoder) checkWildcardHost(v value, m Monitor, service string) {
+	if !strings.HasPrefix(service, "*.") {
+		return
+	}
+	byTLS := m.Type == GRPC && m.UseTLS || m.Type == DNS && m.UseTLS || m.Type == TLS
+	switch {
+	case m.Host == "" && (byTLS || m.Type == HTTP || m.Type == HTTPS):
+		d.fault(v, "monitor %s has no host and %s is a wildcard: add host: to the monitor, a name that the endpoints serve", m.Name, service)
+	case m.Type == DNS && m.Query.Name == "":
+		d.fault(v, "monitor %s has no query and %s is a wildcard: add query: {name: ...} to the monitor", m.Name, service)
+	}
+}
+
+var (
+	alpnID   = regexp.MustCompile(`^[!-~]{1,255}$`)
+	srvOwner = regexp.MustCompile(`^_[a-z0-9](?:[a-z0-9-]{0,13}[a-z0-9])?\._(?:tcp|udp|sctp|tls)$`)
+)
+
+func decodeALPN(d *decoder, v value, s *serviceDraft) {
+	for i, id := range d.texts(v) {
+		if !alpnID.MatchString(id) || strings.ContainsAny(id, `,\"`) {
+			d.fault(value{v.key, v.node.Content[i]}, "alpn %s is not a protocol's identifier: write one such as h2 or h3", id)
+			continue
+		}
+		s.ALPN = append(s.ALPN, id)
+	}
+}
+
+func decodeSRV(d *decoder, v value, s *serviceDraft) {
+	for _, owner := range d.texts(v) {
+		owner = strings.ToLower(owner)
+		if !srvOwner.MatchString(owner) {
+			d.fault(v, "srv %s is not a service and a protocol: write them such as _https._tcp", owner)
+			continue
+		}
+		s.SRV = append(s.SRV, owner)
+	}
+}
