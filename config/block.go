@@ -105,6 +105,7 @@ type decoder struct {
 	monitors map[string]int // index in cfg.Monitors by name
 	services map[string]int // index in cfg.Services by name
 	regions  map[string]int // index in cfg.Regions by name
+	canaries []canaryAt
 }
 
 func newDecoder(path string) *decoder {

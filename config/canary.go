@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// decodeCanaries reads a list of checks given as URLs.
+// parseCanaries reads a list of checks given as URLs.
 func (d *decoder) parseCanaries(v value) []Canary {
 	var all []Canary
 	seen := map[string]bool{}
@@ -24,6 +24,27 @@ func (d *decoder) parseCanaries(v value) []Canary {
 		}
 	}
 	return all
+}
+
+// canaryAt is where a canary or a self-check stands, and what it connects to.
+type canaryAt struct {
+	at     value
+	target netip.AddrPort
+}
+
+// checkOwnPort faults a check of our own admin API: it would be up as long as
+// we are, and say nothing about anybody else.
+func (d *decoder) checkOwnPort() {
+	l := d.cfg.Admin.Listen
+	if l == nil {
+		return
+	}
+	own, err := netip.ParseAddrPort(l.Host)
+	for _, c := range d.canaries {
+		if err == nil && c.target == own {
+			d.fault(c.at, "%s is this resolver's own admin API: check another machine", c.target)
+		}
+	}
 }
 
 func canaries[T any](at func(*T) *[]Canary) func(*decoder, value, *T) {
@@ -69,7 +90,6 @@ func (d *decoder) fillCanary(v value, u *url.URL, c *Canary) bool {
 	switch m.Type {
 	case HTTP, HTTPS:
 		m.Path = u.RequestURI()
-		m.Host = c.Addr.String()
 	case GRPC:
 		m.Service = path
 	case DNS:
@@ -79,13 +99,11 @@ func (d *decoder) fillCanary(v value, u *url.URL, c *Canary) bool {
 			d.fault(v, "%s has a path, and %s has none: remove /%s", c.URL, m.Type, path)
 		}
 	}
-	if m.Type == TLS || m.Type == GRPC {
-		m.Host = c.Addr.String()
-	}
 	if u.RawQuery != "" && m.Type != HTTP && m.Type != HTTPS && m.Type != DNS {
 		d.fault(v, "%s has a ?query, and %s has none: remove it", c.URL, m.Type)
 	}
 	m.setTypeDefaults()
+	d.canaries = append(d.canaries, canaryAt{v, netip.AddrPortFrom(c.Addr, m.Port)})
 	return len(d.faults) == before
 }
 

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -9,14 +10,14 @@ import (
 
 // finishPools makes the pools of a service from what was read: quotas become
 // percentages, regions get known.
-func (d *decoder) finishPools(s *serviceDraft, at value) {
+func (d *decoder) finishPools(s *serviceDraft) {
 	for i := range s.pools {
 		p := &s.pools[i]
 		q := p.minHealthy
 		if q.at.node == nil {
 			q = s.minHealthy
 		}
-		d.checkQuota(q, p, s.Name)
+		d.checkQuota(q, p, s.called())
 		p.MinHealthy = q.of(p.enabled())
 		if p.Region != "" {
 			d.region(p.Region)
@@ -24,7 +25,7 @@ func (d *decoder) finishPools(s *serviceDraft, at value) {
 		s.Pools = append(s.Pools, p.Pool)
 	}
 	d.checkTwice(s)
-	d.checkEnabled(s, at)
+	d.checkEnabled(s)
 }
 
 // enabled is the number of endpoints that count: an endpoint that is not
@@ -55,7 +56,7 @@ func (d *decoder) checkTwice(s *serviceDraft) {
 		for i, e := range p.Endpoints {
 			key, at := Endpoint{Address: e.Address, Name: e.Name}, p.nodes[i]
 			if before, twice := first[key]; twice {
-				d.faultAt(at, "%s is in %s twice, first in line %d: remove one, and use weight to send it more", e.target(), s.Name, before.Line)
+				d.faultAt(at, "%s is in %s twice, first in line %d: remove one, and use weight to send it more", e.Label(), s.called(), before.Line)
 				continue
 			}
 			first[key] = at
@@ -66,48 +67,35 @@ func (d *decoder) checkTwice(s *serviceDraft) {
 	}
 }
 
-func (e Endpoint) target() string {
-	if e.Address.IsValid() {
-		return e.Address.String()
-	}
-	return e.Name
-}
-
-func (d *decoder) checkEnabled(s *serviceDraft, at value) {
+func (d *decoder) checkEnabled(s *serviceDraft) {
 	all, enabled := 0, 0
 	for _, p := range s.pools {
 		all, enabled = all+len(p.Endpoints), enabled+p.enabled()
 	}
 	if all > 0 && enabled == 0 {
-		d.fault(at, "every endpoint of %s has enabled: false: enable one, or remove the service", s.Name)
+		d.fault(s.at, "every endpoint of %s has enabled: false: enable one, or remove the service", s.called())
 	}
 }
 
 // checkService holds the keys of a service against one another.
-func (d *decoder) checkService(seen given, at value, s *serviceDraft) {
-	if d.bad[seen["pools"].node] {
-		seen["pools"] = value{}
-	} else if !seen.has("pools") && !d.bad[at.node] {
-		d.fault(at, "service %s has no pools: add pools: with at least one region", s.Name)
+func (d *decoder) checkService(seen given, s *serviceDraft) {
+	if !seen.has("pools") && !d.bad[s.node] {
+		d.fault(s.at, "service %s has no pools: add pools: with at least one region", s.called())
 	}
-	if len(s.Monitors) == 0 && d.sound(seen, "monitors") && !d.hasFaultIn(seen["monitors"].node) {
-		d.fault(at, "service %s has no monitors: nothing would tell whether it lives, add monitors: [name]", s.Name)
+	if len(s.Monitors) == 0 && d.sound(seen, "monitors") && !d.hasFaultIn(seen["monitors"].node) && !d.bad[s.node] {
+		d.fault(s.at, "service %s has no monitors: nothing would tell whether it lives, add monitors: [name]", s.called())
 	}
 	d.checkRecords(seen, s)
-	d.checkSingleWriter(seen, at, s)
-	d.warnService(seen, at, s)
+	d.checkSingleWriter(seen, s)
+	d.warnService(seen, s)
 }
 
+// called returns the service's name as people write it, also if it is a fault.
+func (s *serviceDraft) called() string { return plain(s.at.node.Value) }
+
+// hasFaultIn reports whether an item of the list n, which may be nil, is a fault.
 func (d *decoder) hasFaultIn(n *yaml.Node) bool {
-	if n == nil {
-		return false
-	}
-	for _, c := range n.Content {
-		if d.bad[c] {
-			return true
-		}
-	}
-	return false
+	return n != nil && slices.ContainsFunc(n.Content, func(c *yaml.Node) bool { return d.bad[resolve(c)] })
 }
 
 func (d *decoder) checkRecords(seen given, s *serviceDraft) {
@@ -116,22 +104,25 @@ func (d *decoder) checkRecords(seen given, s *serviceDraft) {
 			d.fault(seen[key], "%s without port: add port:, such as port: 443", key)
 		}
 	}
-	if !seen.has("except") || s.Name == "" {
-		return
+	if seen.has("except") && s.Name != "" {
+		d.checkExcept(seen["except"], s)
 	}
+}
+
+func (d *decoder) checkExcept(v value, s *serviceDraft) {
 	parent, isWildcard := strings.CutPrefix(s.Name, "*")
 	if !isWildcard {
-		d.fault(seen["except"], "except on %s, which is no wildcard: remove it, or name the service *.%s", s.Name, s.Name)
+		d.fault(v, "except on %s, which is no wildcard: remove it, or name the service *.%s", s.called(), s.called())
 		return
 	}
 	for _, name := range s.Except {
 		if !strings.HasSuffix(name, parent) {
-			d.fault(seen["except"], "except %s is not below %s: write names that the wildcard would answer, such as mail%s", name, s.Name, parent)
+			d.fault(v, "except %s is not below %s: write names that the wildcard would answer, such as mail%s", plain(name), s.called(), plain(parent))
 		}
 	}
 }
 
-func (d *decoder) checkSingleWriter(seen given, at value, s *serviceDraft) {
+func (d *decoder) checkSingleWriter(seen given, s *serviceDraft) {
 	if !s.SingleWriter {
 		return
 	}
@@ -144,15 +135,11 @@ func (d *decoder) checkSingleWriter(seen given, at value, s *serviceDraft) {
 	if s.LastResort.Mode == "all" {
 		d.fault(seen["last_resort"], "last_resort all with single_writer would use every pool at once: use order or none, or remove single_writer")
 	}
-	_ = at
 }
 
-func (d *decoder) warnService(seen given, at value, s *serviceDraft) {
-	if seen["pools"].node == nil {
-		return
-	}
+func (d *decoder) warnService(seen given, s *serviceDraft) {
 	if len(s.Pools) == 1 {
-		d.warn(at.node, "%s has one pool only, and nothing to fail over to: add a pool in another region", s.Name)
+		d.warn(s.at.node, "%s has one pool only, and nothing to fail over to: add a pool in another region", s.called())
 	}
 	if s.Families == "together" {
 		d.warnFamilies(s)
@@ -167,7 +154,7 @@ func (d *decoder) warnVotes(seen given, s *serviceDraft) {
 		}
 	}
 	if len(s.Monitors) > 0 {
-		d.warn(seen["monitors"].node, "no monitor of %s votes, so that it never moves: remove votes: false from one", s.Name)
+		d.warn(seen["monitors"].node, "no monitor of %s votes, so that it never moves: remove votes: false from one", s.called())
 	}
 }
 
@@ -179,8 +166,8 @@ func (d *decoder) warnFamilies(s *serviceDraft) {
 	for _, p := range s.pools {
 		has := familiesOf(p.Endpoints)
 		if !has.named {
-			d.warnFamily(p, s.Name, "IPv4", had.v4 && !has.v4)
-			d.warnFamily(p, s.Name, "IPv6", had.v6 && !has.v6)
+			d.warnFamily(p, s.called(), "IPv4", had.v4 && !has.v4)
+			d.warnFamily(p, s.called(), "IPv6", had.v6 && !has.v6)
 		}
 		had.v4, had.v6 = had.v4 || has.v4, had.v6 || has.v6
 	}

@@ -35,7 +35,9 @@ func (d *decoder) file(root *yaml.Node) {
 	if d.cfg.Recursion.Private {
 		d.addOwnNetworks()
 	}
-	d.checkZones(seen)
+	d.checkZones()
+	d.checkOwners()
+	d.checkOwnPort()
 	if !seen.has("services") {
 		d.warn(root, "there are no services, so that nothing is steered: add services:")
 	}

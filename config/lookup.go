@@ -36,6 +36,14 @@ func (c *Config) Monitor(name string) (*Monitor, bool) {
 	return &c.Monitors[i], true
 }
 
+func (c *Config) monitorNames() []string {
+	all := make([]string, len(c.Monitors))
+	for i, m := range c.Monitors {
+		all[i] = m.Name
+	}
+	return all
+}
+
 // Region returns the region of that name.
 func (c *Config) Region(name string) (*Region, bool) {
 	i, ok := c.index.regions[name]

@@ -37,7 +37,7 @@ var defaultPorts = map[MonitorType]uint16{TLS: 443, HTTP: 80, HTTPS: 443, DNS: 5
 // dnsOverTLSPort is the port of a dns monitor with `tls: true` (RFC 7858).
 const dnsOverTLSPort = 853
 
-// draft is a monitor while it is read.
+// monitorDraft is a monitor while it is read.
 type monitorDraft struct {
 	Monitor
 
@@ -120,17 +120,24 @@ func (d *decoder) checkMonitor(seen given, v value, m *monitorDraft) {
 	if m.Method == http.MethodHead && m.expect.has("body") {
 		d.fault(m.expect["body"], "expect.body with method HEAD: the answer to HEAD has no body, use method: GET")
 	}
-	optional := m.Type == GRPC || m.Type == DNS
+	d.checkTLS(seen, m)
+}
+
+// checkTLS faults keys that need TLS where there is none.
+func (d *decoder) checkTLS(seen given, m *monitorDraft) {
+	if !m.Verify && seen.has("ca_file") {
+		d.fault(seen["ca_file"], "ca_file with verify: false: nothing is verified, remove one of them")
+	}
+	if m.UseTLS || m.Type != GRPC && m.Type != DNS {
+		return
+	}
 	for _, key := range []string{"ca_file", "verify"} {
-		if optional && !m.UseTLS && seen.has(key) {
+		if seen.has(key) {
 			d.fault(seen[key], "%s without tls: add tls: true, or remove %s", key, key)
 		}
 	}
-	if m.Type == DNS && !m.UseTLS && seen.has("host") {
+	if m.Type == DNS && seen.has("host") {
 		d.fault(seen["host"], "host on a dns monitor without tls: to say what is asked use query: {name: ...}")
-	}
-	if !m.Verify && m.CAFile != "" {
-		d.fault(seen["ca_file"], "ca_file with verify: false: nothing is verified, remove one of them")
 	}
 }
 

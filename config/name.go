@@ -93,7 +93,7 @@ func names[T any](at func(*T) *[]string) func(*decoder, value, *T) {
 		for _, item := range d.list(v) {
 			name, ok := d.parseName(item, false)
 			if ok && seen[name] {
-				d.fault(item, "%s has %s twice: remove one", v.key, name)
+				d.fault(item, "%s has %s twice: remove one", v.key, plain(name))
 			} else if ok {
 				seen[name] = true
 				*at(into) = append(*at(into), name)
@@ -119,14 +119,17 @@ var neverServed = map[string]string{
 	"localhost.": "it always means the machine that asks (RFC 6761)",
 }
 
+// topOf returns the top-level name of a name, with its last dot.
+func topOf(name string) string { return name[strings.LastIndexByte(plain(name), '.')+1:] }
+
 // checkServiceName faults names that must not be steered and warns about .local.
 func (d *decoder) checkServiceName(v value, name string) {
-	top := name[strings.LastIndexByte(name[:len(name)-1], '.')+1:]
+	top := topOf(name)
 	if why, ok := neverServed[top]; ok {
-		d.fault(v, "%s cannot be a service, .%s is special: %s; choose a name under a domain of yours", name, strings.TrimSuffix(top, "."), why)
+		d.fault(v, "%s cannot be a service, .%s is special: %s; choose a name under a domain of yours", plain(name), strings.TrimSuffix(top, "."), why)
 	}
 	if top == "local." {
-		d.warn(v.node, "%s is under .local, which many clients ask of multicast DNS and never of us: choose a name under a domain of yours, home.arpa or internal", name)
+		d.warn(v.node, "%s is under .local, which many clients ask of multicast DNS and never of us: choose a name under a domain of yours, home.arpa or internal", plain(name))
 	}
 }
 

@@ -24,7 +24,7 @@ func decodeOverrides(d *decoder, v value, c *Config) {
 		seen := overrideBlock.decode(d, item, &o)
 		d.checkOverride(seen, item, o)
 		if line, twice := first[o.Target]; twice && o.Target != "" {
-			d.fault(seen["target"], "%s has an override already, in line %d: keep one", o.Target, line)
+			d.fault(seen["target"], "%s has an override already, in line %d: keep one", plain(o.Target), line)
 			continue
 		}
 		first[o.Target] = o.Line
@@ -65,7 +65,7 @@ func decodeOverrideTarget(d *decoder, v value, o *Override) {
 	}
 	target, ok := d.cfg.findTarget(s, d.regions, d.services)
 	if !ok {
-		d.fault(v, "unknown target %s: %s", s, suggest(s, d.cfg.targets(s)))
+		d.fault(v, "unknown target %s: %s", s, d.suggest(s, func() []string { return d.cfg.targets(s) }))
 		return
 	}
 	o.Target = target
@@ -87,7 +87,7 @@ func (c *Config) findTarget(s string, regions, services map[string]int) (string,
 		return service, true
 	}
 	e, ok := c.Services[i].endpoint(endpoint)
-	return service + "/" + e.target(), ok
+	return service + "/" + e.Label(), ok
 }
 
 // endpoint returns the service's endpoint with the given address or name.
@@ -106,17 +106,14 @@ func (s *Service) endpoint(target string) (Endpoint, bool) {
 // targets returns what could have been meant by s.
 func (c *Config) targets(s string) []string {
 	var all []string
-	service, _, hasEndpoint := strings.Cut(strings.ToLower(s), "/")
+	service, _, hasEndpoint := strings.Cut(s, "/")
 	for i := range c.Services {
-		name := strings.TrimSuffix(c.Services[i].Name, ".")
-		if hasEndpoint && name == strings.TrimSuffix(service, ".") {
-			for _, p := range c.Services[i].Pools {
-				for _, e := range p.Endpoints {
-					all = append(all, name+"/"+strings.TrimSuffix(e.target(), "."))
-				}
-			}
+		name := c.Services[i].Name
+		if !hasEndpoint {
+			all = append(all, plain(name))
+		} else if name == fqdn(service) {
+			return c.Services[i].labels()
 		}
-		all = append(all, name)
 	}
 	for _, r := range c.Regions {
 		all = append(all, r.Name)
@@ -124,4 +121,19 @@ func (c *Config) targets(s string) []string {
 	return all
 }
 
+// labels returns service/endpoint for each endpoint.
+func (s *Service) labels() []string {
+	var all []string
+	for _, p := range s.Pools {
+		for _, e := range p.Endpoints {
+			all = append(all, plain(s.Name)+"/"+e.Label())
+		}
+	}
+	return all
+}
+
+// fqdn returns s as names are kept: in lower case, with the last dot.
 func fqdn(s string) string { return strings.TrimSuffix(strings.ToLower(s), ".") + "." }
+
+// plain returns a name as people write it, without the last dot.
+func plain(name string) string { return strings.TrimSuffix(name, ".") }

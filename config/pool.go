@@ -164,5 +164,9 @@ func (d *decoder) parseTarget(v value, e *Endpoint) {
 		d.fault(v, "endpoint %s is neither an address nor a name, it %v", s, err)
 		return
 	}
+	if why, ok := neverServed[topOf(name)]; ok {
+		d.fault(v, "endpoint %s has no address to find, .%s is special: %s; name a machine or a load balancer", s, plain(topOf(name)), why)
+		return
+	}
 	e.Name = name
 }

@@ -14,7 +14,7 @@ func (d *decoder) text(v value) (string, bool) {
 	switch {
 	case v.node.Kind != yaml.ScalarNode:
 		d.fault(v, "%s is %s: write a single value", v.key, kind(v.node))
-	case strings.TrimSpace(v.node.Value) == "":
+	case strings.TrimSpace(v.node.Value) == "" || v.node.ShortTag() == "!!null":
 		d.fault(v, "%s is empty: give it a value, or remove it", v.key)
 	default:
 		return strings.TrimSpace(v.node.Value), true

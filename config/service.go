@@ -4,12 +4,16 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // serviceDraft is a service while it is read.
 type serviceDraft struct {
 	Service
 
+	at         value      // its name, as written
+	node       *yaml.Node // its block
 	minHealthy quota
 	pools      []poolDraft
 }
@@ -42,15 +46,12 @@ func decodeServices(d *decoder, v value, c *Config) {
 	for _, e := range d.entries(v) {
 		at := value{"service", e.key}
 		name, ok := d.parseName(at, true)
-		if !ok {
-			name = ""
-		}
 		s := d.service(name, at, e.value)
 		if !ok {
 			continue
 		}
 		if i, twice := d.services[name]; twice {
-			d.fault(at, "service %s is given twice, first in line %d: remove one, upper case and a last dot make no difference", name, c.Services[i].Line)
+			d.fault(at, "service %s is given twice, first in line %d: remove one, upper case and a last dot make no difference", plain(name), c.Services[i].Line)
 			continue
 		}
 		d.services[name] = len(c.Services)
@@ -60,7 +61,7 @@ func decodeServices(d *decoder, v value, c *Config) {
 
 func (d *decoder) service(name string, at, v value) Service {
 	def := d.defaults
-	s := serviceDraft{minHealthy: def.MinHealthy, Service: Service{
+	s := serviceDraft{at: at, node: v.node, minHealthy: def.MinHealthy, Service: Service{
 		Name: name, Mode: d.cfg.Mode, Policy: Failover, Families: "together", Flatten: true,
 		TTL: def.TTL, HoldDown: def.HoldDown, Failback: def.Failback, LastResort: def.LastResort,
 		Line: at.node.Line, Col: at.node.Column,
@@ -70,8 +71,8 @@ func (d *decoder) service(name string, at, v value) Service {
 		d.checkServiceName(at, name)
 	}
 	seen := serviceBlock.decode(d, v, &s)
-	d.finishPools(&s, at)
-	d.checkService(seen, at, &s)
+	d.finishPools(&s)
+	d.checkService(seen, &s)
 	return s.Service
 }
 
@@ -87,38 +88,33 @@ func decodeSingleWriter(d *decoder, v value, s *serviceDraft) {
 }
 
 func decodeMonitorNames(d *decoder, v value, s *serviceDraft) {
-	known := make([]string, len(d.cfg.Monitors))
-	for i, m := range d.cfg.Monitors {
-		known[i] = m.Name
-	}
 	for _, item := range d.list(v) {
 		name, ok := d.text(item)
 		i, exists := d.monitors[name]
 		switch {
 		case !ok:
 		case !exists:
-			d.fault(item, "unknown monitor %s: %s", name, suggest(name, known))
+			d.fault(item, "unknown monitor %s: %s", name, d.suggest(name, d.cfg.monitorNames))
 		case slices.Contains(s.Monitors, name):
 			d.fault(item, "monitors has %s twice: remove one", name)
 		default:
 			s.Monitors = append(s.Monitors, name)
-			d.checkWildcardHost(item, d.cfg.Monitors[i], s.Name)
+			d.warnWildcardHost(item, d.cfg.Monitors[i], s.Name)
 		}
 	}
 }
 
-// checkWildcardHost faults a monitor that would use the service's name as a
-// host, where that name is a pattern.
-func (d *decoder) checkWildcardHost(v value, m Monitor, service string) {
-	if !strings.HasPrefix(service, "*.") {
-		return
-	}
-	byTLS := m.Type == GRPC && m.UseTLS || m.Type == DNS && m.UseTLS || m.Type == TLS
+// warnWildcardHost warns of a monitor that takes its host from a wildcard: it
+// uses the name below the *, which a certificate for *.example.org does not
+// cover.
+func (d *decoder) warnWildcardHost(v value, m Monitor, service string) {
+	parent, isWildcard := strings.CutPrefix(service, "*.")
 	switch {
-	case m.Host == "" && (byTLS || m.Type == HTTP || m.Type == HTTPS):
-		d.fault(v, "monitor %s has no host and %s is a wildcard: add host: to the monitor, a name that the endpoints serve", m.Name, service)
+	case !isWildcard:
 	case m.Type == DNS && m.Query.Name == "":
-		d.fault(v, "monitor %s has no query and %s is a wildcard: add query: {name: ...} to the monitor", m.Name, service)
+		d.warn(v.node, "monitor %s asks for %s, because %s is a wildcard: add query: {name: ...} to the monitor if the endpoints have another name", m.Name, plain(parent), plain(service))
+	case m.Host == "" && slices.Contains([]MonitorType{TLS, HTTP, HTTPS}, m.Type):
+		d.warn(v.node, "monitor %s uses the host %s, because %s is a wildcard: add host: to the monitor, a name that the endpoints serve", m.Name, plain(parent), plain(service))
 	}
 }
 

@@ -8,8 +8,9 @@ import (
 // Bounds of a search for the nearest name: a file that is nothing but typing
 // errors must not cost more than a moment.
 const (
-	maxSuggestLen        = 64
-	maxSuggestCandidates = 1000
+	maxSuggestLen        = 64     // bytes of a word
+	maxSuggestCandidates = 20_000 // words that are looked at
+	maxSuggestFaults     = 50     // faults before which names are suggested
 )
 
 // nearest returns the candidate closest to word, if one is close enough to be
@@ -20,7 +21,7 @@ func nearest(word string, candidates []string) (string, bool) {
 	}
 	best, bestAt := "", max(len(word)/3, 1)+1
 	for _, c := range candidates[:min(len(candidates), maxSuggestCandidates)] {
-		if len(c) > maxSuggestLen {
+		if len(c) > maxSuggestLen || max(len(c), len(word))-min(len(c), len(word)) >= bestAt {
 			continue
 		}
 		if at := distance(strings.ToLower(word), c); at < bestAt {
@@ -42,6 +43,14 @@ func suggest(word string, candidates []string) string {
 	}
 	list := slices.Sorted(slices.Values(candidates))
 	return "use one of " + strings.Join(list, ", ")
+}
+
+// suggest is as the function, for names out of the file, which may be many.
+func (d *decoder) suggest(word string, names func() []string) string {
+	if len(d.faults) >= maxSuggestFaults {
+		return "there is none of that name"
+	}
+	return suggest(word, names())
 }
 
 // distance is the number of letters to insert, remove, replace or swap with

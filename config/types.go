@@ -23,7 +23,7 @@ type Config struct {
 	Limits     Limits
 	Probes     Probes
 	Zones      []Zone
-	Recursion  Networks
+	Recursion  Networks // with the regions' networks if it has `private`
 	Overrides  []Override
 	Forwarders []netip.Prefix
 	ECSTrust   []netip.Prefix
@@ -72,7 +72,7 @@ type Monitor struct {
 	Type    MonitorType
 	Port    uint16            // 0 only for icmp
 	Path    string            // http, https: path and query; grpc: not used
-	Host    string            // Host header, SNI and the name to verify; "" = the service's name
+	Host    string            // Host header, SNI and the name to verify, without last dot; "" = the service's name, or a canary's address
 	Method  string            // http, https: GET or HEAD
 	Headers map[string]string // http, https
 	Expect  Expect
@@ -109,7 +109,7 @@ type StatusRange struct{ Low, High int }
 
 // Query is what a dns monitor asks.
 type Query struct {
-	Name string // owner name, with last dot; "" = the service's name
+	Name string // owner name, with last dot; "" = the service's name, never "" for a canary
 	Type string // "A" unless said
 }
 
@@ -163,7 +163,7 @@ type Service struct {
 type Pool struct {
 	Region     string
 	Weight     int // policy weighted: 0 = sum of its endpoints' weights
-	MinHealthy int // percent of the endpoints, 0..100
+	MinHealthy int // percent of the enabled endpoints, rounded up to whole ones; 0..100
 	Endpoints  []Endpoint
 }
 
@@ -173,6 +173,15 @@ type Endpoint struct {
 	Name    string     // else the target name, lower case with last dot
 	Weight  int        // >= 1
 	Enabled bool       // true unless `enabled: false`
+}
+
+// Label returns the endpoint as operators write it: its address, or its name
+// without the last dot.
+func (e Endpoint) Label() string {
+	if e.Address.IsValid() {
+		return e.Address.String()
+	}
+	return plain(e.Name)
 }
 
 // TTL is the lifetime of answers.
@@ -236,7 +245,7 @@ type Networks struct {
 
 // Override is an operator's decision kept in the file.
 type Override struct {
-	Target     string // region, service or service/endpoint
+	Target     string // region, service with last dot, or service with last dot/Endpoint.Label
 	Do         string // drain, down, up
 	LastResort bool   // drain only: usable below sick, above dark
 	BreakGlass bool

@@ -3,6 +3,8 @@ package config
 import (
 	"strings"
 	"time"
+
+	"go.yaml.in/yaml/v3"
 )
 
 var zoneBlock = newBlock("zone",
@@ -19,10 +21,10 @@ func decodeZones(d *decoder, v value, c *Config) {
 		z := Zone{Name: name, Mbox: "hostmaster." + name, Minimum: d.defaults.TTL.Changing}
 		seen := zoneBlock.decode(d, e.value, &z)
 		if len(z.NS) == 0 && !d.bad[e.node] && !d.hasFaultIn(seen["ns"].node) {
-			d.faultAt(e.key, "zone %s has no ns: list its name servers, such as ns: [ns1.%s]", name, name)
+			d.faultAt(e.key, "zone %s has no ns: list its name servers, such as ns: [ns1.%s]", plain(name), plain(name))
 		}
 		if line, twice := first[name]; ok && twice {
-			d.faultAt(e.key, "zone %s is given twice, first in line %d: remove one", name, line)
+			d.faultAt(e.key, "zone %s is given twice, first in line %d: remove one", plain(name), line)
 			continue
 		}
 		if ok {
@@ -40,17 +42,33 @@ func decodeMbox(d *decoder, v value, z *Zone) {
 	name(func(z *Zone) *string { return &z.Mbox })(d, v, z)
 }
 
+// faultService is for what shows only when the whole file is read.
+func (d *decoder) faultService(s *Service, format string, args ...any) {
+	d.faultAt(&yaml.Node{Line: s.Line, Column: s.Col}, format, args...)
+}
+
+// checkOwners faults a SRV owner that is a service of its own as well.
+func (d *decoder) checkOwners() {
+	for i := range d.cfg.Services {
+		s := &d.cfg.Services[i]
+		for _, owner := range s.SRV {
+			name := owner + "." + s.Name
+			if _, ok := d.services[name]; ok {
+				d.faultService(s, "srv %s of %s is a service of its own: remove one of the two", owner, plain(s.Name))
+			}
+		}
+	}
+}
+
 // checkZones faults what a zone forbids its services: a CNAME at its apex.
-func (d *decoder) checkZones(seen given) {
+func (d *decoder) checkZones() {
 	for _, z := range d.cfg.Zones {
 		i, ok := d.services[z.Name]
 		if !ok {
 			continue
 		}
-		if s := d.cfg.Services[i]; !s.Flatten {
-			d.faults = append(d.faults, Fault{File: d.path, Line: s.Line, Col: s.Col, Message: "flatten: false on " + s.Name +
-				" would answer a CNAME at the apex of its zone: remove flatten, or move the service below the apex"})
+		if s := &d.cfg.Services[i]; !s.Flatten {
+			d.faultService(s, "flatten: false on %s would answer a CNAME at the apex of its zone: remove flatten, or move the service below the apex", plain(s.Name))
 		}
 	}
-	_ = seen
 }
