@@ -27,7 +27,7 @@ func (s *State) View() View {
 // are Down the darker cause. An address is Up since its last check came Up.
 func Worst(a, b View) View {
 	w, o := a, b
-	if worse(b, a) {
+	if Worse(b, a) {
 		w, o = b, a
 	}
 	if w.Verdict == o.Verdict && o.Since.After(w.Since) && w.Verdict == Up {
@@ -44,14 +44,14 @@ func Worst(a, b View) View {
 // Best combines the addresses of one endpoint that is a name: it is Up while
 // any of them is.
 func Best(a, b View) View {
-	if worse(a, b) {
+	if Worse(a, b) {
 		return b
 	}
 	return a
 }
 
-// worse orders views: Up, Unknown, Unknown that was Down, Down sick, Down dark.
-func worse(a, b View) bool { return rank(a) > rank(b) }
+// Worse orders views: Up, Unknown, Unknown that was Down, Down sick, Down dark.
+func Worse(a, b View) bool { return rank(a) > rank(b) }
 
 func rank(v View) int {
 	switch {

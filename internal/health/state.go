@@ -53,7 +53,8 @@ type State struct {
 // Restored is what a restart left of a check.
 type Restored struct {
 	Verdict Verdict
-	Age     time.Duration // of Verdict's last confirmation, not of its beginning
+	Age     time.Duration // since Verdict was last confirmed
+	Lasted  time.Duration // since Verdict began
 	WasUp   bool
 	Cause   Cause
 	Ejected Ejections
@@ -68,7 +69,7 @@ const HintAge = 2 * time.Minute
 // or from the check that an edit of its monitor replaced.
 func Restore(r Restored, now time.Time) State {
 	s := State{
-		Verdict: r.Verdict, Since: now, Heard: now.Add(-r.Age),
+		Verdict: r.Verdict, Since: now.Add(-r.Lasted), Heard: now.Add(-r.Age),
 		Cause: r.Cause, WasUp: r.WasUp, Ejected: r.Ejected, hint: r.Age > HintAge,
 	}
 	if s.hint {
@@ -154,6 +155,14 @@ func (s *State) turn(v Verdict, now time.Time) {
 	s.Verdict, s.Since, s.hint = v, now, false
 	if v == Up {
 		s.answered, s.refused = 0, 0
+	}
+}
+
+// Forgive starts the count of failures anew, where those counted so far are
+// put down to the observer.
+func (s *State) Forgive() {
+	if s.Verdict == Up {
+		s.fails, s.dark, s.answered, s.refused = 0, 0, 0, 0
 	}
 }
 

@@ -94,3 +94,21 @@ func (b *build) carryRegions(prev *Snapshot) {
 		}
 	}
 }
+
+// WithMemories returns s with other memories, by service name: what an operator
+// or another resolver decided. Its answers are those of s until the next Build.
+func (s *Snapshot) WithMemories(m map[string]Memory) *Snapshot {
+	out := *s
+	out.states = append([]*ServiceState(nil), s.states...)
+	for i := range out.states {
+		if mem, ok := m[s.Plan.Services[i].Name]; ok {
+			st := *out.states[i]
+			st.Memory = fit(&s.Plan.Services[i], mem)
+			out.states[i] = &st
+		}
+	}
+	return &out
+}
+
+// Clone returns a copy that shares nothing with m.
+func (m *Memory) Clone() Memory { return m.clone() }

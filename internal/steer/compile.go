@@ -21,11 +21,25 @@ func (c *compiler) reason(ranks []rank) {
 		c.st.Reason = ReasonPanic
 	case c.anyShare():
 		c.st.Reason = ReasonRamp
-	case c.st.Memory.Used != usedBy(c.s, idealRanks(c.st), c.b.plan):
+	case c.st.Memory.Used != usedBy(c.s, configured(c.s), c.b.plan):
 		c.st.Reason = ReasonMoved
 	default:
 		c.st.Reason = ReasonPolicy
 	}
+}
+
+// configured ranks the pools as the file orders them, with nothing wrong.
+func configured(s *Service) []rank {
+	out := make([]rank, len(s.Pools))
+	for p := range s.Pools {
+		out[p] = rank{share: 100}
+		for e := range s.Pools[p].Endpoints {
+			if s.Pools[p].Endpoints[e].Enabled {
+				out[p].outside, out[p].inside = Ready, Ready
+			}
+		}
+	}
+	return out
 }
 
 func (c *compiler) anyShare() bool {

@@ -19,6 +19,7 @@ type ServiceState struct {
 	DrainHid bool // only a drained endpoint is healthy: undraining it would help
 	choices  []choice
 	nearest  bool
+	separate bool
 	next     time.Time // when it must be built again even if nothing happens
 	evidence []evidence
 	hash     uint64
@@ -64,7 +65,7 @@ func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 // the region verdicts decided before.
 func (b *build) service(i int32) *ServiceState {
 	s := &b.plan.Services[i]
-	st := &ServiceState{Memory: b.memory(i), nearest: s.Policy == Nearest, evidence: b.evidence[i]}
+	st := &ServiceState{Memory: b.memory(i), nearest: s.Policy == Nearest, separate: s.Separate, evidence: b.evidence[i]}
 	hands, void := b.safeHands(s)
 	for _, o := range void {
 		st.Void = append(st.Void, *o)

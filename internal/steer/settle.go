@@ -35,6 +35,7 @@ func (b *build) track(s *Service, st *ServiceState, p int) {
 			pm.Out = true
 			pm.Returned = b.now // its wait begins when the freeze ends
 		}
+	case ps.Base < Ready && ps.merelyUnknown():
 	case ps.Base < Ready:
 		if !pm.Out || !pm.Returned.IsZero() {
 			if !drainedPool(ps) && (!pm.Out || pm.seenReady()) {
@@ -96,6 +97,17 @@ func standings(ends []EndpointState) []Standing {
 		out[i] = ends[i].Standing
 	}
 	return out
+}
+
+// merelyUnknown reports whether all that the pool lacks is news. That is no
+// ejection: a restart with old state must not cost a failback.
+func (ps *PoolState) merelyUnknown() bool {
+	for i := range ps.Ends {
+		if e := &ps.Ends[i]; e.Standing < Held && e.Why != WhyStale || e.Why == WhyRegion {
+			return false
+		}
+	}
+	return true
 }
 
 // drainedPool reports whether people, not failures, emptied the pool.

@@ -1,0 +1,182 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/detour-dns/detour/config"
+	"github.com/detour-dns/detour/internal/health"
+	"github.com/detour-dns/detour/internal/plan"
+	"github.com/detour-dns/detour/internal/steer"
+)
+
+// SetHands replaces what operators decided. The file's overrides come on top.
+func (c *Core) SetHands(overrides []steer.Override, freezes []steer.Freeze) {
+	c.overrides = append(fileOverrides(c.Plan.Config), overrides...)
+	c.freezes, c.all = freezes, true
+}
+
+var kinds = map[string]steer.OverrideKind{"drain": steer.Drain, "down": steer.ForceDown, "up": steer.ForceUp}
+
+func fileOverrides(cfg *config.Config) []steer.Override {
+	out := make([]steer.Override, 0, len(cfg.Overrides))
+	for _, o := range cfg.Overrides {
+		out = append(out, steer.Override{
+			Target: o.Target, Kind: kinds[o.Do], Reserve: o.LastResort,
+			Until: o.Until, Reason: o.Reason, Owner: o.Owner,
+		})
+	}
+	return out
+}
+
+// handsDue reports whether an override or a freeze ended since the last publish,
+// so that every service must be built.
+func (c *Core) handsDue(now time.Time) bool {
+	if c.snap == nil {
+		return true
+	}
+	for i := range c.overrides {
+		if ended(c.overrides[i].Until, c.snap.At, now) {
+			return true
+		}
+	}
+	for i := range c.freezes {
+		if ended(c.freezes[i].Until, c.snap.At, now) {
+			return true
+		}
+	}
+	return false
+}
+
+func ended(until, last, now time.Time) bool {
+	return !until.IsZero() && until.After(last) && !until.After(now)
+}
+
+// Wake returns when Publish should be called even if nothing happens, zero if
+// never.
+func (c *Core) Wake() time.Time {
+	if c.snap == nil {
+		return time.Time{}
+	}
+	wake := c.snap.Next()
+	earlier := func(t time.Time) {
+		if t.After(c.snap.At) && (wake.IsZero() || t.Before(wake)) {
+			wake = t
+		}
+	}
+	for i := range c.overrides {
+		earlier(c.overrides[i].Until)
+	}
+	for i := range c.freezes {
+		earlier(c.freezes[i].Until)
+	}
+	return wake
+}
+
+// HandsEnded reports whether time alone changed what operators decided.
+func (c *Core) HandsEnded(now time.Time) bool { return c.handsDue(now) }
+
+// ErrTooManyMoves is returned for a reload that would move too much at once.
+var ErrTooManyMoves = errors.New("too many services would move")
+
+// Replan takes a new plan, with the health of every check that it still has; a
+// check whose monitor was edited starts with its endpoint's verdict. A plan that
+// would change the pool in use of more than limits.reload_moves of the services
+// (but at least one) is refused unless force is set.
+func (c *Core) Replan(p *plan.Plan, now time.Time, force bool) error {
+	next := &Core{
+		Brake: c.Brake, overrides: c.overrides, freezes: c.freezes,
+		kept: c.kept, snap: c.snap, dirty: map[int32]bool{},
+	}
+	old := c.predecessors()
+	next.adopt(p, old.state)
+	next.overrides = append(fileOverrides(p.Config), c.overrides[len(c.Plan.Config.Overrides):]...)
+	for i := range p.Checks {
+		next.heard[i] = old.heard(&p.Checks[i])
+	}
+	next.Sweep(now)
+	snap := next.Publish(now)
+	if moved := c.moves(snap); !force && len(moved) > max(1, len(p.Config.Services)*p.Config.Limits.ReloadMoves/100) {
+		return fmt.Errorf("%w: the pool in use of %d of %d services would change (%s); limits.reload_moves allows %d %%: raise it in this same file if you mean it",
+			ErrTooManyMoves, len(moved), len(p.Config.Services), sample(moved), p.Config.Limits.ReloadMoves)
+	}
+	next.all, next.urgent = false, true
+	*c = *next
+	return nil
+}
+
+func sample(names []string) string {
+	if len(names) > 3 {
+		return strings.Join(names[:3], ", ") + ", ..."
+	}
+	return strings.Join(names, ", ")
+}
+
+// moves returns the services whose regions in use are others in snap.
+func (c *Core) moves(snap *steer.Snapshot) []string {
+	if c.snap == nil {
+		return nil
+	}
+	before := map[string]string{}
+	for i := range c.snap.Plan.Services {
+		before[c.snap.Plan.Services[i].Name] = usedRegions(c.snap, int32(i))
+	}
+	var out []string
+	for i := range snap.Plan.Services {
+		name := snap.Plan.Services[i].Name
+		if b, ok := before[name]; ok && b != usedRegions(snap, int32(i)) {
+			out = append(out, strings.TrimSuffix(name, "."))
+		}
+	}
+	return out
+}
+
+func usedRegions(s *steer.Snapshot, i int32) string {
+	var b strings.Builder
+	for p, pool := range s.Plan.Services[i].Pools {
+		if s.State(i).Memory.Used&(1<<p) != 0 {
+			b.WriteString(s.Plan.Regions[pool.Region].Name + " ")
+		}
+	}
+	return b.String()
+}
+
+// predecessors finds the states that a new plan's checks start with.
+type predecessors struct {
+	c      *Core
+	byKey  map[string]int
+	bySeat map[string]int // the worst check of each seat
+}
+
+func (c *Core) predecessors() predecessors {
+	p := predecessors{c, make(map[string]int, len(c.states)), make(map[string]int, len(c.states))}
+	for i := range c.Plan.Checks {
+		k := &c.Plan.Checks[i]
+		p.byKey[k.Key] = i
+		if j, ok := p.bySeat[k.Seat]; !ok || health.Worse(c.views[i], c.views[j]) {
+			p.bySeat[k.Seat] = i
+		}
+	}
+	return p
+}
+
+// state returns the check's own state, else that of the worst one in its seat.
+func (p predecessors) state(k *plan.Check) (health.State, bool) {
+	i, ok := p.byKey[k.Key]
+	if !ok {
+		i, ok = p.bySeat[k.Seat]
+	}
+	if !ok {
+		return health.State{}, false
+	}
+	return p.c.states[i], true
+}
+
+func (p predecessors) heard(k *plan.Check) time.Time {
+	if i, ok := p.byKey[k.Key]; ok {
+		return p.c.heard[i]
+	}
+	return time.Time{}
+}

@@ -1,0 +1,224 @@
+// Package plan is the one bridge from configuration and discovered endpoints to
+// what is steered and what is checked. It is pure.
+package plan
+
+import (
+	"net/netip"
+	"strings"
+
+	"github.com/gaissmai/bart"
+
+	"github.com/detour-dns/detour/config"
+	"github.com/detour-dns/detour/internal/health"
+	"github.com/detour-dns/detour/internal/source"
+	"github.com/detour-dns/detour/internal/steer"
+)
+
+// Plan is a configuration with stable indexes: what is steered, and by which
+// checks it is judged.
+type Plan struct {
+	Config *config.Config
+	Steer  *steer.Plan
+	Checks []Check
+	Uses   [][]Use // by check: the pools that it judges
+	Places int     // number of distinct addresses in regions
+	Self   []int32 // checks that judge ourselves
+	Names  []string
+}
+
+// Check is one monitor applied to one address.
+type Check struct {
+	Key     string // of what is checked, timing included; equal keys are one check
+	Monitor *config.Monitor
+	Region  int // -1: a self-check
+	Place   int // index of the address among those in regions; -1 for self-checks
+	Addr    netip.Addr
+	Host    string // name for SNI, Host and verification, without last dot
+	Seat    string // address and service: where a check with an edited monitor finds its predecessor
+	Params  health.Params
+}
+
+// Use is a pool of a service.
+type Use struct {
+	Service int32
+	Pool    int16
+}
+
+// maker holds the indexes while a plan is made.
+type maker struct {
+	out     *Plan
+	found   source.Found
+	regions map[string]int
+	checks  map[string]int32
+	places  map[place]int
+	names   map[string]bool
+}
+
+type place struct {
+	region int
+	addr   netip.Addr
+}
+
+// Make compiles cfg with the addresses found for its names.
+func Make(cfg *config.Config, found source.Found) *Plan {
+	m := &maker{
+		out: &Plan{Config: cfg, Steer: &steer.Plan{
+			Limits: steer.Limits{RegionsOut: cfg.Limits.RegionsOut, MaxAnswers: cfg.Limits.MaxAnswers},
+		}},
+		found: found, regions: map[string]int{}, checks: map[string]int32{},
+		places: map[place]int{}, names: map[string]bool{},
+	}
+	m.addRegions()
+	for i := range cfg.Services {
+		m.service(&cfg.Services[i])
+	}
+	for i := range cfg.Self.Checks {
+		c := &cfg.Self.Checks[i]
+		m.out.Self = append(m.out.Self, m.check(&c.Monitor, -1, c.Addr, "", "self"))
+	}
+	m.out.Steer.Checks, m.out.Places = len(m.out.Checks), len(m.places)
+	m.out.Steer.Index()
+	return m.out
+}
+
+func (m *maker) addRegions() {
+	cfg, sp := m.out.Config, m.out.Steer
+	for i := range cfg.Regions {
+		m.regions[cfg.Regions[i].Name] = i
+	}
+	clients := new(bart.Table[uint16])
+	for i := range cfg.Regions {
+		r := &cfg.Regions[i]
+		sr := steer.Region{Name: r.Name}
+		for _, n := range r.Near {
+			if j, ok := m.regions[n]; ok {
+				sr.Near = append(sr.Near, j)
+			}
+		}
+		for j := range r.Canaries {
+			c := &r.Canaries[j]
+			sr.Canaries = append(sr.Canaries, m.check(&c.Monitor, i, c.Addr, "", "canary"))
+		}
+		for _, p := range r.Clients {
+			clients.Insert(p, uint16(i))
+		}
+		sp.Regions = append(sp.Regions, sr)
+	}
+	sp.Clients = clients
+}
+
+func (m *maker) service(s *config.Service) {
+	out := steer.Service{
+		Name: s.Name, Except: s.Except, Policy: policies[s.Policy],
+		Monitors: strings.Join(s.Monitors, ","), Observe: s.Mode == config.Observe,
+		Separate: s.Families == "separate", Sticky: s.Sticky, SingleWriter: s.SingleWriter,
+		Settled: s.TTL.Settled, Changing: s.TTL.Changing,
+		HoldDown:   steer.HoldDown(s.HoldDown),
+		Failback:   steer.Failback(s.Failback),
+		LastResort: steer.LastResort{Mode: resorts[s.LastResort.Mode], Addrs: s.LastResort.Addresses},
+	}
+	index := int32(len(m.out.Steer.Services))
+	for i := range s.Pools {
+		out.Pools = append(out.Pools, m.pool(s, &s.Pools[i], Use{index, int16(i)}))
+	}
+	m.out.Steer.Services = append(m.out.Steer.Services, out)
+}
+
+var policies = map[config.Policy]steer.Policy{
+	config.Failover: steer.Failover, config.Weighted: steer.Weighted,
+	config.Nearest: steer.Nearest, config.All: steer.All,
+}
+
+var resorts = map[string]steer.ResortMode{
+	"order": steer.ResortOrder, "all": steer.ResortAll,
+	"none": steer.ResortNone, "addresses": steer.ResortAddrs,
+}
+
+func (m *maker) pool(s *config.Service, p *config.Pool, use Use) steer.Pool {
+	out := steer.Pool{Region: m.regions[p.Region], Weight: p.Weight, MinHealthy: p.MinHealthy}
+	for i := range p.Endpoints {
+		e := &p.Endpoints[i]
+		se := steer.Endpoint{Weight: e.Weight, Enabled: e.Enabled, Target: e.Name}
+		if e.Name == "" {
+			se.Label = e.Address.String()
+			se.Addrs = []steer.Addr{m.addr(s, out.Region, e.Address, use)}
+		} else {
+			se.Label = strings.TrimSuffix(e.Name, ".")
+			m.name(e.Name)
+			for _, a := range m.found[e.Name].Addrs {
+				se.Addrs = append(se.Addrs, m.addr(s, out.Region, a, use))
+			}
+		}
+		out.Endpoints = append(out.Endpoints, se)
+	}
+	return out
+}
+
+func (m *maker) name(n string) {
+	if !m.names[n] {
+		m.names[n] = true
+		m.out.Names = append(m.out.Names, n)
+	}
+}
+
+func (m *maker) addr(s *config.Service, region int, ip netip.Addr, use Use) steer.Addr {
+	out := steer.Addr{IP: ip}
+	for _, name := range s.Monitors {
+		mon, ok := m.out.Config.Monitor(name)
+		if !ok {
+			continue
+		}
+		c := m.check(mon, region, ip, s.Name, s.Name)
+		if !mon.Votes {
+			out.Shown = append(out.Shown, c)
+			continue
+		}
+		out.Checks = append(out.Checks, c)
+		m.out.Uses[c] = append(m.out.Uses[c], use)
+	}
+	return out
+}
+
+// check returns the index of the check with this key, and makes it if need be.
+func (m *maker) check(mon *config.Monitor, region int, ip netip.Addr, host, seat string) int32 {
+	if mon.Host != "" {
+		host = mon.Host
+	}
+	host = strings.TrimPrefix(strings.TrimSuffix(host, "."), "*.")
+	key := checkKey(mon, ip, host)
+	if region < 0 {
+		key = "self " + key
+	}
+	if i, ok := m.checks[key]; ok {
+		return i
+	}
+	i := int32(len(m.out.Checks))
+	m.checks[key] = i
+	m.out.Checks = append(m.out.Checks, Check{
+		Key: key, Monitor: mon, Region: region, Place: m.place(region, ip), Addr: ip, Host: host,
+		Seat: ip.String() + " " + seat, Params: Params(mon.Timing),
+	})
+	m.out.Uses = append(m.out.Uses, nil)
+	return i
+}
+
+func (m *maker) place(region int, ip netip.Addr) int {
+	if region < 0 {
+		return -1
+	}
+	k := place{region, ip}
+	if i, ok := m.places[k]; ok {
+		return i
+	}
+	i := len(m.places)
+	m.places[k] = i
+	return i
+}
+
+// Params returns the thresholds of a monitor.
+func Params(t config.Timing) health.Params {
+	return health.Params{
+		Interval: t.Interval, Timeout: t.Timeout, Confirm: t.Confirm, Stale: t.Stale,
+		Fall: t.Fall, Rise: t.Rise,
+	}
+}
