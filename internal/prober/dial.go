@@ -17,10 +17,11 @@ type dialer struct {
 	dial  func(ctx context.Context, network string, to netip.AddrPort) (net.Conn, error)
 	route func(netip.Addr) error // whether this machine would know where to send a packet
 	roots *x509.CertPool
+	plain bool // nobody looks at the sockets: tcp may use bare ones
 }
 
 func newDialer(env Env) *dialer {
-	d := &dialer{dial: env.Dial, route: routed, roots: env.Roots}
+	d := &dialer{dial: env.Dial, route: routed, roots: env.Roots, plain: env.Dial == nil && env.Control == nil}
 	if d.dial == nil {
 		// KeepAlive -1: two system calls less, and no probe lives that long.
 		nd := &net.Dialer{KeepAlive: -1, Control: env.Control}
@@ -46,11 +47,7 @@ func routed(a netip.Addr) error {
 func (d *dialer) open(ctx context.Context, network string, a *attempt) (*conn, outcome) {
 	c, err := d.dial(ctx, network, a.target.addrPort())
 	if err != nil {
-		cause, detail := d.explain(err, a.target.Addr)
-		if cause == health.CauseTimeout {
-			detail = "no answer to connect"
-		}
-		return nil, a.end(cause, detail)
+		return nil, a.end(d.explain(err, a.target.Addr))
 	}
 	if network == "tcp" {
 		a.mark("dial")
@@ -63,6 +60,9 @@ func (d *dialer) open(ctx context.Context, network string, a *attempt) (*conn, o
 // is no source address, or no free port.
 func (d *dialer) explain(err error, to netip.Addr) (health.Cause, string) {
 	cause, detail := classify(err, health.CausePermission)
+	if cause == health.CauseTimeout {
+		return cause, "no answer to connect"
+	}
 	if errors.Is(err, syscall.EADDRNOTAVAIL) && d.route(to) == nil {
 		return health.CausePorts, "no free local port"
 	}

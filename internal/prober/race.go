@@ -30,17 +30,51 @@ type race struct {
 
 // run makes the attempts of one probe and returns the outcome that counts.
 func (p *probe) run(ctx context.Context, t Target, start time.Time) outcome {
+	every := p.timeout / time.Duration(p.attempts)
+	if e, ok := p.kind.(*tcp); ok && e.d.plain {
+		return p.runTCP(ctx, e, t, start, every)
+	}
+	r := p.newRace(ctx, t, start, every)
+	r.arm(every)
+	r.attempt()
+	return r.finish()
+}
+
+// runTCP is run for tcp, where most targets answer at once: one goroutine, and
+// no timer but the socket's, until the first attempt was silent for its part of
+// the time.
+func (p *probe) runTCP(ctx context.Context, k *tcp, t Target, start time.Time, every time.Duration) outcome {
+	a := &attempt{target: t, start: start}
+	o, rest := k.begin(ctx, a, start.Add(every))
+	if rest == nil {
+		return o
+	}
+	defer rest.end()
+	if ctx.Err() != nil || p.attempts == 1 {
+		return o
+	}
+	r := p.newRace(ctx, t, start, every)
+	r.arm(0)
+	o, _ = rest.wait(r.ctx, a, start.Add(p.timeout))
+	r.settle(o)
+	return r.finish()
+}
+
+// newRace returns a race with one attempt open.
+func (p *probe) newRace(ctx context.Context, t Target, start time.Time, every time.Duration) *race {
 	ctx, cancel := context.WithDeadline(ctx, start.Add(p.timeout))
-	defer cancel()
-	r := &race{
-		kind: p.kind, target: t, start: start, every: p.timeout / time.Duration(p.attempts), left: p.attempts - 1,
+	return &race{
+		kind: p.kind, target: t, start: start, every: every, left: p.attempts - 1,
 		ctx: ctx, cancel: cancel, open: 1,
 	}
-	r.arm(r.every)
-	r.attempt()
-	<-ctx.Done()
+}
+
+// finish waits for the end of the probe and of all that it started.
+func (r *race) finish() outcome {
+	<-r.ctx.Done()
 	r.disarm()
 	r.wg.Wait()
+	r.cancel()
 	return r.best
 }
 

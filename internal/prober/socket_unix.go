@@ -1,0 +1,136 @@
+//go:build unix
+
+package prober
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// socket is a TCP connection on its way, with nothing around it: thousands of
+// probes a second only need to know whether the other side accepts.
+type socket struct {
+	f    *os.File
+	addr syscall.Sockaddr
+}
+
+// sockaddr returns an address in the system's form.
+func sockaddr(to netip.AddrPort) (family int, sa syscall.Sockaddr, err error) {
+	if to.Addr().Is4() {
+		return syscall.AF_INET, &syscall.SockaddrInet4{Addr: to.Addr().As4(), Port: int(to.Port())}, nil
+	}
+	zone, err := zoneID(to.Addr().Zone())
+	return syscall.AF_INET6, &syscall.SockaddrInet6{Addr: to.Addr().As16(), Port: int(to.Port()), ZoneId: zone}, err
+}
+
+func zoneID(zone string) (uint32, error) {
+	if zone == "" {
+		return 0, nil
+	}
+	if n, err := strconv.ParseUint(zone, 10, 32); err == nil {
+		return uint32(n), nil
+	}
+	i, err := net.InterfaceByName(zone)
+	if err != nil {
+		return 0, os.NewSyscallError("connect", syscall.ENETUNREACH)
+	}
+	return uint32(i.Index), nil
+}
+
+// startConnect sends a SYN. The socket is nil if the connection is made and
+// closed again already, and on error.
+func startConnect(to netip.AddrPort) (*socket, error) {
+	family, sa, err := sockaddr(to)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := newSocket(family, syscall.SOCK_STREAM, syscall.IPPROTO_TCP)
+	if err != nil {
+		return nil, err
+	}
+	// Closing resets: nothing stays behind in TIME_WAIT, so checks cannot use up
+	// the local ports.
+	_ = syscall.SetsockoptLinger(fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1})
+	switch err := syscall.Connect(fd, sa); err {
+	case syscall.EINPROGRESS, syscall.EALREADY, syscall.EINTR:
+		return &socket{f: os.NewFile(uintptr(fd), "probe"), addr: sa}, nil
+	case nil, syscall.EISCONN:
+		return nil, syscall.Close(fd)
+	default:
+		_ = syscall.Close(fd)
+		return nil, os.NewSyscallError("connect", err)
+	}
+}
+
+// deadline sets when wait gives up. It undoes an interrupt: set the deadline
+// first, then arrange for the interrupt.
+func (s *socket) deadline(t time.Time) { _ = s.f.SetWriteDeadline(t) }
+
+// interrupt makes wait return, now or as soon as it is called.
+func (s *socket) interrupt() { s.deadline(time.Unix(1, 0)) }
+
+// wait returns when the connection is made or has failed, or at the deadline
+// with os.ErrDeadlineExceeded. The socket stays open.
+func (s *socket) wait() error {
+	rc, err := s.f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	asked := false
+	var failed error
+	err = rc.Write(func(fd uintptr) bool {
+		if !asked {
+			asked = true
+			return false
+		}
+		// A second connect tells all three: made, failed, or still waiting.
+		switch err := syscall.Connect(int(fd), s.addr); err {
+		case nil, syscall.EISCONN:
+		case syscall.EALREADY, syscall.EINPROGRESS, syscall.EINTR:
+			return false
+		default:
+			failed = os.NewSyscallError("connect", err)
+		}
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	return failed
+}
+
+func (s *socket) close() { _ = s.f.Close() }
+
+// pingConn opens a connected ICMP socket: one that everybody may use if the
+// system has them, else a raw one. Being connected, it also hears when a router
+// says that the target cannot be reached.
+func pingConn(to netip.Addr) (c net.Conn, raw bool, err error) {
+	family, sa, err := sockaddr(netip.AddrPortFrom(to, 0))
+	if err != nil {
+		return nil, false, err
+	}
+	proto := syscall.IPPROTO_ICMP
+	if to.Is6() {
+		proto = syscall.IPPROTO_ICMPV6
+	}
+	fd, err := newSocket(family, syscall.SOCK_DGRAM, proto)
+	if err != nil {
+		raw = true
+		fd, err = newSocket(family, syscall.SOCK_RAW, proto)
+	}
+	if err != nil {
+		return nil, raw, err
+	}
+	if err := syscall.Connect(fd, sa); err != nil {
+		_ = syscall.Close(fd)
+		return nil, raw, os.NewSyscallError("connect", err)
+	}
+	f := os.NewFile(uintptr(fd), "ping")
+	defer func() { _ = f.Close() }()
+	c, err = net.FileConn(f)
+	return c, raw, err
+}
