@@ -1,0 +1,192 @@
+// Package state keeps what must survive a restart in one bbolt file. What is in
+// it is a convenience, never a condition: a file that is missing, foreign,
+// corrupt or held by another process costs memory of the past, not the start.
+package state
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+// Bucket names a kind of record.
+type Bucket string
+
+// The buckets.
+const (
+	Checks    Bucket = "checks"    // by check key
+	Services  Bucket = "services"  // by service name
+	Names     Bucket = "names"     // by target name
+	Overrides Bucket = "overrides" // by target
+	Freezes   Bucket = "freezes"   // by target
+	Meta      Bucket = "meta"
+)
+
+var buckets = []Bucket{Checks, Services, Names, Overrides, Freezes, Meta}
+
+// FileName is the file's name in the state directory.
+const FileName = "detour.db"
+
+// lockWait is how long Open waits for another process to let go of the file.
+const lockWait = time.Second
+
+// maxRecord bounds one record. A larger one is not ours.
+const maxRecord = 1 << 20
+
+// ErrBusy is returned by Open if another process holds the file.
+var ErrBusy = errors.New("state file is held by another process")
+
+// Store is an open state file. Its methods are safe for concurrent use.
+type Store struct {
+	db   *bolt.DB
+	path string
+}
+
+// Open opens or makes the file in dir. A file that cannot be read as ours is set
+// aside under another name, which the notice reports; it never stops the start.
+func Open(dir string) (s *Store, notice string, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, "", fmt.Errorf("state directory: %w; make it writable for this user or set state.dir", err)
+	}
+	path := filepath.Join(dir, FileName)
+	db, err := open(path)
+	if err == nil {
+		return &Store{db, path}, "", nil
+	}
+	if errors.Is(err, bolterrors.ErrTimeout) {
+		return nil, "", fmt.Errorf("%w: %s", ErrBusy, path)
+	}
+	if !isDamage(err) {
+		return nil, "", fmt.Errorf("state file %s: %w; check that %s is writable for this user", path, err, dir)
+	}
+	aside := fmt.Sprintf("%s.bad-%s", path, time.Now().UTC().Format("20060102T150405.000"))
+	if rerr := os.Rename(path, aside); rerr != nil {
+		return nil, "", fmt.Errorf("state file %s is unreadable (%w) and cannot be set aside: %w", path, err, rerr)
+	}
+	notice = fmt.Sprintf("state file %s is not readable (%v): set aside as %s, starting without memory", path, err, aside)
+	if db, err = open(path); err != nil {
+		return nil, notice, fmt.Errorf("state file %s: %w", path, err)
+	}
+	return &Store{db, path}, notice, nil
+}
+
+// Path returns the file's path.
+func (s *Store) Path() string { return s.path }
+
+// Close lets go of the file.
+func (s *Store) Close() error {
+	if err := s.db.Close(); err != nil {
+		return fmt.Errorf("state file %s: %w", s.path, err)
+	}
+	return nil
+}
+
+// Record is one thing to write. A nil Value deletes the key.
+type Record struct {
+	Bucket Bucket
+	Key    string
+	Value  any
+}
+
+// Write stores the records in one transaction: after it returns, all of them
+// survive kill -9, and before, none.
+func (s *Store) Write(records ...Record) error {
+	err := s.db.Update(func(tx *bolt.Tx) error {
+		for _, r := range records {
+			if err := put(tx.Bucket([]byte(r.Bucket)), r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("state file %s: %w", s.path, err)
+	}
+	return nil
+}
+
+func put(b *bolt.Bucket, r Record) error {
+	if r.Value == nil {
+		return b.Delete([]byte(r.Key))
+	}
+	body, err := json.Marshal(r.Value)
+	if err != nil {
+		return fmt.Errorf("%s %q: %w", r.Bucket, r.Key, err)
+	}
+	return b.Put([]byte(r.Key), seal(body))
+}
+
+// Replace makes the bucket hold exactly these values, in one transaction.
+func Replace[T any](s *Store, bucket Bucket, values map[string]T) error {
+	err := s.db.Update(func(tx *bolt.Tx) error {
+		b := tx.Bucket([]byte(bucket))
+		var stale [][]byte
+		_ = b.ForEach(func(k, _ []byte) error {
+			if _, ok := values[string(k)]; !ok {
+				stale = append(stale, append([]byte(nil), k...))
+			}
+			return nil
+		})
+		for _, k := range stale {
+			if err := b.Delete(k); err != nil {
+				return err
+			}
+		}
+		for k, v := range values {
+			if err := put(b, Record{bucket, k, v}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("state file %s: %w", s.path, err)
+	}
+	return nil
+}
+
+// Read returns the records of a bucket. Those that are damaged are left out and
+// counted.
+func Read[T any](s *Store, bucket Bucket) (values map[string]T, damaged int, err error) {
+	values = map[string]T{}
+	err = guard(func() error {
+		return s.db.View(func(tx *bolt.Tx) error {
+			return tx.Bucket([]byte(bucket)).ForEach(func(k, v []byte) error {
+				var value T
+				body, ok := unseal(v)
+				if !ok || json.Unmarshal(body, &value) != nil {
+					damaged++
+					return nil
+				}
+				values[string(k)] = value
+				return nil
+			})
+		})
+	})
+	if err != nil {
+		return nil, damaged, fmt.Errorf("state file %s: %w", s.path, err)
+	}
+	return values, damaged, nil
+}
+
+// seal puts a checksum (CRC-32C) before a record's body.
+func seal(body []byte) []byte {
+	return append(binary.BigEndian.AppendUint32(nil, crc32.Checksum(body, castagnoli)), body...)
+}
+
+func unseal(v []byte) ([]byte, bool) {
+	if len(v) < 4 || len(v) > maxRecord {
+		return nil, false
+	}
+	return v[4:], binary.BigEndian.Uint32(v) == crc32.Checksum(v[4:], castagnoli)
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
