@@ -49,7 +49,7 @@ func newDNS(s Spec, d *dialer) (kind, error) {
 		p.owner = dns.Fqdn(s.QueryName)
 	}
 	for _, w := range s.Expect.Answer {
-		p.want = append(p.want, rdata(w))
+		p.want = append(p.want, p.rdata(w))
 	}
 	var err error
 	if s.UseTLS {
@@ -179,7 +179,7 @@ func (p *dnsKind) judge(m *dns.Msg, a *attempt) outcome {
 		return a.end(health.CauseRcode, dns.RcodeToString[m.Rcode])
 	}
 	found := len(p.want) == 0 || slices.ContainsFunc(m.Answer, func(rr dns.RR) bool {
-		return rr.Header().Rrtype == p.qtype && slices.Contains(p.want, rdata(strings.TrimPrefix(rr.String(), rr.Header().String())))
+		return rr.Header().Rrtype == p.qtype && slices.Contains(p.want, p.rdata(strings.TrimPrefix(rr.String(), rr.Header().String())))
 	})
 	if !found {
 		return a.end(health.CauseAnswer, fmt.Sprintf("none of the expected records in %d", len(m.Answer)))
@@ -187,14 +187,15 @@ func (p *dnsKind) judge(m *dns.Msg, a *attempt) outcome {
 	return a.end(health.CauseNone, "")
 }
 
-// rdata brings a record's data into the form in which it is compared.
-func rdata(s string) string {
+// rdata brings a record's data into the form in which it is compared. The text
+// of TXT records is kept as it is, all else is made of names and numbers.
+func (p *dnsKind) rdata(s string) string {
 	s = strings.TrimSpace(s)
+	if p.qtype == dns.TypeTXT {
+		return strings.TrimSuffix(strings.TrimPrefix(s, `"`), `"`)
+	}
 	if a, err := netip.ParseAddr(s); err == nil {
 		return a.String()
-	}
-	if unquoted, ok := strings.CutPrefix(s, `"`); ok {
-		return strings.TrimSuffix(unquoted, `"`)
 	}
 	return strings.ToLower(strings.TrimSuffix(strings.Join(strings.Fields(s), " "), "."))
 }

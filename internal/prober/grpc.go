@@ -97,7 +97,7 @@ func (s shaken) ClientHandshake(_ context.Context, _ string, c net.Conn) (net.Co
 }
 
 func (s shaken) Info() credentials.ProtocolInfo {
-	return credentials.ProtocolInfo{SecurityProtocol: "tls", ServerName: s.info.State.ServerName}
+	return credentials.ProtocolInfo{SecurityProtocol: "tls"}
 }
 
 func (s shaken) Clone() credentials.TransportCredentials { return s }
@@ -109,7 +109,7 @@ type watched struct {
 	mu    sync.Mutex
 	lent  bool
 	first []byte // the beginning of what the peer sent, at most a frame's length and type
-	err   error  // the first error of a read
+	err   error  // the connection's first error
 }
 
 var errLent = errors.New("one connection is all a probe makes")
@@ -139,13 +139,24 @@ func (w *watched) lend(context.Context, string) (net.Conn, error) {
 // Read implements net.Conn.
 func (w *watched) Read(b []byte) (int, error) {
 	n, err := w.Conn.Read(b)
+	w.note(b[:n], err)
+	return n, err
+}
+
+// Write implements net.Conn.
+func (w *watched) Write(b []byte) (int, error) {
+	n, err := w.Conn.Write(b)
+	w.note(nil, err)
+	return n, err
+}
+
+func (w *watched) note(heard []byte, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.first = append(w.first, b[:min(n, frameType+1-len(w.first))]...)
-	if err != nil && w.err == nil {
+	w.first = append(w.first, heard[:min(len(heard), frameType+1-len(w.first))]...)
+	if w.err == nil {
 		w.err = err
 	}
-	return n, err
 }
 
 // explain tells what a failed call means.

@@ -1,6 +1,7 @@
 package prober
 
 import (
+	"bufio"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -9,16 +10,22 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"io"
+	"log"
 	"math/big"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
 	"github.com/detour-dns/detour/internal/health"
 )
+
+// brief is the timeout where silence is expected: a quarter of it is what a busy
+// machine may be late.
+const brief = 800 * time.Millisecond
 
 // serve handles every connection to a new loopback listener.
 func serve(t *testing.T, handle func(net.Conn)) netip.AddrPort {
@@ -157,4 +164,20 @@ func (a *authority) issue(t *testing.T, name string, end time.Time) tls.Certific
 		t.Fatal(err)
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+// quiet is a log that nobody reads.
+var quiet = log.New(io.Discard, "", 0)
+
+func newReader(r io.Reader) *bufio.Reader { return bufio.NewReader(r) }
+
+// leftNothing waits until there are no more goroutines than before; those of the
+// far sides need a moment to end.
+func leftNothing(t *testing.T, before int) {
+	t.Helper()
+	for end := time.Now().Add(2 * time.Second); runtime.NumGoroutine() > before; runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatalf("%d goroutines before, %d after", before, runtime.NumGoroutine())
+		}
+	}
 }

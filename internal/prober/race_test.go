@@ -129,10 +129,24 @@ type lossy struct {
 	rtt   time.Duration
 	trips int
 	loss  float64
-	rand  *rand.Rand
+
+	mu   sync.Mutex
+	rand *rand.Rand
 }
 
 func (l *lossy) try(ctx context.Context, a *attempt) outcome {
+	select {
+	case <-time.After(l.takes()):
+		return a.end(health.CauseNone, "")
+	case <-ctx.Done():
+		return a.end(health.CauseTimeout, "silence")
+	}
+}
+
+// takes draws how long an attempt takes.
+func (l *lossy) takes() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	took := time.Duration(0)
 	for trip := range l.trips {
 		again := time.Second
@@ -145,28 +159,23 @@ func (l *lossy) try(ctx context.Context, a *attempt) outcome {
 		}
 		took += l.rtt
 	}
-	select {
-	case <-time.After(took):
-		return a.end(health.CauseNone, "")
-	case <-ctx.Done():
-		return a.end(health.CauseTimeout, "silence")
-	}
+	return took
 }
 
 func TestHealthyTargetsPass(t *testing.T) {
 	for _, tc := range []struct {
 		name string
-		kind lossy
+		kind *lossy
 		most int // failures among 2,000 probes
 	}{
-		{"280 ms and TLS 1.2, no loss", lossy{rtt: 280 * time.Millisecond, trips: 4}, 0},
-		{"10 ms and TLS 1.3, 20 % loss", lossy{rtt: 10 * time.Millisecond, trips: 3, loss: 0.2}, 20},
+		{"280 ms and TLS 1.2, no loss", &lossy{rtt: 280 * time.Millisecond, trips: 4}, 0},
+		{"10 ms and TLS 1.3, 20 % loss", &lossy{rtt: 10 * time.Millisecond, trips: 3, loss: 0.2}, 20},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l := tc.kind
 				l.rand = rand.New(rand.NewPCG(1, 2))
-				p := &probe{kind: &l, timeout: 2 * time.Second, attempts: 3}
+				p := &probe{kind: l, timeout: 2 * time.Second, attempts: 3}
 				failed := 0
 				for range 2000 {
 					if r := p.Probe(t.Context(), Target{Addr: netip.MustParseAddr("192.0.2.1")}); !r.Cause.OK() {

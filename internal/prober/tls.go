@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/detour-dns/detour/internal/health"
@@ -15,6 +16,10 @@ type secure struct {
 	roots  *x509.CertPool // nil = the system's
 	verify bool
 	protos []string
+
+	// bare: there is no authority to trust on this machine (an image without
+	// certificates). Then no check could pass, and that is no news of endpoints.
+	bare bool
 }
 
 func newSecure(s Spec, d *dialer, protos ...string) (*secure, error) {
@@ -22,8 +27,17 @@ func newSecure(s Spec, d *dialer, protos ...string) (*secure, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &secure{roots: roots, verify: s.Verify, protos: protos}, nil
+	bare := roots != nil && roots.Equal(noRoots) || roots == nil && systemBare()
+	return &secure{roots: roots, verify: s.Verify, protos: protos, bare: bare}, nil
 }
+
+var noRoots = x509.NewCertPool()
+
+// systemBare reports whether the system has no authorities.
+var systemBare = sync.OnceValue(func() bool {
+	pool, err := x509.SystemCertPool()
+	return err != nil || pool.Equal(noRoots)
+})
 
 // shake runs the client's handshake over c. The session is always a new one:
 // there is no cache, so an expired certificate cannot hide behind a ticket.
@@ -37,8 +51,11 @@ func (s *secure) shake(c *conn, a *attempt) (*tls.Conn, outcome) {
 	})
 	if err := tc.Handshake(); err != nil {
 		o := a.end(tlsCause(err))
-		if o.cause == health.CauseTimeout {
+		switch {
+		case o.cause == health.CauseTimeout:
 			o.detail = "connected, then silence in the handshake"
+		case o.cause == health.CauseTLSUnknown && s.bare:
+			o.cause, o.detail = health.CausePermission, "this machine has no certificate authorities: install them, or set ca_file"
 		}
 		if ce, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 			o.expiry = expiry(ce.UnverifiedCertificates)
