@@ -59,7 +59,11 @@ func (d *decoder) parseCanary(v value) (Canary, bool) {
 		return Canary{}, false
 	}
 	u, err := url.Parse(s)
-	if err != nil || u.Opaque != "" || u.Host == "" {
+	switch {
+	case strings.Contains(s, "@"):
+		d.fault(v, "a check has an @: this file is no place for a user or a password, remove it")
+		return Canary{}, false
+	case err != nil || u.Opaque != "" || u.Host == "":
 		d.fault(v, "%s %s is not a check: %s", v.key, s, canaryForm)
 		return Canary{}, false
 	}
@@ -70,8 +74,8 @@ func (d *decoder) parseCanary(v value) (Canary, bool) {
 		d.fault(v, "unknown type %s of %s: %s", u.Scheme, s, suggest(u.Scheme, strings.Split(words(monitorTypes), ", ")))
 	case err != nil || addr.Zone() != "":
 		d.fault(v, "%s names the host %s: write an address, so that no DNS is needed to know whether the region lives", s, u.Hostname())
-	case u.User != nil || u.Fragment != "":
-		d.fault(v, "%s has a user or a #fragment: remove it", s)
+	case u.Fragment != "":
+		d.fault(v, "%s has a #fragment, which is never sent: remove it", s)
 	default:
 		c := Canary{URL: s, Addr: addr.Unmap(), Monitor: d.newMonitor(s, typ)}
 		c.Monitor.Timing = d.settleTiming(nil, c.Monitor.Timing)

@@ -194,7 +194,7 @@ func decodeLastResort[T any](at func(*T) *LastResort) func(*decoder, value, *T) 
 			l.Mode = "addresses"
 		}
 		switch {
-		case !d.sound(seen, "mode", "addresses"):
+		case !d.sound(seen, "mode", "addresses") || d.hasFaultIn(seen["addresses"].node):
 		case l.Mode == "addresses" && !seen.has("addresses"):
 			d.fault(v, "last_resort mode addresses has no addresses: add addresses: [...]")
 		case seen.has("addresses") && len(l.Addresses) == 0:

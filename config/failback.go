@@ -38,7 +38,7 @@ func decodeRamp(d *decoder, v value, f *Failback) {
 		last = p
 		ramp = append(ramp, p)
 	}
-	if last != 100 {
+	if last != 100 && !d.hasFaultIn(v.node) {
 		d.fault(v, "ramp does not end with 100%%, so that traffic would never return in full: end it with 100")
 	}
 	f.Ramp = ramp

@@ -9,9 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
-	"strconv"
-	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -103,35 +100,19 @@ func readDocument(path string, data []byte) (doc *yaml.Node, fault *Fault) {
 	case errors.Is(err, io.EOF) || err == nil && len(doc.Content) == 0:
 		return nil, &Fault{File: path, Line: 1, Col: 1, Message: "the file is empty: it needs at least services:"}
 	case err != nil:
-		return nil, yamlFault(path, err)
+		return nil, yamlFault(path, data, err)
 	}
 	var second yaml.Node
 	switch err := dec.Decode(&second); {
 	case errors.Is(err, io.EOF):
 		return doc, nil
 	case err != nil:
-		return nil, yamlFault(path, err)
+		return nil, yamlFault(path, data, err)
 	}
 	return nil, &Fault{
 		File: path, Line: second.Line, Col: max(second.Column, 1),
 		Message: "a second document begins here: keep one document in the file, without a --- line inside",
 	}
-}
-
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
-
-// yamlFault places a syntax error of the YAML library, which knows its line
-// but not its column.
-func yamlFault(path string, err error) *Fault {
-	msg := strings.TrimSpace(err.Error())
-	line := 1
-	if m := yamlLine.FindStringSubmatch(msg); m != nil {
-		msg = strings.TrimPrefix(msg, m[0])
-		if n, err := strconv.Atoi(m[1]); err == nil && n > 0 {
-			line = n
-		}
-	}
-	return &Fault{File: path, Line: line, Col: 1, Message: oneLine("not YAML: " + msg)}
 }
 
 // bounds walks a tree as the decoder will, through its aliases.

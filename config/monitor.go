@@ -107,7 +107,7 @@ func words(types []MonitorType) string {
 func (d *decoder) checkKeys(seen given, prefix string, typ MonitorType) {
 	for key, v := range seen {
 		if types, limited := typesOf[prefix+key]; limited && !slices.Contains(types, typ) {
-			d.fault(v, "a %s monitor has no %s%s, only %s has: remove it, or change the type", typ, prefix, key, words(types))
+			d.fault(v, "%s%s does nothing with type %s, it is for %s: remove it, or change the type", prefix, key, typ, words(types))
 		}
 	}
 }

@@ -36,7 +36,7 @@ func canonicalName(s string, wild bool) (string, error) {
 		}
 	}
 	if allDigits(labels[len(labels)-1]) {
-		return "", errors.New("ends in a number and is no address: correct the address, or write a domain name")
+		return "", errors.New("ends in a number, as no name does: correct it")
 	}
 	return name + ".", nil
 }

@@ -149,10 +149,10 @@ func (d *decoder) parseTarget(v value, e *Endpoint) {
 	if !ok {
 		return
 	}
-	a, err := netip.ParseAddr(s)
-	if err == nil && a.Zone() == "" {
-		e.Address = a.Unmap()
-		d.refuseTarget(v, e.Address)
+	if _, err := netip.ParseAddr(s); err == nil {
+		if e.Address, ok = d.parseAddr(v); ok {
+			d.refuseTarget(v, e.Address)
+		}
 		return
 	}
 	if ap, err := netip.ParseAddrPort(s); err == nil {
