@@ -145,8 +145,10 @@ func (m *maker) pool(s *config.Service, p *config.Pool, use Use) steer.Pool {
 		} else {
 			se.Label = strings.TrimSuffix(e.Name, ".")
 			m.name(e.Name)
-			for _, a := range m.found[e.Name].Addrs {
-				se.Addrs = append(se.Addrs, m.addr(s, out.Region, a, use))
+			for _, k := range m.found[e.Name].Kept {
+				a := m.addr(s, out.Region, k.IP, use)
+				a.Old = !k.Fresh
+				se.Addrs = append(se.Addrs, a)
 			}
 		}
 		out.Endpoints = append(out.Endpoints, se)

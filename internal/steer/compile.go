@@ -245,7 +245,7 @@ func (c *compiler) addEndpoint(s *set, p, e int, fam uint8, bestOnly bool) {
 	end := &c.s.Pools[p].Endpoints[e]
 	var use []netip.Addr
 	for i := range end.Addrs {
-		if a := &end.Addrs[i]; !bestOnly || len(end.Addrs) == 1 || addrRank(c.b.addrView(a)) == c.st.Pools[p].Ends[e].best {
+		if a := &end.Addrs[i]; !bestOnly || len(end.Addrs) == 1 || a.rank(c.b.addrView(a)) == c.st.Pools[p].Ends[e].best {
 			use = append(use, a.IP)
 		}
 	}

@@ -100,6 +100,7 @@ type Addr struct {
 	IP     netip.Addr
 	Checks []int32 // those that vote
 	Shown  []int32 // those that are only shown
+	Old    bool    // of a name: no longer in its answers, a reserve behind those that are
 }
 
 // HoldDown is how long an endpoint must be Up before it is used again.

@@ -189,10 +189,10 @@ func (b *build) view(e *Endpoint) (v health.View, best uint8) {
 	for i := range e.Addrs {
 		a := b.addrView(&e.Addrs[i])
 		if i == 0 {
-			v, best = a, addrRank(a)
+			v, best = a, e.Addrs[i].rank(a)
 			continue
 		}
-		v, best = health.Best(v, a), min(best, addrRank(a))
+		v, best = health.Best(v, a), min(best, e.Addrs[i].rank(a))
 	}
 	return v, best
 }
@@ -209,10 +209,15 @@ func (b *build) addrView(a *Addr) health.View {
 	return v
 }
 
-// addrRank orders the addresses of one endpoint that is a name.
-func addrRank(v health.View) uint8 {
+// rank orders the addresses of one endpoint that is a name: by verdict, and of
+// equals those that its answers still hold first.
+func (a *Addr) rank(v health.View) uint8 {
 	s, _ := verdictStanding(v, false)
-	return uint8(Ready - s)
+	r := uint8(Ready - s)
+	if a.Old {
+		r++
+	}
+	return r
 }
 
 // poolStanding is that of the best endpoint, half a step lower if fewer than

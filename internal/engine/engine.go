@@ -1,0 +1,219 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/detour-dns/detour/config"
+	"github.com/detour-dns/detour/internal/monitor"
+	"github.com/detour-dns/detour/internal/plan"
+	"github.com/detour-dns/detour/internal/share"
+	"github.com/detour-dns/detour/internal/source"
+	"github.com/detour-dns/detour/internal/steer"
+)
+
+// Options are what an Engine takes from its surroundings.
+type Options struct {
+	Config *config.Config
+	Log    *slog.Logger  // nil: slog.Default
+	Lookup source.Lookup // of names as endpoints; nil: SetLookup gives it later
+	Share  share.Share   // nil: share.Local
+}
+
+// Engine puts a Core on a clock, on probes and on disk. Its methods are safe for
+// concurrent use. There is one for each failover.yaml in a process.
+type Engine struct {
+	log     *slog.Logger
+	share   share.Share
+	snap    atomic.Pointer[Published]
+	calls   chan func()
+	reports chan monitor.Report
+	stop    chan struct{}
+	done    chan struct{}
+	once    sync.Once
+	started time.Time
+
+	monitor *monitor.Monitor
+	names   *names
+	disk    *disk
+
+	// What follows belongs to the loop.
+	core      *Core
+	found     source.Found
+	byID      map[uint64]int32
+	hands     hands
+	published time.Time
+	first     chan struct{} // closed when every check was probed once
+	waiting   map[int32]bool
+	reload    Reload
+	told      bool // that the brake is on
+}
+
+// Published is a snapshot with the plan that it belongs to.
+type Published struct {
+	*steer.Snapshot
+	Plan *plan.Plan
+}
+
+// gather is how long later changes are gathered after a publish.
+const gather = 100 * time.Millisecond
+
+// burst bounds the results that are weighed between two looks at anything else.
+const burst = 512
+
+// Start makes an engine and begins to probe.
+func Start(o Options) (*Engine, error) {
+	e := &Engine{
+		log: o.Log, share: o.Share, started: time.Now(),
+		calls: make(chan func()), reports: make(chan monitor.Report, 1024),
+		stop: make(chan struct{}), done: make(chan struct{}), first: make(chan struct{}),
+	}
+	if e.log == nil {
+		e.log = slog.Default()
+	}
+	if e.share == nil {
+		e.share = share.Local{}
+	}
+	if err := probable(o.Config); err != nil {
+		return nil, err
+	}
+	e.disk = openDisk(o.Config.State.Dir, e.log)
+	kept := e.disk.load(e.started, o.Config)
+	e.found, e.hands = kept.found, kept.hands
+	p := plan.Make(o.Config, e.found)
+	e.core = NewCore(p, kept.Checks, kept.Services, e.started)
+	e.core.SetHands(e.hands.list())
+	e.reload = Reload{At: e.started, Hash: o.Config.Hash, OK: true}
+	e.monitor = monitor.New(monitor.Options{Out: e.reports, MaxInFlight: o.Config.Probes.MaxInFlight})
+	e.names = newNames(e, o.Lookup)
+	e.watch(p)
+	e.publish(e.started)
+	e.names.want(p.Names, e.found)
+	go e.loop()
+	return e, nil
+}
+
+// Load returns what is published now. It is the only thing that a query needs.
+func (e *Engine) Load() *Published { return e.snap.Load() }
+
+// Close stops probing, keeps what must be kept, and lets go of the disk.
+func (e *Engine) Close() {
+	e.once.Do(func() { close(e.stop) })
+	<-e.done
+}
+
+// ErrClosed is returned after Close.
+var ErrClosed = errors.New("engine is closed")
+
+// Do runs f on the loop, where it alone may touch the core. f must not keep it.
+func (e *Engine) Do(f func(*Core)) error {
+	ran := make(chan struct{})
+	select {
+	case e.calls <- func() { f(e.core); close(ran) }:
+		<-ran
+		return nil
+	case <-e.stop:
+		return ErrClosed
+	}
+}
+
+// SetLookup gives the way to resolve names, which exists only once the chain
+// below the plugin does.
+func (e *Engine) SetLookup(l source.Lookup) { e.names.set(l) }
+
+// Wait returns when every check was probed once, or ctx ends.
+func (e *Engine) Wait(ctx context.Context) {
+	select {
+	case <-e.first:
+	case <-ctx.Done():
+	case <-e.done:
+	}
+}
+
+// readyAfter is when an engine is ready at the latest: what has not settled by
+// then is not going to be waited for.
+const readyAfter = 10 * time.Second
+
+// Ready reports whether every check has settled, or has had its time.
+func (e *Engine) Ready() bool {
+	if time.Since(e.started) > readyAfter {
+		return true
+	}
+	ready := false
+	err := e.Do(func(c *Core) { ready = c.Settled() })
+	return err == nil && ready
+}
+
+func (e *Engine) loop() {
+	defer close(e.done)
+	defer e.shutdown()
+	sweep := time.NewTicker(time.Second)
+	defer sweep.Stop()
+	wake := time.NewTimer(gather)
+	defer wake.Stop()
+	for {
+		select {
+		case <-e.stop:
+			return
+		case r := <-e.reports:
+			e.take(r)
+		case f := <-e.calls:
+			f()
+		case <-sweep.C:
+			e.core.Sweep(time.Now())
+			e.save(time.Now(), false)
+		case <-wake.C:
+		}
+		wake.Reset(e.settle(time.Now()))
+	}
+}
+
+// settle publishes if that is due and returns how long to sleep if nothing
+// happens.
+func (e *Engine) settle(now time.Time) time.Duration {
+	due, _ := e.core.Due(now)
+	due = due || e.core.HandsEnded(now)
+	gap := now.Sub(e.published)
+	e.tellBrake()
+	switch {
+	case due && (gap >= gather):
+		e.publish(now)
+	case due:
+		return gather - gap
+	}
+	if t := e.core.Wake(); !t.IsZero() {
+		return max(time.Millisecond, t.Sub(now))
+	}
+	return time.Hour
+}
+
+func (e *Engine) publish(now time.Time) {
+	old := e.snap.Load()
+	s := e.core.Publish(now)
+	e.snap.Store(&Published{s, e.core.Plan})
+	e.published = now
+	e.tell(old, s)
+}
+
+// shutdown runs on the loop's way out.
+func (e *Engine) shutdown() {
+	stopped := make(chan struct{})
+	go func() { // reports that are under way must not block the monitor's end
+		for {
+			select {
+			case <-e.reports:
+			case <-stopped:
+				return
+			}
+		}
+	}()
+	e.names.close()
+	e.monitor.Close()
+	close(stopped)
+	e.save(time.Now(), true)
+	e.disk.close()
+}

@@ -1,0 +1,143 @@
+package engine
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/detour-dns/detour/internal/state"
+	"github.com/detour-dns/detour/internal/steer"
+)
+
+// hands is what operators decided at run time, by target.
+type hands struct {
+	overrides map[string]steer.Override
+	freezes   map[string]steer.Freeze
+}
+
+func (h *hands) list() ([]steer.Override, []steer.Freeze) {
+	var o []steer.Override
+	for _, k := range slices.Sorted(maps.Keys(h.overrides)) {
+		o = append(o, h.overrides[k])
+	}
+	var f []steer.Freeze
+	for _, k := range slices.Sorted(maps.Keys(h.freezes)) {
+		f = append(f, h.freezes[k])
+	}
+	return o, f
+}
+
+// ErrNotKept says that an operator's decision is in force, but would be lost by
+// a restart.
+var ErrNotKept = errors.New("in force, but not on disk: a restart would forget it")
+
+// PutOverride sets the override on o.Target, and has it on disk when it returns
+// nil.
+func (e *Engine) PutOverride(o steer.Override) error {
+	return e.change(func() state.Record {
+		if e.hands.overrides == nil {
+			e.hands.overrides = map[string]steer.Override{}
+		}
+		e.hands.overrides[o.Target] = o
+		return state.Record{Bucket: state.Overrides, Key: o.Target, Value: o}
+	})
+}
+
+// DeleteOverride lifts the override on a target.
+func (e *Engine) DeleteOverride(target string) error {
+	return e.change(func() state.Record {
+		delete(e.hands.overrides, target)
+		return state.Record{Bucket: state.Overrides, Key: target}
+	})
+}
+
+// PutFreeze stops automation on f.Target.
+func (e *Engine) PutFreeze(f steer.Freeze) error {
+	return e.change(func() state.Record {
+		if e.hands.freezes == nil {
+			e.hands.freezes = map[string]steer.Freeze{}
+		}
+		e.hands.freezes[f.Target] = f
+		return state.Record{Bucket: state.Freezes, Key: freezeKey(f.Target), Value: f}
+	})
+}
+
+// DeleteFreeze lets automation go on.
+func (e *Engine) DeleteFreeze(target string) error {
+	return e.change(func() state.Record {
+		delete(e.hands.freezes, target)
+		return state.Record{Bucket: state.Freezes, Key: freezeKey(target)}
+	})
+}
+
+// freezeKey is the target as a key, which must not be empty.
+func freezeKey(target string) string {
+	if target == "" {
+		return "*"
+	}
+	return target
+}
+
+// Failback lets the returning pools of a target take their traffic now, and
+// returns how many there were.
+func (e *Engine) Failback(target string) (asked int, err error) {
+	err = e.Do(func(c *Core) {
+		asked = c.AskFailback(target, time.Now())
+		e.publish(time.Now())
+	})
+	return asked, err
+}
+
+// change applies an operator's decision and then keeps it: in an outage it must
+// act even if the disk does not.
+func (e *Engine) change(f func() state.Record) error {
+	var err error
+	derr := e.Do(func(c *Core) {
+		r := f()
+		e.forgetEnded(time.Now())
+		c.SetHands(e.hands.list())
+		e.publish(time.Now())
+		if e.disk.store == nil {
+			err = ErrNotKept
+			return
+		}
+		werr := e.disk.store.Write(r)
+		e.disk.note(werr)
+		if werr != nil {
+			err = errors.Join(ErrNotKept, werr)
+		}
+	})
+	return errors.Join(derr, err)
+}
+
+// forgetEnded drops decisions that ended long enough ago for nobody to ask.
+func (e *Engine) forgetEnded(now time.Time) {
+	const after = 24 * time.Hour
+	maps.DeleteFunc(e.hands.overrides, func(_ string, o steer.Override) bool {
+		return !o.Until.IsZero() && now.Sub(o.Until) > after
+	})
+	maps.DeleteFunc(e.hands.freezes, func(_ string, f steer.Freeze) bool { return now.Sub(f.Until) > after })
+}
+
+// Hands returns the overrides and freezes in force, the file's included.
+func (e *Engine) Hands() (o []steer.Override, f []steer.Freeze) {
+	_ = e.Do(func(c *Core) {
+		now := time.Now()
+		for _, x := range c.overrides {
+			if x.Until.IsZero() || now.Before(x.Until) {
+				o = append(o, x)
+			}
+		}
+		for _, x := range c.freezes {
+			if now.Before(x.Until) {
+				f = append(f, x)
+			}
+		}
+	})
+	return o, f
+}
+
+// people writes a service's name without its last dot.
+func people(name string) string { return strings.TrimSuffix(name, ".") }

@@ -1,0 +1,134 @@
+package engine
+
+import (
+	"fmt"
+	"hash/fnv"
+	"net/netip"
+	"time"
+
+	"github.com/detour-dns/detour/config"
+	"github.com/detour-dns/detour/internal/monitor"
+	"github.com/detour-dns/detour/internal/plan"
+	"github.com/detour-dns/detour/internal/prober"
+)
+
+// probable reports whether every monitor of cfg can be probed with: that its
+// files can be read, say.
+func probable(cfg *config.Config) error {
+	for i := range cfg.Monitors {
+		if _, err := newProber(cfg, &cfg.Monitors[i]); err != nil {
+			return fmt.Errorf("monitor %s: %w", cfg.Monitors[i].Name, err)
+		}
+	}
+	return nil
+}
+
+func newProber(cfg *config.Config, m *config.Monitor) (prober.Prober, error) {
+	s := prober.Spec{
+		Type: string(m.Type), Timeout: m.Timing.Timeout, Attempts: m.Timing.Attempts,
+		Path: m.Path, Method: m.Method, Headers: m.Headers,
+		Expect:    prober.Expect{Body: m.Expect.Body, Rcode: m.Expect.Rcode, Answer: m.Expect.Answer},
+		QueryName: m.Query.Name, QueryType: m.Query.Type, Service: m.Service,
+		UseTLS: m.UseTLS, CAFile: m.CAFile, Verify: m.Verify,
+	}
+	for _, r := range m.Expect.Status {
+		s.Expect.Status = append(s.Expect.Status, prober.StatusRange(r))
+	}
+	return prober.New(s, prober.Env{Forbidden: func(a netip.Addr) (string, bool) {
+		return config.ForbiddenTarget(a, cfg.Probes.AllowTargets)
+	}})
+}
+
+// checkID is the stable number of a check: FNV-1a of its key.
+func checkID(key string) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(key))
+	return h.Sum64()
+}
+
+// watch gives the monitor the checks of a plan. Those that it has keep their
+// schedules.
+func (e *Engine) watch(p *plan.Plan) {
+	probers := map[*config.Monitor]prober.Prober{}
+	checks := make([]monitor.Check, 0, len(p.Checks))
+	e.byID = make(map[uint64]int32, len(p.Checks))
+	e.waiting = map[int32]bool{}
+	for i := range p.Checks {
+		k := &p.Checks[i]
+		pr, ok := probers[k.Monitor]
+		if !ok {
+			var err error
+			if pr, err = newProber(p.Config, k.Monitor); err != nil {
+				e.log.Error("check cannot be probed", "check", k.Key, "error", err)
+				continue
+			}
+			probers[k.Monitor] = pr
+		}
+		id := checkID(k.Key)
+		e.byID[id] = int32(i)
+		if e.core.State(int32(i)).Last.At.IsZero() {
+			e.waiting[int32(i)] = true
+		}
+		checks = append(checks, monitor.Check{
+			ID: id, Region: regionName(p, k), Prober: pr,
+			Target:   prober.Target{Addr: k.Addr, Port: k.Monitor.Port, Host: k.Host},
+			Interval: k.Params.Interval, Timeout: k.Params.Timeout, Confirm: k.Params.Confirm,
+		})
+	}
+	e.monitor.Set(checks)
+	e.heardAll()
+}
+
+func regionName(p *plan.Plan, k *plan.Check) string {
+	if k.Region < 0 {
+		return "self"
+	}
+	return p.Config.Regions[k.Region].Name
+}
+
+// take weighs a report and those that wait behind it.
+func (e *Engine) take(r monitor.Report) {
+	for range burst {
+		e.weigh(r)
+		select {
+		case r = <-e.reports:
+		default:
+			return
+		}
+	}
+}
+
+func (e *Engine) weigh(r monitor.Report) {
+	i, ok := e.byID[r.ID]
+	if !ok {
+		return // of a check that is no more
+	}
+	before := *e.core.State(i)
+	next := e.core.Observe(i, r.Start, r.Result)
+	if next < e.core.Plan.Checks[i].Params.Interval {
+		e.monitor.Hurry(r.ID, r.Start.Add(next))
+	}
+	e.tellCheck(i, &before)
+	if len(e.waiting) > 0 {
+		delete(e.waiting, i)
+		e.heardAll()
+	}
+}
+
+// heardAll opens the gate for Wait once every check was probed.
+func (e *Engine) heardAll() {
+	if len(e.waiting) > 0 || e.names.pending() {
+		return
+	}
+	select {
+	case <-e.first:
+	default:
+		close(e.first)
+	}
+}
+
+// Stats returns how the scheduler is doing.
+func (e *Engine) Stats() monitor.Stats { return e.monitor.Stats() }
+
+// Started returns when the engine began.
+func (e *Engine) Started() time.Time { return e.started }

@@ -1,0 +1,74 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/detour-dns/detour/config"
+	"github.com/detour-dns/detour/internal/plan"
+)
+
+// Reload is how the last change of failover.yaml went.
+type Reload struct {
+	At    time.Time
+	Hash  string // of the configuration in use
+	OK    bool
+	Error string // why the last one was not taken
+	Moved int    // services that the last one moved
+}
+
+// Check reports whether Apply would take cfg now. It changes nothing.
+func (e *Engine) Check(cfg *config.Config) error {
+	if err := probable(cfg); err != nil {
+		return err
+	}
+	var err error
+	if derr := e.Do(func(c *Core) {
+		try := *c
+		err = try.Replan(plan.Make(cfg, e.found), time.Now(), false)
+	}); derr != nil {
+		return derr
+	}
+	return err
+}
+
+// Apply moves to another configuration and keeps the health of every check that
+// both have. On error the one in use stays, and status says so.
+func (e *Engine) Apply(cfg *config.Config) error {
+	err := probable(cfg)
+	if err == nil {
+		if derr := e.Do(func(*Core) { err = e.apply(cfg) }); derr != nil {
+			return derr
+		}
+	}
+	if err != nil {
+		e.Refused(err)
+	}
+	return err
+}
+
+func (e *Engine) apply(cfg *config.Config) error {
+	now := time.Now()
+	if err := e.replan(plan.Make(cfg, e.found), now, false); err != nil {
+		return err
+	}
+	e.reload = Reload{At: now, Hash: cfg.Hash, OK: true, Moved: len(e.core.Snapshot().Changes)}
+	e.log.Info("configuration reloaded", "hash", short(cfg.Hash), "services", len(cfg.Services), "checks", len(e.core.Plan.Checks))
+	return nil
+}
+
+// Refused notes that a new configuration was not taken, and why.
+func (e *Engine) Refused(why error) {
+	_ = e.Do(func(*Core) {
+		e.reload.At, e.reload.OK, e.reload.Error = time.Now(), false, why.Error()
+		e.log.Error("new configuration refused, the one in use stays", "in_use", short(e.reload.Hash), "error", why)
+	})
+}
+
+// LastReload returns how the last change of failover.yaml went.
+func (e *Engine) LastReload() Reload {
+	var r Reload
+	_ = e.Do(func(*Core) { r = e.reload })
+	return r
+}
+
+func short(hash string) string { return hash[:min(len(hash), 8)] }
