@@ -90,9 +90,6 @@ func lift[W, P any](fields []field[P], part func(*W) *P) []field[W] {
 	return lifted
 }
 
-// in reads a nested block as the value of a field.
-func (b block[T]) in(d *decoder, v value, into *T) { b.decode(d, v, into) }
-
 // decoder reads one file. It never stops at a fault.
 type decoder struct {
 	path     string

@@ -193,17 +193,22 @@ func decodeLastResort[T any](at func(*T) *LastResort) func(*decoder, value, *T) 
 		if seen.has("addresses") && !seen.has("mode") {
 			l.Mode = "addresses"
 		}
-		switch {
-		case !d.sound(seen, "mode", "addresses") || d.hasFaultIn(seen["addresses"].node):
-		case l.Mode == "addresses" && !seen.has("addresses"):
-			d.fault(v, "last_resort mode addresses has no addresses: add addresses: [...]")
-		case seen.has("addresses") && len(l.Addresses) == 0:
-			d.fault(seen["addresses"], "addresses of last_resort is empty: name at least one, or use mode: none")
-		case l.Mode != "addresses" && seen.has("addresses"):
-			d.fault(seen["addresses"], "last_resort mode %s does not use addresses: remove them, or use mode: addresses", l.Mode)
+		if d.sound(seen, "mode", "addresses") && !d.hasFaultIn(seen["addresses"].node) {
+			d.checkLastResort(seen, v, l)
 		}
 		if l.Mode != "" {
 			*at(into) = l
 		}
+	}
+}
+
+func (d *decoder) checkLastResort(seen given, v value, l LastResort) {
+	switch {
+	case l.Mode == "addresses" && !seen.has("addresses"):
+		d.fault(v, "last_resort mode addresses has no addresses: add addresses: [...]")
+	case seen.has("addresses") && len(l.Addresses) == 0:
+		d.fault(seen["addresses"], "addresses of last_resort is empty: name at least one, or use mode: none")
+	case l.Mode != "addresses" && seen.has("addresses"):
+		d.fault(seen["addresses"], "last_resort mode %s does not use addresses: remove them, or use mode: addresses", l.Mode)
 	}
 }

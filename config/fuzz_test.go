@@ -103,11 +103,18 @@ func checkServiceWhole(t *testing.T, c *Config, s *Service) {
 			t.Errorf("%s: pool %+v", s.Name, p)
 		}
 		for _, e := range p.Endpoints {
-			_, refused := ForbiddenTarget(e.Address, c.Probes.AllowTargets)
-			if e.Name == "" && refused || e.Name != "" && e.Address.IsValid() || e.Weight < 1 || seen[e.Label()] {
+			if !wholeEndpoint(c, e) || seen[e.Label()] {
 				t.Errorf("%s: endpoint %+v", s.Name, e)
 			}
 			seen[e.Label()] = true
 		}
 	}
+}
+
+func wholeEndpoint(c *Config, e Endpoint) bool {
+	if e.Name != "" {
+		return !e.Address.IsValid() && e.Weight >= 1
+	}
+	_, refused := ForbiddenTarget(e.Address, c.Probes.AllowTargets)
+	return !refused && e.Weight >= 1
 }

@@ -17,7 +17,7 @@ func (d *decoder) text(v value) (string, bool) {
 	case strings.TrimSpace(v.node.Value) == "" || v.node.ShortTag() == "!!null":
 		d.fault(v, "%s is empty: give it a value, or remove it", v.key)
 	default:
-		return strings.TrimSpace(v.node.Value), true
+		return v.node.Value, true
 	}
 	return "", false
 }
@@ -202,6 +202,3 @@ func text[T any](at func(*T) *string) func(*decoder, value, *T) {
 func texts[T any](at func(*T) *[]string) func(*decoder, value, *T) {
 	return func(d *decoder, v value, into *T) { *at(into) = d.texts(v) }
 }
-
-// ignore is for a key that has been read before its block.
-func ignore[T any](*decoder, value, *T) {}
