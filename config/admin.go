@@ -31,8 +31,8 @@ func (d *decoder) decodeTLS(v value, a *Admin) {
 // decodeAdmin reads where the admin API listens; `admin: off` is short for
 // `admin: {listen: off}`.
 func decodeAdmin(d *decoder, v value, c *Config) {
-	if v.node.Kind == yaml.ScalarNode {
-		decodeListen(d, v, &c.Admin)
+	if v.node.Kind == yaml.ScalarNode && v.node.Value == "off" {
+		c.Admin = Admin{Off: true}
 		return
 	}
 	seen := adminBlock.decode(d, v, &c.Admin)

@@ -48,6 +48,7 @@ var invalid = map[string]string{
 	"admin-listen":                 "2:17: listen resolver.example.org:8053 is not an address to listen on: write address:port, such as 127.0.0.1:8053, or unix:///run/detour/admin.sock, or off",
 	"admin-no-token":               "2:17: admin.listen 10.0.0.53:8053 can be reached from other machines: add tls: {cert_file, key_file} and token_file, or listen on 127.0.0.1",
 	"admin-open":                   "2:17: admin.listen [::]:8053 can be reached from other machines: add tls: {cert_file, key_file} and token_file, or listen on 127.0.0.1",
+	"admin-scalar":                 "2:8: admin is a single value: write it as a block of keys",
 	"admin-tls":                    "2:14: tls needs both cert_file and key_file: add the one that is missing",
 	"admin-unix":                   "2:17: listen unix://run/admin.sock is not an absolute path: write unix:///run/detour/admin.sock",
 	"canary-dns-name":              "3:12: dns://192.0.2.1/example..org asks for example..org, which has an empty label: remove the dot too many",
