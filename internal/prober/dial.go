@@ -12,6 +12,9 @@ import (
 	"github.com/detour-dns/detour/internal/health"
 )
 
+// control looks at a socket before it connects.
+type control = func(network, address string, c syscall.RawConn) error
+
 // dialer opens connections for one prober.
 type dialer struct {
 	dial  func(ctx context.Context, network string, to netip.AddrPort) (net.Conn, error)
@@ -24,9 +27,13 @@ func newDialer(env Env) *dialer {
 	d := &dialer{dial: env.Dial, route: routed, roots: env.Roots, plain: env.Dial == nil && env.Control == nil}
 	if d.dial == nil {
 		// KeepAlive -1: two system calls less, and no probe lives that long.
-		nd := &net.Dialer{KeepAlive: -1, Control: env.Control}
+		stream := &net.Dialer{KeepAlive: -1, Control: env.Control}
+		datagram := &net.Dialer{Control: hearAll(env.Control)}
 		d.dial = func(ctx context.Context, network string, to netip.AddrPort) (net.Conn, error) {
-			return nd.DialContext(ctx, network, to.String())
+			if network == "udp" {
+				return datagram.DialContext(ctx, network, to.String())
+			}
+			return stream.DialContext(ctx, network, to.String())
 		}
 	}
 	return d

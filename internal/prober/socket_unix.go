@@ -80,27 +80,35 @@ func (s *socket) wait() error {
 	if err != nil {
 		return err
 	}
-	asked := false
 	var failed error
 	err = rc.Write(func(fd uintptr) bool {
-		if !asked {
-			asked = true
-			return false
-		}
-		// A second connect tells all three: made, failed, or still waiting.
-		switch err := syscall.Connect(int(fd), s.addr); err {
-		case nil, syscall.EISCONN:
-		case syscall.EALREADY, syscall.EINPROGRESS, syscall.EINTR:
-			return false
-		default:
-			failed = os.NewSyscallError("connect", err)
-		}
-		return true
+		// To be asked before the first wait as well: Write forgets events that
+		// came earlier.
+		var over bool
+		over, failed = s.state(int(fd))
+		return over
 	})
 	if err != nil {
 		return err
 	}
 	return failed
+}
+
+// state reports whether the connection is made or has failed. A second connect
+// tells all but what a router said while the first one was still running: the
+// system goes on trying then, and keeps the error for who asks.
+func (s *socket) state(fd int) (over bool, err error) {
+	switch err := syscall.Connect(fd, s.addr); err {
+	case nil, syscall.EISCONN:
+		return true, nil
+	case syscall.EALREADY, syscall.EINPROGRESS, syscall.EINTR:
+	default:
+		return true, os.NewSyscallError("connect", err)
+	}
+	if soft, err := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_ERROR); err == nil && soft != 0 {
+		return true, os.NewSyscallError("connect", syscall.Errno(soft))
+	}
+	return false, nil
 }
 
 func (s *socket) close() { _ = s.f.Close() }
@@ -125,6 +133,7 @@ func pingConn(to netip.Addr) (c net.Conn, raw bool, err error) {
 	if err != nil {
 		return nil, raw, err
 	}
+	hearRouters(fd, family)
 	if err := syscall.Connect(fd, sa); err != nil {
 		_ = syscall.Close(fd)
 		return nil, raw, os.NewSyscallError("connect", err)
@@ -133,4 +142,19 @@ func pingConn(to netip.Addr) (c net.Conn, raw bool, err error) {
 	defer func() { _ = f.Close() }()
 	c, err = net.FileConn(f)
 	return c, raw, err
+}
+
+// hearAll is a dialer's Control for datagram sockets. It is called with udp4 or
+// udp6.
+func hearAll(next control) control {
+	return func(network, address string, c syscall.RawConn) error {
+		family := syscall.AF_INET
+		if network == "udp6" {
+			family = syscall.AF_INET6
+		}
+		if err := c.Control(func(fd uintptr) { hearRouters(int(fd), family) }); err != nil || next == nil {
+			return err
+		}
+		return next(network, address, c)
+	}
 }
