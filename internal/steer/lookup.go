@@ -1,6 +1,9 @@
 package steer
 
-import "bytes"
+import (
+	"bytes"
+	"net/netip"
+)
 
 // Lookup returns the service that answers for a name in lower case with its last
 // dot. Wildcards follow RFC 4592: only the one at the closest encloser counts,
@@ -47,6 +50,21 @@ func excepted(except []string, name []byte) bool {
 		if n := len(name) - len(e); n == 0 && string(name) == e ||
 			n > 0 && name[n-1] == '.' && string(name[n:]) == e {
 			return true
+		}
+	}
+	return false
+}
+
+// Owns reports whether an address belongs to the endpoint of a service that is
+// called target.
+func (p *Plan) Owns(service int32, target string, ip netip.Addr) bool {
+	for _, pool := range p.Services[service].Pools {
+		for i := range pool.Endpoints {
+			for _, a := range pool.Endpoints[i].Addrs {
+				if pool.Endpoints[i].Target == target && a.IP == ip {
+					return true
+				}
+			}
 		}
 	}
 	return false

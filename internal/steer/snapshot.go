@@ -127,7 +127,7 @@ func (s *Snapshot) chooseWeighted(ch *choice, q Query) *set {
 	if s.Plan.Services[q.Service].Sticky {
 		minute = 0
 	}
-	h := mix(clientHash(q.Client) ^ mix(uint64(q.Service)+1) ^ uint64(minute)<<32)
+	h := mix(ClientHash(q.Client) ^ mix(uint64(q.Service)+1) ^ uint64(minute)<<32)
 	if q.Spread {
 		h = mix(q.Seed ^ 0x9e37)
 	}
@@ -154,7 +154,7 @@ func (s *Snapshot) inside(set *set, q Query) bool {
 	if set.share >= 100 {
 		return true
 	}
-	h := clientHash(q.Client) ^ s.salts[set.region]
+	h := ClientHash(q.Client) ^ s.salts[set.region]
 	if q.Spread {
 		h = q.Seed ^ 0x517c
 	}
@@ -174,9 +174,9 @@ func salts(p *Plan, regions []RegionState) []uint64 {
 	return out
 }
 
-// clientHash hashes a client: IPv4 whole, IPv6 by its /56, the prefix that one
+// ClientHash hashes a client: IPv4 whole, IPv6 by its /56, the prefix that one
 // customer has at most.
-func clientHash(a netip.Addr) uint64 {
+func ClientHash(a netip.Addr) uint64 {
 	if a.Is4() {
 		b := a.As4()
 		return mix(uint64(b[0])<<24 | uint64(b[1])<<16 | uint64(b[2])<<8 | uint64(b[3]))

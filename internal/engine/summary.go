@@ -1,0 +1,32 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/detour-dns/detour/internal/health"
+)
+
+// Summary is the engine's own state in numbers.
+type Summary struct {
+	Verdicts    map[string]int // checks by verdict
+	Brake       health.Brake
+	BrakeUntil  time.Time
+	Reload      Reload
+	StateLost   string // why nothing is kept across a restart, "" if all is well
+	StateErrors int
+}
+
+// Summary returns the engine's own state. After Close it is empty.
+func (e *Engine) Summary() Summary {
+	out := Summary{Verdicts: map[string]int{"up": 0, "down": 0, "unknown": 0}}
+	_ = e.Do(func(c *Core) {
+		for i := range c.states {
+			out.Verdicts[c.states[i].Verdict.String()]++
+		}
+		out.Brake = c.Brake
+		out.BrakeUntil = c.Brake.Until(c.Plan.Config.Limits.Brake)
+		out.Reload = e.reload
+		out.StateLost, out.StateErrors = e.disk.lost, e.disk.errors
+	})
+	return out
+}

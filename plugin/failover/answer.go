@@ -1,0 +1,177 @@
+package failover
+
+import (
+	"net/netip"
+
+	"github.com/miekg/dns"
+
+	"github.com/detour-dns/detour/internal/steer"
+)
+
+// reply is a message with everything that it points to in one allocation: on the
+// hot path the collector sees one object and not twenty. Plugins above may edit
+// what is in it; nothing of it is shared.
+type reply struct {
+	msg dns.Msg
+	q   [1]dns.Question
+	rrs [small]dns.RR
+	a   [small]dns.A
+	ip4 [small][4]byte
+}
+
+// small is the number of addresses that fit a reply made in one allocation.
+// Answers with more, and AAAA answers, take one for each record.
+const small = 2
+
+// start fills in what every reply has: RFC 1035 section 4.1.1, and the question
+// echoed unchanged.
+func (f *Failover) start(m *dns.Msg, q *query, aa bool) {
+	m.Id = q.r.Id
+	m.Response, m.Authoritative, m.RecursionDesired = true, aa, q.r.RecursionDesired
+	m.RecursionAvailable = f.recursive
+	m.CheckingDisabled = q.r.CheckingDisabled
+	m.Compress = true
+}
+
+// addresses answers with the decision's addresses.
+func (f *Failover) addresses(q *query, i int32, d *steer.Decision, v6 bool) (int, error) {
+	limit := min(q.pub.Plan.Steer.Limits.MaxAnswers, steer.MaxAnswers)
+	if q.pub.Plan.Steer.Services[i].Policy == steer.Weighted && !d.Panic {
+		limit = 1
+	}
+	var ips [steer.MaxAnswers]netip.Addr
+	n := d.Addrs(ips[:limit])
+	re := &reply{}
+	m := &re.msg
+	f.start(m, q, true)
+	re.q[0] = q.r.Question[0]
+	m.Question = re.q[:]
+	if n <= small && !v6 {
+		re.fill(ips[:n], q.r.Question[0].Name, d.TTL)
+	} else {
+		m.Answer = make([]dns.RR, 0, n)
+		for _, ip := range ips[:n] {
+			m.Answer = append(m.Answer, addressRR(q.r.Question[0].Name, ip, d.TTL))
+		}
+	}
+	return f.write(q, m, d)
+}
+
+// fill writes A records into the reply's own room.
+func (re *reply) fill(ips []netip.Addr, owner string, ttl uint32) {
+	for i, ip := range ips {
+		re.ip4[i] = ip.As4()
+		re.a[i] = dns.A{
+			Hdr: dns.RR_Header{Name: owner, Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: ttl},
+			A:   re.ip4[i][:],
+		}
+		re.rrs[i] = &re.a[i]
+	}
+	re.msg.Answer = re.rrs[:len(ips):len(ips)]
+}
+
+func addressRR(owner string, ip netip.Addr, ttl uint32) dns.RR {
+	h := dns.RR_Header{Name: owner, Class: dns.ClassINET, Ttl: ttl}
+	if ip.Is4() {
+		h.Rrtype = dns.TypeA
+		return &dns.A{Hdr: h, A: ip.AsSlice()}
+	}
+	h.Rrtype = dns.TypeAAAA
+	return &dns.AAAA{Hdr: h, AAAA: ip.AsSlice()}
+}
+
+// write finishes a reply with its EDNS options and sends it.
+func (f *Failover) write(q *query, m *dns.Msg, d *steer.Decision) (int, error) {
+	if d != nil && (d.Panic || q.ecs != nil) {
+		q.options(m, d)
+	}
+	_ = q.w.WriteMsg(m) // a client that left is no error of ours
+	return dns.RcodeSuccess, nil
+}
+
+// options adds what an EDNS client is told beside the answer: RFC 8914 says why,
+// RFC 7871 for whom. The server's writer fills in the rest of the record.
+func (q *query) options(m *dns.Msg, d *steer.Decision) {
+	req := q.r.IsEdns0()
+	if req == nil {
+		return
+	}
+	opt := &dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT}}
+	opt.SetUDPSize(req.UDPSize())
+	if req.Do() {
+		opt.SetDo()
+	}
+	if d.Panic {
+		opt.Option = append(opt.Option, &dns.EDNS0_EDE{InfoCode: ExtendedErrorSynthesized, ExtraText: lastResortText})
+	}
+	if q.ecs != nil {
+		scope := uint8(0)
+		if d.Scoped {
+			scope = min(q.ecs.SourceNetmask, uint8(scopeLimit(q.place)))
+		}
+		opt.Option = append(opt.Option, &dns.EDNS0_SUBNET{
+			Code: dns.EDNS0SUBNET, Family: q.ecs.Family, SourceNetmask: q.ecs.SourceNetmask,
+			SourceScope: scope, Address: q.ecs.Address,
+		})
+	}
+	m.Extra = append(m.Extra, opt)
+}
+
+// ExtendedErrorSynthesized is the extended error of an answer of last resort:
+// 29, "Synthesized" (IANA registry of RFC 8914).
+const ExtendedErrorSynthesized uint16 = 29
+
+const lastResortText = "last resort: no endpoint is healthy"
+
+// noData answers that the name exists without the asked type (RFC 2308 section 2.2).
+func (f *Failover) noData(q *query, i int32, d *steer.Decision) (int, error) {
+	m := f.negative(q, i)
+	return f.write(q, m, d)
+}
+
+// negative returns an answer without records and with the SOA that lets it be
+// cached no longer than the answer may stay the same.
+func (f *Failover) negative(q *query, i int32) *dns.Msg {
+	m := new(dns.Msg)
+	f.start(m, q, true)
+	m.Question = []dns.Question{q.r.Question[0]}
+	m.Ns = []dns.RR{q.zones(f).soa(q.pub, i)}
+	return m
+}
+
+// fail answers SERVFAIL: last resort none.
+func (f *Failover) fail(q *query, d *steer.Decision) (int, error) {
+	m := new(dns.Msg)
+	f.start(m, q, false)
+	m.Rcode = dns.RcodeServerFailure
+	m.Question = []dns.Question{q.r.Question[0]}
+	return f.write(q, m, d)
+}
+
+// refuse answers clients that may not use the chain below us (BCP 140).
+func (f *Failover) refuse(w dns.ResponseWriter, r *dns.Msg) (int, error) {
+	q := query{w: w, r: r}
+	m := new(dns.Msg)
+	f.start(m, &q, false)
+	m.Rcode, m.RecursionAvailable = dns.RcodeRefused, false
+	m.Question = []dns.Question{r.Question[0]}
+	if req := r.IsEdns0(); req != nil {
+		opt := &dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT}}
+		opt.Option = []dns.EDNS0{&dns.EDNS0_EDE{InfoCode: dns.ExtendedErrorCodeProhibited}}
+		m.Extra = append(m.Extra, opt)
+	}
+	_ = w.WriteMsg(m)
+	return dns.RcodeSuccess, nil
+}
+
+// any answers ANY with as little as RFC 8482 section 4.2 allows.
+func (f *Failover) any(q *query) (int, error) {
+	m := new(dns.Msg)
+	f.start(m, q, true)
+	m.Question = []dns.Question{q.r.Question[0]}
+	m.Answer = []dns.RR{&dns.HINFO{
+		Hdr: dns.RR_Header{Name: q.r.Question[0].Name, Rrtype: dns.TypeHINFO, Class: dns.ClassINET, Ttl: 3600},
+		Cpu: "RFC8482",
+	}}
+	return f.write(q, m, nil)
+}

@@ -1,0 +1,134 @@
+package failover
+
+import (
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/detour-dns/detour/config"
+	"github.com/detour-dns/detour/internal/engine"
+	"github.com/detour-dns/detour/internal/plan"
+)
+
+// names is what else than the services themselves is ours under one plan.
+type names struct {
+	plan  *plan.Plan
+	any   bool             // there are SRV owners or zones
+	srv   map[string]int32 // "_https._tcp.shop.example.org." -> service
+	zones []*config.Zone   // longest first is not needed: apexes differ
+}
+
+func newNames(p *plan.Plan) *names {
+	n := &names{plan: p, srv: map[string]int32{}}
+	for i := range p.Config.Services {
+		s := &p.Config.Services[i]
+		for _, label := range s.SRV {
+			n.srv[strings.ToLower(label)+"."+strings.TrimPrefix(s.Name, "*.")] = int32(i)
+		}
+	}
+	for i := range p.Config.Zones {
+		n.zones = append(n.zones, &p.Config.Zones[i])
+	}
+	n.any = len(n.srv) > 0 || len(n.zones) > 0
+	return n
+}
+
+// namesOf returns the names of a published plan. They are made once per plan.
+func (s *shared) namesOf(pub *engine.Published) *names {
+	if n := s.names.Load(); n != nil && n.plan == pub.Plan {
+		return n
+	}
+	n := newNames(pub.Plan)
+	s.names.Store(n)
+	return n
+}
+
+// apex returns the zone of which name is the apex, nil if it is none's.
+func (n *names) apex(name string) *config.Zone {
+	for _, z := range n.zones {
+		if z.Name == name {
+			return z
+		}
+	}
+	return nil
+}
+
+// zoneOf returns the declared zone that holds name, the deepest one.
+func (n *names) zoneOf(name string) *config.Zone {
+	var best *config.Zone
+	for _, z := range n.zones {
+		if dns.IsSubDomain(z.Name, name) && (best == nil || len(z.Name) > len(best.Name)) {
+			best = z
+		}
+	}
+	return best
+}
+
+// soa returns the SOA for a negative answer of service i. Of a service in no
+// declared zone it is owned by the service's own name, so that nothing else of
+// that zone is said.
+func (n *names) soa(pub *engine.Published, i int32) dns.RR {
+	s := &pub.Plan.Config.Services[i]
+	name := strings.TrimPrefix(s.Name, "*.")
+	if z := n.zoneOf(name); z != nil {
+		return zoneSOA(z, pub)
+	}
+	return newSOA(name, name, "hostmaster."+name, pub, s.TTL.Changing)
+}
+
+func zoneSOA(z *config.Zone, pub *engine.Published) dns.RR {
+	ns := z.Name
+	if len(z.NS) > 0 {
+		ns = z.NS[0]
+	}
+	return newSOA(z.Name, ns, mailbox(z), pub, z.Minimum)
+}
+
+// mailbox is the zone's mailbox as a name: one without a dot lies in the zone.
+func mailbox(z *config.Zone) string {
+	m := strings.ReplaceAll(strings.TrimSuffix(z.Mbox, "."), "@", ".")
+	switch {
+	case m == "":
+		return "hostmaster." + z.Name
+	case !strings.Contains(m, "."):
+		return m + "." + z.Name
+	}
+	return m + "."
+}
+
+// newSOA makes a SOA. Its serial is the second of the last publish, which only
+// grows; nobody transfers from us, so the other times are customary ones.
+func newSOA(owner, ns, mbox string, pub *engine.Published, minimum time.Duration) dns.RR {
+	min := uint32(minimum / time.Second)
+	return &dns.SOA{
+		Hdr: dns.RR_Header{Name: owner, Rrtype: dns.TypeSOA, Class: dns.ClassINET, Ttl: min},
+		Ns:  ns, Mbox: mbox, Serial: uint32(pub.At.Unix()),
+		Refresh: 7200, Retry: 1800, Expire: 86400, Minttl: min,
+	}
+}
+
+// apex answers SOA and NS of a declared zone.
+func (f *Failover) apex(q *query, z *config.Zone, t uint16) (int, error) {
+	m := new(dns.Msg)
+	f.start(m, q, true)
+	m.Question = []dns.Question{q.r.Question[0]}
+	if t == dns.TypeSOA || len(z.NS) == 0 {
+		soa := zoneSOA(z, q.pub)
+		if t == dns.TypeSOA {
+			m.Answer = []dns.RR{soa}
+		} else {
+			m.Ns = []dns.RR{soa}
+		}
+		return f.write(q, m, nil)
+	}
+	for _, ns := range z.NS {
+		m.Answer = append(m.Answer, &dns.NS{
+			Hdr: dns.RR_Header{Name: q.r.Question[0].Name, Rrtype: dns.TypeNS, Class: dns.ClassINET, Ttl: apexTTL}, Ns: ns,
+		})
+	}
+	return f.write(q, m, nil)
+}
+
+// apexTTL is the lifetime of a zone's NS records, in seconds.
+const apexTTL = 3600
