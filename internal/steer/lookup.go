@@ -28,6 +28,9 @@ func (p *Plan) Wild() bool { return len(p.wild) > 0 }
 func (p *Plan) Exists(name []byte) bool { return p.exists[string(name)] }
 
 func (p *Plan) lookupWild(name []byte) (int32, bool) {
+	if p.exists[string(name)] {
+		return 0, false // an empty non-terminal is a name (RFC 4592 section 2.2.2)
+	}
 	for rest := name; ; {
 		if rest[0] == '_' {
 			return 0, false

@@ -53,10 +53,10 @@ func (c *corrector) Write(b []byte) (int, error) {
 }
 
 func (c *corrector) wrong(m *dns.Msg) bool {
-	if m.Rcode == dns.RcodeNameError {
-		return !c.chained(m)
+	if c.service >= 0 {
+		return m.Rcode == dns.RcodeNameError || c.chained(m)
 	}
-	return c.service >= 0 && c.chained(m)
+	return m.Rcode == dns.RcodeNameError && !c.chained(m)
 }
 
 // chained reports whether the reply leads away from the name by a CNAME.
