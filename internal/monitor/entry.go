@@ -69,31 +69,55 @@ func (e *entry) next(start time.Time) time.Time {
 	return slot
 }
 
-// dueHeap orders entries by due, the earliest first.
-type dueHeap []*entry
+// ticket is an entry's place in the queue. It has a copy of the time, so that
+// ordering thousands of entries does not have to visit them.
+type ticket struct {
+	due   int64 // nanoseconds since Monitor.epoch
+	entry *entry
+}
 
-var _ heap.Interface = (*dueHeap)(nil)
+// dueHeap orders tickets by due, the earliest first.
+type dueHeap []ticket
 
+// Len implements heap.Interface, as do the methods below.
 func (h dueHeap) Len() int           { return len(h) }
-func (h dueHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
+func (h dueHeap) Less(i, j int) bool { return h[i].due < h[j].due }
 
 func (h dueHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
-	h[i].pos, h[j].pos = i, j
+	h[i].entry.pos, h[j].entry.pos = i, j
 }
 
-// Push implements heap.Interface.
-func (h *dueHeap) Push(x any) {
-	e := x.(*entry)
-	e.pos = len(*h)
-	*h = append(*h, e)
-}
+// Push is not used: see Monitor.pushLocked.
+func (h *dueHeap) Push(any) {}
 
-// Pop implements heap.Interface.
+// Pop drops the last ticket.
 func (h *dueHeap) Pop() any {
 	last := len(*h) - 1
-	e := (*h)[last]
-	(*h)[last] = nil
+	(*h)[last] = ticket{}
 	*h = (*h)[:last]
+	return nil
+}
+
+// pushLocked puts an entry into the queue.
+func (m *Monitor) pushLocked(e *entry) {
+	e.state, e.pos = scheduled, len(m.queue)
+	m.queue = append(m.queue, ticket{due: int64(e.due.Sub(m.epoch)), entry: e})
+	heap.Fix(&m.queue, e.pos)
+}
+
+// moveLocked puts an entry of the queue where its due belongs.
+func (m *Monitor) moveLocked(e *entry) {
+	m.queue[e.pos].due = int64(e.due.Sub(m.epoch))
+	heap.Fix(&m.queue, e.pos)
+}
+
+// popLocked takes the first entry out of the queue if it is due.
+func (m *Monitor) popLocked(now time.Time) *entry {
+	if len(m.queue) == 0 || m.queue[0].due > int64(now.Sub(m.epoch)) {
+		return nil
+	}
+	e := m.queue[0].entry
+	heap.Pop(&m.queue)
 	return e
 }

@@ -68,6 +68,7 @@ type Monitor struct {
 	out   chan<- Report
 	limit int // Options.MaxInFlight
 	rand  func() float64
+	epoch time.Time // what the queue counts from
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -88,7 +89,7 @@ type Monitor struct {
 // New starts a monitor without checks.
 func New(o Options) *Monitor {
 	m := &Monitor{
-		out: o.Out, limit: o.MaxInFlight, rand: o.Rand,
+		out: o.Out, limit: o.MaxInFlight, rand: o.Rand, epoch: time.Now(),
 		kick: make(chan struct{}, 1), checks: map[uint64]*entry{}, regions: map[string]*region{},
 	}
 	if m.rand == nil {

@@ -1,7 +1,6 @@
 package monitor
 
 import (
-	"container/heap"
 	"fmt"
 	"time"
 
@@ -12,7 +11,7 @@ const (
 	// grain is the least time between two rounds of the scheduler: with
 	// thousands of checks a second, waking up for each would cost more than
 	// probing. Probes start late by at most this.
-	grain = 2 * time.Millisecond
+	grain = 10 * time.Millisecond
 
 	// idle is how long the scheduler sleeps when nothing is scheduled.
 	idle = time.Hour
@@ -36,8 +35,7 @@ func (m *Monitor) schedule() {
 func (m *Monitor) round(now time.Time) time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for len(m.queue) > 0 && !m.queue[0].due.After(now) {
-		e := heap.Pop(&m.queue).(*entry)
+	for e := m.popLocked(now); e != nil; e = m.popLocked(now) {
 		e.woke = now
 		m.waitLocked(e)
 	}
@@ -45,7 +43,7 @@ func (m *Monitor) round(now time.Time) time.Duration {
 	if len(m.queue) == 0 {
 		return idle
 	}
-	return max(m.queue[0].due.Sub(now), grain)
+	return max(time.Duration(m.queue[0].due)-now.Sub(m.epoch), grain)
 }
 
 // startLocked starts waiting probes, one region after the other, as far as the
@@ -133,7 +131,7 @@ func (m *Monitor) land(f *flight, start time.Time) {
 // returnLocked puts an entry back into the queue after a probe. It reports
 // whether the entry is now the first.
 func (m *Monitor) returnLocked(e *entry, start, now time.Time) bool {
-	e.done, e.due, e.state = start, e.next(start), scheduled
+	e.done, e.due = start, e.next(start)
 	e.hurry = time.Time{}
 	if e.due.Before(now) {
 		// The probe, or the reader, took longer than the check can wait. That is
@@ -141,7 +139,7 @@ func (m *Monitor) returnLocked(e *entry, start, now time.Time) bool {
 		m.missed += uint64(now.Sub(e.due) / e.check.Interval)
 		e.due = now
 	}
-	heap.Push(&m.queue, e)
+	m.pushLocked(e)
 	return e.pos == 0
 }
 
@@ -152,7 +150,7 @@ func (m *Monitor) hurryLocked(e *entry, at time.Time) {
 		if at.Before(e.due) {
 			// Not into the past: what is asked for now is not late.
 			e.due = later(at, time.Now())
-			heap.Fix(&m.queue, e.pos)
+			m.moveLocked(e)
 			m.wake()
 		}
 	case flying:

@@ -80,7 +80,7 @@ func (m *Monitor) addLocked(c Check, now time.Time, spread float64) *entry {
 		due:  now.Add(part(first, spread)),
 		base: now.Add(first + part(c.Interval, spread)),
 	}
-	heap.Push(&m.queue, e)
+	m.pushLocked(e)
 	return e
 }
 
@@ -103,7 +103,7 @@ func (m *Monitor) changeLocked(e *entry, c Check, now time.Time, spread float64)
 	e.base = now.Add(part(c.Interval, spread))
 	if e.state == scheduled && e.base.Before(e.due) {
 		e.due = e.base
-		heap.Fix(&m.queue, e.pos)
+		m.moveLocked(e)
 	}
 }
 

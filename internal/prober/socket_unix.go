@@ -55,14 +55,27 @@ func startConnect(to netip.AddrPort) (*socket, error) {
 	// Closing resets: nothing stays behind in TIME_WAIT, so checks cannot use up
 	// the local ports.
 	_ = syscall.SetsockoptLinger(fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1})
-	switch err := syscall.Connect(fd, sa); err {
-	case syscall.EINPROGRESS, syscall.EALREADY, syscall.EINTR:
+	over, err := connect(fd, sa)
+	if !over {
+		// A near target has answered by now. Asking costs less than a wait.
+		over, err = connect(fd, sa)
+	}
+	if !over {
 		return &socket{f: os.NewFile(uintptr(fd), "probe"), addr: sa}, nil
+	}
+	_ = syscall.Close(fd)
+	return nil, err
+}
+
+// connect starts a connection, or asks how one that was started is doing.
+func connect(fd int, sa syscall.Sockaddr) (over bool, err error) {
+	switch err := syscall.Connect(fd, sa); err {
 	case nil, syscall.EISCONN:
-		return nil, syscall.Close(fd)
+		return true, nil
+	case syscall.EINPROGRESS, syscall.EALREADY, syscall.EINTR:
+		return false, nil
 	default:
-		_ = syscall.Close(fd)
-		return nil, os.NewSyscallError("connect", err)
+		return true, os.NewSyscallError("connect", err)
 	}
 }
 
@@ -98,12 +111,8 @@ func (s *socket) wait() error {
 // tells all but what a router said while the first one was still running: the
 // system goes on trying then, and keeps the error for who asks.
 func (s *socket) state(fd int) (over bool, err error) {
-	switch err := syscall.Connect(fd, s.addr); err {
-	case nil, syscall.EISCONN:
-		return true, nil
-	case syscall.EALREADY, syscall.EINPROGRESS, syscall.EINTR:
-	default:
-		return true, os.NewSyscallError("connect", err)
+	if over, err := connect(fd, s.addr); over {
+		return true, err
 	}
 	if soft, err := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_ERROR); err == nil && soft != 0 {
 		return true, os.NewSyscallError("connect", syscall.Errno(soft))
