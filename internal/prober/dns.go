@@ -31,31 +31,41 @@ type dnsKind struct {
 
 func newDNS(s Spec, d *dialer) (kind, error) {
 	p := &dnsKind{d: d, qtype: dns.TypeA, rcode: dns.RcodeSuccess}
-	var ok bool
-	if s.QueryType != "" {
-		if p.qtype, ok = dns.StringToType[strings.ToUpper(s.QueryType)]; !ok {
-			return nil, fmt.Errorf("query type %q: no such record type; use a name such as A, AAAA, SOA", s.QueryType)
-		}
-	}
-	if s.Expect.Rcode != "" {
-		if p.rcode, ok = dns.StringToRcode[strings.ToUpper(s.Expect.Rcode)]; !ok {
-			return nil, fmt.Errorf("expect.rcode %q: no such code; use a name such as NOERROR, NXDOMAIN", s.Expect.Rcode)
-		}
-	}
-	if s.QueryName != "" {
-		if _, ok := dns.IsDomainName(s.QueryName); !ok {
-			return nil, fmt.Errorf("query name %q: not a domain name", s.QueryName)
-		}
-		p.owner = dns.Fqdn(s.QueryName)
+	if err := p.parse(s); err != nil {
+		return nil, err
 	}
 	for _, w := range s.Expect.Answer {
 		p.want = append(p.want, p.rdata(w))
 	}
-	var err error
-	if s.UseTLS {
-		p.s, err = newSecure(s, d, "dot")
+	if !s.UseTLS {
+		return p, nil
 	}
+	var err error
+	p.s, err = newSecure(s, d, "dot")
 	return p, err
+}
+
+// parse reads the question and the expected code.
+func (p *dnsKind) parse(s Spec) error {
+	var ok bool
+	if s.QueryType != "" {
+		if p.qtype, ok = dns.StringToType[strings.ToUpper(s.QueryType)]; !ok {
+			return fmt.Errorf("query type %q: no such record type; use a name such as A, AAAA, SOA", s.QueryType)
+		}
+	}
+	if s.Expect.Rcode != "" {
+		if p.rcode, ok = dns.StringToRcode[strings.ToUpper(s.Expect.Rcode)]; !ok {
+			return fmt.Errorf("expect.rcode %q: no such code; use a name such as NOERROR, NXDOMAIN", s.Expect.Rcode)
+		}
+	}
+	if s.QueryName == "" {
+		return nil
+	}
+	p.owner = dns.Fqdn(s.QueryName)
+	if _, ok := dns.IsDomainName(p.owner); !ok {
+		return fmt.Errorf("query name %q: not a domain name", s.QueryName)
+	}
+	return nil
 }
 
 func (p *dnsKind) try(ctx context.Context, a *attempt) outcome {

@@ -75,7 +75,12 @@ func (p *grpcKind) call(ctx context.Context, c *watched, creds credentials.Trans
 		return a.end(health.CauseProtocol, "no grpc client: "+innermost(err))
 	}
 	defer func() { _ = cc.Close() }()
-	reply, err := grpc_health_v1.NewHealthClient(cc).Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: p.service})
+	// The server is not told the deadline: it would answer "deadline exceeded" at
+	// the last moment, and silence must not look like an answer.
+	call, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, cancel)()
+	reply, err := grpc_health_v1.NewHealthClient(cc).Check(call, &grpc_health_v1.HealthCheckRequest{Service: p.service})
 	a.mark("reply")
 	if err != nil {
 		return c.explain(ctx, status.Code(err), a)

@@ -3,6 +3,7 @@ package prober
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -153,11 +154,13 @@ func (p *httpKind) body(r io.Reader, raw *io.LimitedReader, a *attempt) outcome 
 // broken judges an exchange that did not come to its end.
 func (p *httpKind) broken(a *attempt, err error, silence string) outcome {
 	cause, detail := tlsCause(err)
-	switch cause {
-	case health.CauseTimeout:
-		detail = silence
-	case health.CauseTLS:
-		cause, detail = health.CauseProtocol, "not an HTTP/1.1 reply"
+	if cause == health.CauseTimeout {
+		return a.end(cause, silence)
+	}
+	// What package net's errors do not explain is an alert: with TLS 1.3 a server
+	// refuses our certificate, or the lack of one, after the handshake.
+	if _, alert := errors.AsType[*net.OpError](err); cause == health.CauseTLS && !alert {
+		return a.end(health.CauseProtocol, "not an HTTP/1.1 reply")
 	}
 	return a.end(cause, detail)
 }

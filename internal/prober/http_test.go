@@ -174,6 +174,8 @@ func TestHTTPS(t *testing.T) {
 	if r = want(t, spec, "shop.example", to, health.CauseStatus); r.Detail != "503 Service Unavailable" || r.Expiry.IsZero() {
 		t.Errorf("detail %q, expiry %s", r.Detail, r.Expiry)
 	}
+	picky := serveTLS(t, &tls.Config{Certificates: s.TLS.Certificates, ClientAuth: tls.RequireAnyClientCert}, holdTLS)
+	want(t, spec, "shop.example", picky, health.CauseTLS) // TLS 1.3: after the handshake
 	hits.Store(0)
 	want(t, spec, "bank.example", to, health.CauseTLSName)
 	if hits.Load() != 0 {

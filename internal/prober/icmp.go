@@ -53,10 +53,10 @@ func (p *icmpKind) broken(err error, a *attempt) outcome {
 		return a.end(health.CausePermission, "icmp needs net.ipv4.ping_group_range or CAP_NET_RAW")
 	}
 	cause, detail := p.d.explain(err, a.target.Addr.Unmap())
-	switch cause {
-	case health.CauseTimeout:
+	if cause == health.CauseTimeout {
 		detail = "no reply"
-	case health.CauseRefused:
+	}
+	if cause == health.CauseRefused { // no port was asked for
 		cause = health.CauseUnreachable
 	}
 	return a.end(cause, detail)

@@ -116,11 +116,11 @@ func New(s Spec, env Env) (Prober, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	make, ok := kinds[s.Type]
+	build, ok := kinds[s.Type]
 	if !ok {
 		return nil, fmt.Errorf("unknown type %q: use tcp, tls, http, https, grpc, dns or icmp", s.Type)
 	}
-	k, err := make(s, newDialer(env))
+	k, err := build(s, newDialer(env))
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +144,7 @@ func (p *probe) Sockets() int { return p.attempts }
 func (p *probe) Probe(ctx context.Context, t Target) health.Result {
 	start := time.Now()
 	if o, bad := p.refuse(t); bad {
-		return o.result(start, start)
+		return o.result(start)
 	}
 	o := p.run(ctx, t, start)
 	now := time.Now()
@@ -154,7 +154,7 @@ func (p *probe) Probe(ctx context.Context, t Target) health.Result {
 	if o.cause == health.CauseTimeout && ctx.Err() != nil {
 		o = outcome{cause: health.CauseLate, detail: "cut short"}
 	}
-	return o.result(start, now)
+	return o.result(now)
 }
 
 // refuse returns the outcome for targets that are never dialled.
@@ -169,7 +169,7 @@ func (p *probe) refuse(t Target) (outcome, bool) {
 	return outcome{cause: health.CauseForbidden, detail: reason}, bad
 }
 
-func (o outcome) result(start, now time.Time) health.Result {
+func (o outcome) result(now time.Time) health.Result {
 	r := health.Result{At: now, Cause: o.cause, Detail: clean(o.detail), Expiry: o.expiry, Steps: o.steps}
 	if o.cause != health.CauseTimeout && !o.cause.Local() && o.cause != health.CauseNoAddress {
 		r.Latency = max(o.after, 1)

@@ -131,7 +131,7 @@ func (r *race) settle(o outcome) {
 	if r.over {
 		return
 	}
-	if o.cause != health.CauseTimeout && !(o.cause.Local() && r.open > 0) {
+	if alone := r.open == 0; o.cause != health.CauseTimeout && (alone || !o.cause.Local()) {
 		r.over, r.best = true, o
 		r.cancel()
 		return
