@@ -146,16 +146,17 @@ func (b *build) assemble(in Input, list []int32) *Snapshot {
 	n := len(b.plan.Services)
 	s := &Snapshot{
 		Plan: b.plan, At: b.now, Gen: in.Gen, Regions: b.regions,
-		states: make([]*ServiceState, n), nexts: make([]int64, n), Built: len(list),
+		states: make([]*ServiceState, n), nexts: make([]int64, n), quick: make([]quick, n), Built: len(list),
 	}
 	if b.prev != nil {
 		copy(s.states, b.prev.states)
 		copy(s.nexts, b.prev.nexts)
+		copy(s.quick, b.prev.quick)
 		s.hash = b.prev.hash
 	}
 	for _, i := range list {
 		old, st := s.states[i], b.service(i)
-		s.states[i], s.nexts[i] = st, unixNano(st.next)
+		s.states[i], s.nexts[i], s.quick[i] = st, unixNano(st.next), st.quick()
 		s.hash += st.hash
 		if old != nil {
 			s.hash -= old.hash

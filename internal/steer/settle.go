@@ -13,7 +13,9 @@ func (b *build) settle(s *Service, st *ServiceState) {
 		st.Pending = used != m.Used
 		used = m.Used
 	}
-	b.enter(s, st, used)
+	for !st.Frozen && b.enter(s, st, used) {
+		used = usedBy(s, st.ranks(s), b.plan)
+	}
 	st.Would = used
 	if used != m.Used {
 		for p := range s.Pools {
@@ -76,19 +78,27 @@ func (b *build) holdBack(s *Service, st *ServiceState, p int) {
 	ps.Standing = min(ps.Standing, Held)
 }
 
-// enter takes a returning pool back at once where everybody was sent to it
-// because nothing better was there.
-func (b *build) enter(s *Service, st *ServiceState, used uint64) {
+// enter takes returning pools back at once where everybody was sent to them
+// because nothing better was there: of those chosen, the ones that stand best by
+// themselves. It reports whether there was any.
+func (b *build) enter(s *Service, st *ServiceState, used uint64) (entered bool) {
+	own, best := make([]Standing, len(s.Pools)), None
+	for p := range s.Pools {
+		if used&(1<<p) != 0 {
+			own[p] = poolStanding(standings(st.Pools[p].Ends), s.Pools[p].MinHealthy)
+			best = max(best, own[p])
+		}
+	}
 	for p := range s.Pools {
 		pm, ps := &st.Memory.Pools[p], &st.Pools[p]
-		if used&(1<<p) == 0 || !pm.Out || ps.Base < Ready || st.Frozen {
+		if used&(1<<p) == 0 || own[p] != best || !pm.Out || ps.Base < Ready {
 			continue
 		}
 		pm.Out, pm.Returned = false, zero
-		ps.Share, ps.Why = 100, WhyUp
-		ps.Standing = poolStanding(standings(ps.Ends), s.Pools[p].MinHealthy)
-		ps.Inside = ps.Standing
+		ps.Share, ps.Why, entered = 100, WhyUp, true
+		ps.Standing, ps.Inside = own[p], own[p]
 	}
+	return entered
 }
 
 func standings(ends []EndpointState) []Standing {
