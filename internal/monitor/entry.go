@@ -32,6 +32,7 @@ type entry struct {
 	due   time.Time // of the next probe, or of the present one
 	hurry time.Time // wish that came while flying; zero if none
 	woke  time.Time // when the scheduler saw that the probe was due
+	flown time.Time // start of the present probe, or of the last
 	done  time.Time // start of the last probe that ended, zero if none did
 }
 

@@ -127,7 +127,8 @@ func TestHurry(t *testing.T) {
 		{"in the past", 0, 3 * time.Second, time.Second, 3 * time.Second},
 		{"later than planned", 0, time.Second, 15 * time.Second, 10 * time.Second},
 		{"while under way", 2 * time.Second, time.Second, 4 * time.Second, 4 * time.Second},
-		{"while under way, in the past", 2 * time.Second, time.Second, time.Second, 2 * time.Second},
+		{"while under way, in the past", 2 * time.Second, 1500 * time.Millisecond, time.Second, 2 * time.Second},
+		{"while under way, already met", 2 * time.Second, time.Second, -time.Second, 10 * time.Second},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

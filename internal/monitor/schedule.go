@@ -69,7 +69,7 @@ func (m *Monitor) launchLocked(e *entry) {
 	m.waiting--
 	m.inFlight++
 	e.region.inFlight++
-	e.state = flying
+	e.state, e.flown = flying, now
 	f := &flight{entry: e, check: e.check, region: e.region, launched: now, late: e.woke.Sub(e.due)}
 	m.wg.Go(func() { m.fly(f) })
 }
@@ -154,7 +154,8 @@ func (m *Monitor) hurryLocked(e *entry, at time.Time) {
 			m.wake()
 		}
 	case flying:
-		if e.hurry.IsZero() || at.Before(e.hurry) {
+		// A wish from before the start is already met.
+		if at.After(e.flown) && (e.hurry.IsZero() || at.Before(e.hurry)) {
 			e.hurry = at
 		}
 	case waiting, gone:

@@ -13,7 +13,6 @@ package prober
 import (
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -176,5 +175,3 @@ func (o outcome) result(now time.Time) health.Result {
 	}
 	return r
 }
-
-var errTimeout = errors.New("timeout must be above zero")

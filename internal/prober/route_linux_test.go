@@ -103,3 +103,25 @@ func TestRoutes(t *testing.T) {
 		}
 	}
 }
+
+// Without free local ports no endpoint is down.
+func TestNoPorts(t *testing.T) {
+	ownNetwork(t)
+	if out, err := exec.CommandContext(t.Context(), "sysctl", "-qw", "net.ipv4.ip_local_port_range=40000 40001").CombinedOutput(); err != nil {
+		t.Skipf("%v: %s", err, out)
+	}
+	to := netip.MustParseAddrPort("203.0.113.1:443")
+	for range 2 {
+		s, err := startConnect(to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.close()
+	}
+	for _, kind := range []string{"tcp", "https"} {
+		p := newProber(t, Spec{Type: kind, Attempts: 1, Timeout: brief}, Env{})
+		if r := p.Probe(t.Context(), Target{Addr: to.Addr(), Port: to.Port()}); r.Cause != health.CausePorts {
+			t.Errorf("%s: cause %s (%s), want %s", kind, r.Cause, r.Detail, health.CausePorts)
+		}
+	}
+}

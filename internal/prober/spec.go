@@ -46,7 +46,7 @@ type StatusRange struct{ Low, High int }
 // check finds the faults that do not depend on the type.
 func (s *Spec) check() error {
 	if s.Timeout <= 0 {
-		return errTimeout
+		return errors.New("timeout must be above zero")
 	}
 	if s.Attempts < 0 {
 		return fmt.Errorf("attempts is %d: it must be 1 or more", s.Attempts)

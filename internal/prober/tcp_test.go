@@ -23,6 +23,38 @@ func TestTCP(t *testing.T) {
 	want(t, Spec{Type: "tcp"}, "", closedPort(t), health.CauseRefused)
 }
 
+func TestTCPv6(t *testing.T) {
+	l, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skipf("no IPv6 here: %v", err)
+	}
+	want(t, Spec{Type: "tcp"}, "", addrPort(l.Addr()), health.CauseNone)
+	_ = l.Close()
+	want(t, Spec{Type: "tcp"}, "", addrPort(l.Addr()), health.CauseRefused)
+	want(t, Spec{Type: "tcp"}, "", netip.MustParseAddrPort("[fe80::1%nowhere]:1"), health.CauseNoRoute)
+}
+
+// Without file descriptors no endpoint is down.
+func TestNoDescriptors(t *testing.T) {
+	var before syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	none := before
+	none.Cur = 0
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none); err != nil {
+		t.Skipf("no limits here: %v", err)
+	}
+	defer func() {
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
+			t.Error(err)
+		}
+	}()
+	for _, kind := range []string{"tcp", "https", "grpc", "dns", "icmp"} {
+		want(t, Spec{Type: kind}, "", netip.MustParseAddrPort("127.0.0.1:9"), health.CauseDescriptors)
+	}
+}
+
 func TestTCPOverDialer(t *testing.T) {
 	called := 0
 	env := Env{Control: func(string, string, syscall.RawConn) error { called++; return nil }}
