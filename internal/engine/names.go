@@ -155,7 +155,7 @@ func (e *Engine) learn(name string, ips []netip.Addr, failure error) error {
 		e.found[name] = now
 		if !old.Same(now) {
 			e.log.Info("endpoint name has other addresses", "name", name, "addresses", len(now.Kept))
-			e.replan(plan.Make(c.Plan.Config, e.found), time.Now(), true)
+			_ = e.replan(plan.Make(c.Plan.Config, e.found), time.Now(), true) // forced: it cannot be refused
 		}
 		e.heardAll()
 	})

@@ -125,16 +125,10 @@ func (e *Engine) forgetEnded(now time.Time) {
 func (e *Engine) Hands() (o []steer.Override, f []steer.Freeze) {
 	_ = e.Do(func(c *Core) {
 		now := time.Now()
-		for _, x := range c.overrides {
-			if x.Until.IsZero() || now.Before(x.Until) {
-				o = append(o, x)
-			}
-		}
-		for _, x := range c.freezes {
-			if now.Before(x.Until) {
-				f = append(f, x)
-			}
-		}
+		o = slices.DeleteFunc(slices.Clone(c.overrides), func(x steer.Override) bool {
+			return !x.Until.IsZero() && !now.Before(x.Until)
+		})
+		f = slices.DeleteFunc(slices.Clone(c.freezes), func(x steer.Freeze) bool { return !now.Before(x.Until) })
 	})
 	return o, f
 }

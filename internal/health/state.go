@@ -88,13 +88,12 @@ func (s *State) Observe(p Params, c Context, r Result) bool {
 	}
 	s.Heard = r.At
 	s.count(p, r.Cause)
-	switch next := s.next(p, c, r.Cause); {
-	case next == s.Verdict:
+	next := s.next(p, c, r.Cause)
+	if next == s.Verdict {
 		return false
-	default:
-		s.turn(next, r.At)
-		return true
 	}
+	s.turn(next, r.At)
+	return true
 }
 
 func (s *State) count(p Params, c Cause) {

@@ -91,9 +91,7 @@ func (m *maker) addRegions() {
 		r := &cfg.Regions[i]
 		sr := steer.Region{Name: r.Name}
 		for _, n := range r.Near {
-			if j, ok := m.regions[n]; ok {
-				sr.Near = append(sr.Near, j)
-			}
+			sr.Near = append(sr.Near, m.regions[n]) // config knows every region named
 		}
 		for j := range r.Canaries {
 			c := &r.Canaries[j]

@@ -28,29 +28,29 @@ func open(path string) (db *bolt.DB, err error) {
 	if err := plausible(path); err != nil {
 		return nil, err
 	}
-	err = guard(func() error {
-		var oerr error
-		db, oerr = bolt.Open(path, 0o600, &bolt.Options{Timeout: lockWait})
-		if oerr != nil {
-			return oerr
-		}
-		if err := db.View(walk); err != nil {
+	err = guard(func() (err error) {
+		if db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: lockWait}); err != nil {
 			return err
 		}
-		return db.Update(func(tx *bolt.Tx) error {
-			for _, b := range buckets {
-				if _, err := tx.CreateBucketIfNotExists([]byte(b)); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		if err = db.View(walk); err != nil {
+			return err
+		}
+		return db.Update(makeBuckets)
 	})
 	if err != nil && db != nil {
 		_ = guard(db.Close)
 		return nil, err
 	}
 	return db, err
+}
+
+func makeBuckets(tx *bolt.Tx) error {
+	for _, b := range buckets {
+		if _, err := tx.CreateBucketIfNotExists([]byte(b)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // walk reads every record once, and compares what the file says of its size with
@@ -84,7 +84,7 @@ func plausible(path string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close() // only read
+	defer f.Close() //nolint:errcheck // only read
 	info, err := f.Stat()
 	switch {
 	case err != nil:

@@ -119,38 +119,43 @@ func put(b *bolt.Bucket, r Record) error {
 	}
 	body, err := json.Marshal(r.Value)
 	if err != nil {
-		return fmt.Errorf("%s %q: %w", r.Bucket, r.Key, err)
+		return fmt.Errorf("record %q: %w", r.Key, err)
 	}
 	return b.Put([]byte(r.Key), seal(body))
 }
 
 // Replace makes the bucket hold exactly these values, in one transaction.
 func Replace[T any](s *Store, bucket Bucket, values map[string]T) error {
-	err := s.db.Update(func(tx *bolt.Tx) error {
-		b := tx.Bucket([]byte(bucket))
-		var stale [][]byte
-		_ = b.ForEach(func(k, _ []byte) error {
-			if _, ok := values[string(k)]; !ok {
-				stale = append(stale, append([]byte(nil), k...))
-			}
-			return nil
-		})
-		for _, k := range stale {
-			if err := b.Delete(k); err != nil {
-				return err
-			}
-		}
-		for k, v := range values {
-			if err := put(b, Record{bucket, k, v}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	err := s.db.Update(func(tx *bolt.Tx) error { return replace(tx.Bucket([]byte(bucket)), values) })
 	if err != nil {
 		return fmt.Errorf("state file %s: %w", s.path, err)
 	}
 	return nil
+}
+
+func replace[T any](b *bolt.Bucket, values map[string]T) error {
+	for _, k := range keysWithout(b, values) {
+		if err := b.Delete([]byte(k)); err != nil {
+			return err
+		}
+	}
+	for k, v := range values {
+		if err := put(b, Record{Key: k, Value: v}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keysWithout returns the keys of b that values lacks.
+func keysWithout[T any](b *bolt.Bucket, values map[string]T) (stale []string) {
+	_ = b.ForEach(func(k, _ []byte) error { // the function returns no error
+		if _, ok := values[string(k)]; !ok {
+			stale = append(stale, string(k))
+		}
+		return nil
+	})
+	return stale
 }
 
 // Read returns the records of a bucket. Those that are damaged are left out and
@@ -161,12 +166,11 @@ func Read[T any](s *Store, bucket Bucket) (values map[string]T, damaged int, err
 		return s.db.View(func(tx *bolt.Tx) error {
 			return tx.Bucket([]byte(bucket)).ForEach(func(k, v []byte) error {
 				var value T
-				body, ok := unseal(v)
-				if !ok || json.Unmarshal(body, &value) != nil {
+				if body, ok := unseal(v); ok && json.Unmarshal(body, &value) == nil {
+					values[string(k)] = value
+				} else {
 					damaged++
-					return nil
 				}
-				values[string(k)] = value
 				return nil
 			})
 		})

@@ -1,6 +1,7 @@
 package steer
 
 import (
+	"slices"
 	"time"
 
 	"github.com/detour-dns/detour/internal/health"
@@ -55,16 +56,10 @@ func Build(in Input) *Snapshot {
 }
 
 func newBuild(in Input) *build {
-	b := &build{plan: in.Plan, now: in.Now, checks: in.Checks}
-	for _, o := range in.Overrides {
-		if !o.expired(in.Now) {
-			b.overrides = append(b.overrides, o)
-		}
-	}
-	for _, f := range in.Freezes {
-		if in.Now.Before(f.Until) {
-			b.freezes = append(b.freezes, f)
-		}
+	b := &build{
+		plan: in.Plan, now: in.Now, checks: in.Checks,
+		overrides: slices.DeleteFunc(slices.Clone(in.Overrides), func(o Override) bool { return o.expired(in.Now) }),
+		freezes:   slices.DeleteFunc(slices.Clone(in.Freezes), func(f Freeze) bool { return !in.Now.Before(f.Until) }),
 	}
 	b.regions = make([]RegionState, len(in.Plan.Regions))
 	b.returned = make([]int32, len(in.Plan.Regions))

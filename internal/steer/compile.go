@@ -163,31 +163,34 @@ func (c *compiler) poolWeight(p int) uint32 {
 	return uint32(max(1, w))
 }
 
+// lastResort compiles what a service answers if everything is sick or dark and
+// it does not keep to the order.
 func (c *compiler) lastResort(fam uint8) (choice, bool) {
+	s := set{pool: -1, share: 100, reason: ReasonPanic, panic: true, ttl: c.ttl}
 	switch c.s.LastResort.Mode {
 	case ResortNone:
 		return choice{refuse: true}, true
 	case ResortAddrs:
-		s := set{pool: -1, share: 100, reason: ReasonPanic, panic: true, ttl: c.ttl}
 		for _, ip := range c.s.LastResort.Addrs {
 			s.add(ip, weightUnit, endRef{-1, -1}, fam)
 		}
-		s.close()
-		return choice{sets: []set{s}}, true
 	case ResortAll:
-		s := set{pool: -1, share: 100, reason: ReasonPanic, panic: true, ttl: c.ttl}
-		for p := range c.s.Pools {
-			for e := range c.s.Pools[p].Endpoints {
-				if c.standing(p, e) > None {
-					c.addEndpoint(&s, p, e, fam, false)
-				}
+		c.addAll(&s, fam)
+	case ResortOrder:
+		return choice{}, false
+	}
+	s.close()
+	return choice{sets: []set{s}}, true
+}
+
+func (c *compiler) addAll(s *set, fam uint8) {
+	for p := range c.s.Pools {
+		for e := range c.s.Pools[p].Endpoints {
+			if c.standing(p, e) > None {
+				c.addEndpoint(s, p, e, fam, false)
 			}
 		}
-		s.close()
-		return choice{sets: []set{s}}, true
-	case ResortOrder:
 	}
-	return choice{}, false
 }
 
 // standing is the endpoint's, as this compiler sees it.

@@ -99,23 +99,25 @@ func (st *ServiceState) lifetime(s *Service, ranks []rank) time.Duration {
 	if bestOutside(ranks).Panic() {
 		return s.Changing
 	}
-	next := None
+	backup := st.backup(ranks)
 	for p := range ranks {
-		if !st.Memory.used(p) {
-			next = max(next, ranks[p].outside)
-		}
-	}
-	found := false
-	for p := range ranks {
-		inLine := st.Memory.used(p) || s.Policy != Failover
-		if !inLine && !found && ranks[p].outside == next {
-			inLine, found = true, true
-		}
-		if (inLine || ranks[p].share < 100) && st.Pools[p].changing() {
+		inLine := s.Policy != Failover || st.Memory.used(p) || p == backup || ranks[p].share < 100
+		if inLine && st.Pools[p].changing() {
 			return s.Changing
 		}
 	}
 	return s.Settled
+}
+
+// backup returns the pool that is next in line, -1 if there is none.
+func (st *ServiceState) backup(ranks []rank) int {
+	best := -1
+	for p := range ranks {
+		if !st.Memory.used(p) && (best < 0 || ranks[p].outside > ranks[best].outside) {
+			best = p
+		}
+	}
+	return best
 }
 
 // changing reports whether the pool's part in the answers may soon be another.

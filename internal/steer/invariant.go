@@ -12,28 +12,27 @@ func (st *ServiceState) Invariant() error {
 	}
 	best := None
 	for p := range st.Pools {
-		best = max(best, full(st.Pools[p].Inside))
+		best = max(best, full(st.Pools[p].Standing))
 	}
 	for i := range st.choices {
-		ch := &st.choices[i]
-		if len(ch.sets) == 0 && !ch.refuse && best != None {
-			return fmt.Errorf("choice %d has no addresses although a pool stands at %v", i, best)
-		}
-		for j := range ch.sets {
-			if p := ch.sets[j].pool; p >= 0 && ch.sets[j].share == 100 && full(st.Pools[p].Standing) < st.bestOutside() {
-				return fmt.Errorf("pool %d at %v is answered while another stands at %v", p, st.Pools[p].Standing, st.bestOutside())
-			}
+		if err := st.choices[i].invariant(st, best); err != nil {
+			return fmt.Errorf("choice %d: %w", i, err)
 		}
 	}
 	return nil
 }
 
-func (st *ServiceState) bestOutside() Standing {
-	best := None
-	for p := range st.Pools {
-		best = max(best, full(st.Pools[p].Standing))
+func (ch *choice) invariant(st *ServiceState, best Standing) error {
+	if len(ch.sets) == 0 && !ch.refuse && best != None {
+		return fmt.Errorf("no addresses although a pool stands at %v", best)
 	}
-	return best
+	for j := range ch.sets {
+		p := ch.sets[j].pool
+		if p >= 0 && ch.sets[j].share == 100 && full(st.Pools[p].Standing) < best {
+			return fmt.Errorf("pool %d at %v is answered while another stands at %v", p, st.Pools[p].Standing, best)
+		}
+	}
+	return nil
 }
 
 // full drops the half step.

@@ -3,6 +3,7 @@ package steer
 import (
 	"bytes"
 	"net/netip"
+	"slices"
 )
 
 // Lookup returns the service that answers for a name in lower case with its last
@@ -61,14 +62,9 @@ func excepted(except []string, name []byte) bool {
 // Owns reports whether an address belongs to the endpoint of a service that is
 // called target.
 func (p *Plan) Owns(service int32, target string, ip netip.Addr) bool {
-	for _, pool := range p.Services[service].Pools {
-		for i := range pool.Endpoints {
-			for _, a := range pool.Endpoints[i].Addrs {
-				if pool.Endpoints[i].Target == target && a.IP == ip {
-					return true
-				}
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(p.Services[service].Pools, func(pool Pool) bool {
+		return slices.ContainsFunc(pool.Endpoints, func(e Endpoint) bool {
+			return e.Target == target && slices.ContainsFunc(e.Addrs, func(a Addr) bool { return a.IP == ip })
+		})
+	})
 }

@@ -68,10 +68,10 @@ func (b *build) handsOn(s *Service, p int) [][]hand {
 }
 
 func matches(target, service, label, region string) int {
-	switch {
-	case target == region:
+	switch target {
+	case region:
 		return 1
-	case target == service:
+	case service:
 		return 2
 	}
 	if rest, ok := strings.CutPrefix(target, service); ok && rest == "/"+label {
@@ -125,16 +125,12 @@ func drained(hands []hand, void []*Override) bool {
 
 func youngestDrain(hands [][][]hand, void []*Override) *Override {
 	var y *Override
-	for _, pool := range hands {
-		for _, end := range pool {
-			for _, h := range end {
-				if h.o.Kind != Drain || h.o.Reserve || slices.Contains(void, h.o) {
-					continue
-				}
-				if y == nil || younger(h.o, y) {
-					y = h.o
-				}
-			}
+	for _, h := range slices.Concat(slices.Concat(hands...)...) {
+		if h.o.Kind != Drain || h.o.Reserve || slices.Contains(void, h.o) {
+			continue
+		}
+		if y == nil || younger(h.o, y) {
+			y = h.o
 		}
 	}
 	return y

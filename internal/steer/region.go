@@ -69,21 +69,27 @@ func (b *build) upElsewhere(s *Service, region int) bool {
 // from being evidence.
 func (b *build) failedIn(s *Service, region int) (could, is bool) {
 	is = true
-	for p := range s.Pools {
-		if s.Pools[p].Region != region {
+	for _, end := range s.endsIn(region) {
+		v, _ := b.view(end)
+		if !end.Enabled || !v.WasUp || b.overridden(s, end, region) {
 			continue
 		}
-		for e := range s.Pools[p].Endpoints {
-			end := &s.Pools[p].Endpoints[e]
-			v, _ := b.view(end)
-			if !end.Enabled || !v.WasUp || b.overridden(s, end, region) {
-				continue
-			}
-			could = true
-			is = is && v.Verdict == health.Down && !v.Elsewhere
-		}
+		could = true
+		is = is && v.Verdict == health.Down && !v.Elsewhere
 	}
 	return could, could && is
+}
+
+// endsIn returns the endpoints of a service in a region.
+func (s *Service) endsIn(region int) (out []*Endpoint) {
+	for p := range s.Pools {
+		if s.Pools[p].Region == region {
+			for e := range s.Pools[p].Endpoints {
+				out = append(out, &s.Pools[p].Endpoints[e])
+			}
+		}
+	}
+	return out
 }
 
 func (b *build) overridden(s *Service, e *Endpoint, region int) bool {
@@ -150,18 +156,15 @@ func (b *build) wantsDown(r int) bool {
 // differ reports whether the evidence of a region comes from services with
 // different monitors: one health page that all of them ask is one witness.
 func (b *build) differ(r int) bool {
-	first, seen := "", false
+	first := int32(-1)
 	for _, i := range b.plan.byRegion[r] {
-		for _, e := range b.evidence[i] {
-			if int(e.region) != r || !e.is {
-				continue
-			}
-			m := b.plan.Services[i].Monitors
-			if seen && m != first {
-				return true
-			}
-			first, seen = m, true
+		if !slices.Contains(b.evidence[i], evidence{uint16(r), true}) {
+			continue
 		}
+		if first >= 0 && b.plan.Services[i].Monitors != b.plan.Services[first].Monitors {
+			return true
+		}
+		first = i
 	}
 	return false
 }

@@ -1,5 +1,7 @@
 package steer
 
+import "time"
+
 // settle moves every pool through In, Out and Returning, lets the policy choose,
 // and remembers what was chosen.
 func (b *build) settle(s *Service, st *ServiceState) {
@@ -9,22 +11,28 @@ func (b *build) settle(s *Service, st *ServiceState) {
 		b.track(s, st, p)
 	}
 	used := usedBy(s, st.ranks(s), b.plan)
+	for !st.Frozen && b.enter(s, st, used) {
+		used = usedBy(s, st.ranks(s), b.plan)
+	}
 	if st.Frozen && m.Used != 0 && st.answerable(m.Used) {
 		st.Pending = used != m.Used
 		used = m.Used
 	}
-	for !st.Frozen && b.enter(s, st, used) {
-		used = usedBy(s, st.ranks(s), b.plan)
-	}
 	st.Would = used
-	if used != m.Used {
-		for p := range s.Pools {
-			if m.Used != 0 && used&(1<<p) != 0 && !m.used(p) {
-				m.Pools[p].Onto = b.now
-			}
-		}
-		m.Used, m.Since = used, b.now
+	m.use(used, b.now)
+}
+
+// use remembers what is in use, and onto which pools traffic moved.
+func (m *Memory) use(pools uint64, now time.Time) {
+	if pools == m.Used {
+		return
 	}
+	for p := range m.Pools {
+		if m.Used != 0 && pools&(1<<p) != 0 && !m.used(p) {
+			m.Pools[p].Onto = now
+		}
+	}
+	m.Used, m.Since = pools, now
 }
 
 // track updates the memory of pool p from its standing, and holds it back while
@@ -34,27 +42,30 @@ func (b *build) track(s *Service, st *ServiceState, p int) {
 	switch {
 	case st.Frozen:
 		if st.Memory.Used != 0 && !st.Memory.used(p) {
-			pm.Out = true
-			pm.Returned = b.now // its wait begins when the freeze ends
+			pm.Out, pm.Returned = true, b.now // its wait begins when the freeze ends
 		}
-	case ps.Base < Ready && ps.merelyUnknown():
+		return
 	case ps.Base < Ready:
-		if !pm.Out || !pm.Returned.IsZero() {
-			if !drainedPool(ps) && (!pm.Out || pm.seenReady()) {
-				pm.Ejected = pm.Ejected.Add(b.now)
-			}
-			pm.Out, pm.Returned = true, zero
+		if !ps.merelyUnknown() {
+			pm.eject(!drainedPool(ps), b.now)
 		}
+		return
 	case pm.Out && pm.Returned.IsZero():
 		pm.Returned = b.now
 	}
-	if st.Frozen || !pm.Out || ps.Base < Ready {
-		return
+	if pm.Out {
+		b.holdBack(s, st, p)
 	}
-	b.holdBack(s, st, p)
 }
 
-func (m *PoolMemory) seenReady() bool { return !m.Returned.IsZero() }
+// eject puts the pool Out. It counts if the pool was In, or on its way back, and
+// if it was not people who emptied it.
+func (m *PoolMemory) eject(counts bool, now time.Time) {
+	if counts && (!m.Out || !m.Returned.IsZero()) {
+		m.Ejected = m.Ejected.Add(now)
+	}
+	m.Out, m.Returned = true, zero
+}
 
 // holdBack applies the stage of a returning pool.
 func (b *build) holdBack(s *Service, st *ServiceState, p int) {

@@ -26,21 +26,19 @@ const half = 1
 
 // String returns the standing's name; a half step below it ends in "-".
 func (s Standing) String() string {
-	for _, n := range [...]struct {
-		s    Standing
-		name string
-	}{
-		{None, "none"}, {Dark, "dark"}, {Reserve, "reserve"}, {Sick, "sick"},
-		{Doubtful, "doubtful"}, {Held, "held"}, {Ready, "ready"},
-	} {
-		switch s {
-		case n.s:
-			return n.name
-		case n.s - half:
-			return n.name + "-"
-		}
+	name, ok := standingNames[s]
+	if ok {
+		return name
+	}
+	if name, ok = standingNames[s+half]; ok {
+		return name + "-"
 	}
 	return "invalid"
+}
+
+var standingNames = map[Standing]string{
+	None: "none", Dark: "dark", Reserve: "reserve", Sick: "sick",
+	Doubtful: "doubtful", Held: "held", Ready: "ready",
 }
 
 // MarshalText implements encoding.TextMarshaler.

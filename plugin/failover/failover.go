@@ -76,14 +76,18 @@ func (f *Failover) service(ctx context.Context, w dns.ResponseWriter, r *dns.Msg
 	if len(cfg.Forwarders) > 0 {
 		q.spread = contains(cfg.Forwarders, client)
 	}
-	switch t := r.Question[0].Qtype; {
-	case !cfg.Services[i].Flatten:
+	t := r.Question[0].Qtype
+	if !cfg.Services[i].Flatten {
 		return f.unflattened(ctx, &q, i, t)
-	case t == dns.TypeA || t == dns.TypeAAAA:
-		return f.address(&q, i, t == dns.TypeAAAA)
-	default:
-		return f.otherType(ctx, &q, i, t)
 	}
+	return f.flattened(ctx, &q, i, t)
+}
+
+func (f *Failover) flattened(ctx context.Context, q *query, i int32, t uint16) (int, error) {
+	if t == dns.TypeA || t == dns.TypeAAAA {
+		return f.address(q, i, t == dns.TypeAAAA)
+	}
+	return f.otherType(ctx, q, i, t)
 }
 
 // address answers A and AAAA.

@@ -59,7 +59,9 @@ type writer struct {
 
 func (w *writer) RemoteAddr() net.Addr { return w.addr }
 
-func udp(ip string) net.Addr { return net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(ip), 40000)) }
+func udp(ip string) net.Addr {
+	return net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(ip), 40000))
+}
 
 // ask sends a question and returns the reply, nil if nothing was written.
 func ask(t *testing.T, f *Failover, from string, r *dns.Msg) (*dns.Msg, int) {

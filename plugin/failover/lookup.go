@@ -80,26 +80,28 @@ const maxChain = 8
 func addressesIn(m *dns.Msg, name string) (ips []netip.Addr, ttl uint32) {
 	owner, ttl := strings.ToLower(name), uint32(maxTTL)
 	for range maxChain {
-		next := ""
-		for _, rr := range m.Answer {
-			if c, ok := rr.(*dns.CNAME); ok && strings.EqualFold(c.Hdr.Name, owner) {
-				next, ttl = strings.ToLower(c.Target), min(ttl, c.Hdr.Ttl)
-			}
-		}
-		if next == "" {
+		c := cnameAt(m, owner)
+		if c == nil {
 			break
 		}
-		owner = next
+		owner, ttl = strings.ToLower(c.Target), min(ttl, c.Hdr.Ttl)
 	}
 	for _, rr := range m.Answer {
-		if !strings.EqualFold(rr.Header().Name, owner) || len(ips) >= source.MaxKept {
-			continue
-		}
-		if ip, ok := addressOf(rr); ok {
+		ip, ok := addressOf(rr)
+		if ok && strings.EqualFold(rr.Header().Name, owner) && len(ips) < source.MaxKept {
 			ips, ttl = append(ips, ip), min(ttl, rr.Header().Ttl)
 		}
 	}
 	return ips, ttl
+}
+
+func cnameAt(m *dns.Msg, owner string) *dns.CNAME {
+	for _, rr := range m.Answer {
+		if c, ok := rr.(*dns.CNAME); ok && strings.EqualFold(c.Hdr.Name, owner) {
+			return c
+		}
+	}
+	return nil
 }
 
 func addressOf(rr dns.RR) (netip.Addr, bool) {
@@ -134,7 +136,8 @@ func (c *catcher) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func (c *catcher) LocalAddr() net.Addr  { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 53} }
+func (c *catcher) LocalAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 53} }
+
 func (c *catcher) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 40212} }
 func (c *catcher) Close() error         { return nil }
 func (c *catcher) TsigStatus() error    { return nil }

@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -163,11 +164,10 @@ func (s *shared) collectAnswers(ch chan<- prometheus.Metric) {
 			service = "all"
 		}
 		for r := range c.n {
-			if n := c.n[r].Load(); n > 0 {
-				sums[series{service, region, steer.Reason(r)}] += n
-			}
+			sums[series{service, region, steer.Reason(r)}] += c.n[r].Load()
 		}
 	})
+	maps.DeleteFunc(sums, func(_ series, n uint64) bool { return n == 0 })
 	for k, n := range sums {
 		ch <- prometheus.MustNewConstMetric(descAnswers, prometheus.CounterValue, float64(n), k.service, k.region, k.reason.String())
 	}

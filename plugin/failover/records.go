@@ -7,7 +7,6 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/detour-dns/detour/config"
 	"github.com/detour-dns/detour/internal/steer"
 )
 
@@ -90,18 +89,14 @@ func (f *Failover) srv(_ context.Context, q *query, i int32) (int, error) {
 // names. Where a name is chosen its CNAME answers every type, for a CNAME stands
 // alone at its owner (RFC 1034 section 3.6.2); at an apex it cannot stand.
 func (f *Failover) unflattened(ctx context.Context, q *query, i int32, t uint16) (int, error) {
-	s := &q.pub.Plan.Config.Services[i]
 	d := q.decide(f, i, t == dns.TypeAAAA)
 	target, isName := d.Target(q.pub.Plan.Steer, i)
 	if !isName && t != dns.TypeAAAA { // the pool may have the name's addresses in the other family only
 		d6 := q.decide(f, i, true)
 		target, isName = d6.Target(q.pub.Plan.Steer, i)
 	}
-	if !isName || q.zones(f).apex(s.Name) != nil {
-		if t == dns.TypeA || t == dns.TypeAAAA {
-			return f.address(q, i, t == dns.TypeAAAA)
-		}
-		return f.otherType(ctx, q, i, t)
+	if !isName || q.zones(f).apex(q.pub.Plan.Config.Services[i].Name) != nil {
+		return f.flattened(ctx, q, i, t)
 	}
 	f.shared.count(q.pub, i, &d)
 	m := new(dns.Msg)
@@ -112,7 +107,7 @@ func (f *Failover) unflattened(ctx context.Context, q *query, i int32, t uint16)
 		Target: target,
 	}}
 	if t == dns.TypeA || t == dns.TypeAAAA {
-		for _, ip := range addressesOf(q.pub.Plan.Steer, &d, s, i, target, t == dns.TypeAAAA) {
+		for _, ip := range addressesOf(q.pub.Plan.Steer, &d, i, target, t == dns.TypeAAAA) {
 			m.Answer = append(m.Answer, addressRR(target, ip, d.TTL))
 		}
 	}
@@ -120,7 +115,7 @@ func (f *Failover) unflattened(ctx context.Context, q *query, i int32, t uint16)
 }
 
 // addressesOf returns the decision's addresses that belong to target.
-func addressesOf(p *steer.Plan, d *steer.Decision, s *config.Service, i int32, target string, v6 bool) []netip.Addr {
+func addressesOf(p *steer.Plan, d *steer.Decision, i int32, target string, v6 bool) []netip.Addr {
 	var ips [steer.MaxAnswers]netip.Addr
 	var out []netip.Addr
 	for _, ip := range ips[:d.Addrs(ips[:min(p.Limits.MaxAnswers, steer.MaxAnswers)])] {
