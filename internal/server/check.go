@@ -1,0 +1,156 @@
+package server
+
+import (
+	"slices"
+
+	"github.com/coredns/caddy"
+	"github.com/coredns/caddy/caddyfile"
+	"github.com/coredns/coredns/core/dnsserver"
+)
+
+// Report is what a check of a Corefile found.
+type Report struct {
+	Faults   Faults   // nothing is served with these
+	Warnings Faults   // what could not be checked from here, such as a cluster's API
+	Addrs    []string // to listen on, as transport://host:port; none if there are faults
+	Services []string // absolute paths of the failover files
+}
+
+// Check reads the Corefile at path, or the built-in one if path is "", and
+// returns every fault in it and in the failover files that it names. It starts
+// nothing. The error says that the file cannot be read.
+func Check(path string) (Report, error) {
+	in, err := read(path)
+	if err != nil {
+		return Report{}, err
+	}
+	return check(in), nil
+}
+
+// check sets up every directive of every block on a throw-away instance. Caddy
+// would stop at the first fault.
+func check(in caddy.Input) Report {
+	c := checker{path: in.Path()}
+	blocks, faults := parse(in)
+	c.Faults = append(faults, unknown(c.path, blocks)...)
+	if len(blocks) == 0 && len(c.Faults) == 0 {
+		c.Faults = append(c.Faults, Fault{File: c.path, Message: "no server block: begin with  . { forward . 192.0.2.1 }"})
+	}
+	c.lines = keyLines(in)
+	blocks = c.keys(blocks)
+	c.setup(blocks)
+	c.Faults, c.Warnings = c.Faults.sorted(c.path), c.Warnings.sorted(c.path)
+	return c.Report
+}
+
+type checker struct {
+	Report
+	path  string
+	lines map[string]int // of the keys of blocks
+}
+
+// keys returns the blocks whose keys are addresses and zones.
+func (c *checker) keys(blocks []caddyfile.ServerBlock) []caddyfile.ServerBlock {
+	var good []caddyfile.ServerBlock
+	for _, b := range blocks {
+		alone := caddyfile.ServerBlock{Keys: slices.Clone(b.Keys), Tokens: b.Tokens}
+		if _, err := newThrowaway(c.path).inspect([]caddyfile.ServerBlock{alone}); err != nil {
+			f := c.at(b)
+			f.Message = "the block for " + b.Keys[0] + ": " + trimPlugin(oneLine(err.Error()))
+			c.Faults = append(c.Faults, f)
+			continue
+		}
+		good = append(good, b)
+	}
+	return good
+}
+
+// at is the place of a block: where its first key stands.
+func (c *checker) at(b caddyfile.ServerBlock) Fault {
+	return Fault{File: c.path, Line: c.lines[b.Keys[0]]}
+}
+
+// setup runs the setup functions as Caddy does: each directive in all blocks,
+// then the next.
+func (c *checker) setup(blocks []caddyfile.ServerBlock) {
+	t := newThrowaway(c.path)
+	defer t.close()
+	blocks, err := t.inspect(blocks)
+	if err != nil {
+		c.Faults = append(c.Faults, Fault{File: c.path, Message: oneLine(err.Error())})
+		return
+	}
+	for _, dir := range directives {
+		for i, b := range blocks {
+			if tokens, ok := b.Tokens[dir]; ok {
+				c.directive(t, i, b, dir, tokens)
+			}
+		}
+	}
+	if len(c.Faults)+len(c.Warnings) > 0 {
+		return // the servers would be compiled without some of their plugins
+	}
+	if c.Addrs, err = t.servers(); err != nil {
+		c.Faults = append(c.Faults, Fault{File: c.path, Message: between(err)})
+	}
+}
+
+// directive sets up one directive of one block. If that fails and the block has
+// it several times, each use is tried alone, so that every fault is found.
+func (c *checker) directive(t *throwaway, index int, b caddyfile.ServerBlock, dir string, tokens []caddyfile.Token) {
+	err := t.setup(index, b, dir, tokens)
+	if dir == "failover" {
+		c.services(t, index, b, tokens)
+	}
+	if err == nil {
+		return
+	}
+	all := uses(dir, tokens)
+	if len(all) > 1 && c.alone(b, dir, all) {
+		return
+	}
+	c.fault(dir, tokens, err)
+}
+
+// alone reports whether a use of a directive is faulty by itself, and adds the
+// faults of those that are.
+func (c *checker) alone(b caddyfile.ServerBlock, dir string, all [][]caddyfile.Token) (found bool) {
+	for _, use := range all {
+		t := newThrowaway(c.path)
+		lone := caddyfile.ServerBlock{Keys: slices.Clone(b.Keys), Tokens: b.Tokens}
+		if _, err := t.inspect([]caddyfile.ServerBlock{lone}); err != nil {
+			continue
+		}
+		if err := t.setup(0, lone, dir, use); err != nil {
+			found = true
+			c.fault(dir, use, err)
+		}
+		t.close()
+	}
+	return found
+}
+
+func (c *checker) fault(dir string, tokens []caddyfile.Token, err error) {
+	where := place(c.path, tokens)
+	where.Message = dir
+	faults := locate(where, err)
+	if needsOthers(dir, err) {
+		c.Warnings = append(c.Warnings, faults...)
+		return
+	}
+	c.Faults = append(c.Faults, faults...)
+}
+
+// services notes the files that a block's failover names.
+func (c *checker) services(t *throwaway, index int, b caddyfile.ServerBlock, tokens []caddyfile.Token) {
+	root := dnsserver.GetConfig(t.controllerOf(index, b, "failover", tokens)).Root
+	for _, use := range uses("failover", tokens) {
+		if len(use) < 2 {
+			continue
+		}
+		path := absolute(root, use[1].Text)
+		if !slices.Contains(c.Services, path) {
+			c.Services = append(c.Services, path)
+		}
+	}
+}
