@@ -209,13 +209,17 @@ func (b *build) addrView(a *Addr) health.View {
 	return v
 }
 
-// rank orders the addresses of one endpoint that is a name: by verdict, and of
-// equals those that its answers still hold first.
+// rank orders the addresses of one endpoint that is a name: those that passed
+// their checks before those that were never probed, and of equals those that the
+// name's answers still hold first.
 func (a *Addr) rank(v health.View) uint8 {
-	s, _ := verdictStanding(v, false)
+	s, why := verdictStanding(v, false)
 	r := uint8(Ready - s)
 	if a.Old {
 		r++
+	}
+	if why == WhyUnproven {
+		r += 2
 	}
 	return r
 }

@@ -139,6 +139,10 @@ func (w *world) act(line int, f []string) bool {
 		w.publish()
 	case "restart":
 		w.restart(duration(w, line, arg(1)))
+	case "few": // only two clients ask, each for many
+		w.spread = true
+	case "resolve": // resolve NAME ADDRESS...: what a name's lookup gives; none is a failure
+		w.resolve(f[1]+".", f[2:])
 	default:
 		return false
 	}

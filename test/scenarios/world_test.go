@@ -7,6 +7,7 @@ import (
 	"container/heap"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -53,6 +54,7 @@ type world struct {
 	freezes []steer.Freeze
 	moves   map[string]int
 	stopped bool
+	spread  bool // the clients are two forwarders
 	watches []watch
 	refused error // the last edit, if it was
 }
@@ -273,6 +275,25 @@ func (w *world) restart(off time.Duration) {
 	w.start(engine.Aged(kept, off, w.cfg))
 }
 
+// resolve is a lookup of an endpoint's name, as the engine takes it in.
+func (w *world) resolve(name string, addrs []string) {
+	var ips []netip.Addr
+	for _, a := range addrs {
+		ips = append(ips, netip.MustParseAddr(a))
+	}
+	w.found = maps.Clone(w.found)
+	w.found[name] = w.found[name].Learn(ips, w.clock())
+	if w.core == nil {
+		return
+	}
+	if err := w.core.Replan(w.replan(w.cfg), w.clock(), true); err != nil {
+		w.t.Fatal(err)
+	}
+	w.schedule(100 * time.Millisecond)
+	w.sweep(w.life)
+	w.publish()
+}
+
 // service returns the index of a service.
 func (w *world) service(name string) int32 {
 	w.t.Helper()
@@ -293,8 +314,12 @@ func (w *world) ask(s *steer.Snapshot, i int32, v6 bool) (regions, addrs map[str
 	for c := range clients {
 		var ip [4]byte
 		binary.BigEndian.PutUint32(ip[:], 0x64400000+uint32(c)*2654435)
+		if w.spread {
+			ip = [4]byte{100, 64, 0, byte(c % 2)}
+		}
 		d := s.Decide(steer.Query{
 			Service: i, V6: v6, Client: netip.AddrFrom4(ip), Minute: uint32(w.now / time.Minute), Seed: w.rand.Uint64(),
+			Spread: w.spread,
 		})
 		if c == 0 {
 			first = d
