@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,7 +24,14 @@ type Options struct {
 	Log    *slog.Logger  // nil: slog.Default
 	Lookup source.Lookup // of names as endpoints; nil: SetLookup gives it later
 	Share  share.Share   // nil: share.Local
+
+	// Dial replaces the system's connect of probes over TCP and UDP. It is for
+	// tests, which must not send to the addresses of their examples. May be nil.
+	Dial Dial
 }
+
+// Dial connects to an address, or returns when ctx ends.
+type Dial func(ctx context.Context, network string, to netip.AddrPort) (net.Conn, error)
 
 // Engine puts a Core on a clock, on probes and on disk. Its methods are safe for
 // concurrent use. There is one for each failover.yaml in a process.
@@ -32,6 +41,7 @@ type Engine struct {
 	snap    atomic.Pointer[Published]
 	calls   chan func()
 	reports chan monitor.Report
+	dial    Dial
 	stop    chan struct{}
 	done    chan struct{}
 	once    sync.Once
@@ -68,7 +78,7 @@ const burst = 512
 // Start makes an engine and begins to probe.
 func Start(o Options) (*Engine, error) {
 	e := &Engine{
-		log: o.Log, share: o.Share, started: time.Now(),
+		log: o.Log, share: o.Share, dial: o.Dial, started: time.Now(),
 		calls: make(chan func()), reports: make(chan monitor.Report, 1024),
 		stop: make(chan struct{}), done: make(chan struct{}), first: make(chan struct{}),
 	}
@@ -78,7 +88,7 @@ func Start(o Options) (*Engine, error) {
 	if e.share == nil {
 		e.share = share.Local{}
 	}
-	if err := probable(o.Config); err != nil {
+	if err := e.probable(o.Config); err != nil {
 		return nil, err
 	}
 	e.disk = openDisk(o.Config.State.Dir, e.log)

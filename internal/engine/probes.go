@@ -14,16 +14,16 @@ import (
 
 // probable reports whether every monitor of cfg can be probed with: that its
 // files can be read, say.
-func probable(cfg *config.Config) error {
+func (e *Engine) probable(cfg *config.Config) error {
 	for i := range cfg.Monitors {
-		if _, err := newProber(cfg, &cfg.Monitors[i]); err != nil {
+		if _, err := e.newProber(cfg, &cfg.Monitors[i]); err != nil {
 			return fmt.Errorf("monitor %s: %w", cfg.Monitors[i].Name, err)
 		}
 	}
 	return nil
 }
 
-func newProber(cfg *config.Config, m *config.Monitor) (prober.Prober, error) {
+func (e *Engine) newProber(cfg *config.Config, m *config.Monitor) (prober.Prober, error) {
 	s := prober.Spec{
 		Type: string(m.Type), Timeout: m.Timing.Timeout, Attempts: m.Timing.Attempts,
 		Path: m.Path, Method: m.Method, Headers: m.Headers,
@@ -34,7 +34,7 @@ func newProber(cfg *config.Config, m *config.Monitor) (prober.Prober, error) {
 	for _, r := range m.Expect.Status {
 		s.Expect.Status = append(s.Expect.Status, prober.StatusRange(r))
 	}
-	return prober.New(s, prober.Env{Forbidden: func(a netip.Addr) (string, bool) {
+	return prober.New(s, prober.Env{Dial: e.dial, Forbidden: func(a netip.Addr) (string, bool) {
 		return config.ForbiddenTarget(a, cfg.Probes.AllowTargets)
 	}})
 }
@@ -58,7 +58,7 @@ func (e *Engine) watch(p *plan.Plan) {
 		pr, ok := probers[k.Monitor]
 		if !ok {
 			var err error
-			if pr, err = newProber(p.Config, k.Monitor); err != nil {
+			if pr, err = e.newProber(p.Config, k.Monitor); err != nil {
 				e.log.Error("check cannot be probed", "check", k.Key, "error", err)
 				continue
 			}

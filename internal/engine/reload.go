@@ -18,7 +18,7 @@ type Reload struct {
 
 // Check reports whether Apply would take cfg now. It changes nothing.
 func (e *Engine) Check(cfg *config.Config) error {
-	if err := probable(cfg); err != nil {
+	if err := e.probable(cfg); err != nil {
 		return err
 	}
 	var err error
@@ -34,7 +34,7 @@ func (e *Engine) Check(cfg *config.Config) error {
 // Apply moves to another configuration and keeps the health of every check that
 // both have. On error the one in use stays, and status says so.
 func (e *Engine) Apply(cfg *config.Config) error {
-	err := probable(cfg)
+	err := e.probable(cfg)
 	if err == nil {
 		if derr := e.Do(func(*Core) { err = e.apply(cfg) }); derr != nil {
 			return derr

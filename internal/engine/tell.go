@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"context"
+	"log/slog"
 	"strconv"
 	"strings"
 	"time"
@@ -102,7 +104,8 @@ func appendMissing(list []string, s string) []string {
 	return append(list, s)
 }
 
-// tellCheck logs a transition of one check.
+// tellCheck logs a transition of one check. That a check is Up for the first time
+// is no news.
 func (e *Engine) tellCheck(i int32, before *health.State) {
 	now := e.core.State(i)
 	if now.Verdict == before.Verdict {
@@ -119,7 +122,11 @@ func (e *Engine) tellCheck(i int32, before *health.State) {
 	if !before.Since.IsZero() {
 		args = append(args, "after", time.Since(before.Since).Round(time.Second))
 	}
-	e.log.Info("check "+now.Verdict.String(), args...)
+	level := slog.LevelInfo
+	if now.Verdict == health.Up && !before.WasUp && !before.WasDown && before.Verdict == health.Unknown {
+		level = slog.LevelDebug
+	}
+	e.log.Log(context.Background(), level, "check "+now.Verdict.String(), args...)
 }
 
 // tellBrake logs when the brake went on or off since it was last told of.

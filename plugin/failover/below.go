@@ -10,13 +10,13 @@ import (
 // below asks the plugins below for a type that we do not answer at a service's
 // name, and corrects what would take the name away from us.
 func (f *Failover) below(ctx context.Context, q *query, i int32) (int, error) {
-	c := &corrector{ResponseWriter: q.w, f: f, q: q, service: i}
+	c := &corrector{ResponseWriter: q.w, f: f, q: *q, service: i}
 	return plugin.NextOrFailure(pluginName, f.Next, ctx, c, q.r)
 }
 
 // ancestor asks the plugins below for a name above a service.
 func (f *Failover) ancestor(ctx context.Context, q *query) (int, error) {
-	c := &corrector{ResponseWriter: q.w, f: f, q: q, service: -1}
+	c := &corrector{ResponseWriter: q.w, f: f, q: *q, service: -1}
 	return plugin.NextOrFailure(pluginName, f.Next, ctx, c, q.r)
 }
 
@@ -30,7 +30,7 @@ func (f *Failover) ancestor(ctx context.Context, q *query) (int, error) {
 type corrector struct {
 	dns.ResponseWriter
 	f       *Failover
-	q       *query
+	q       query // a copy: the one on the hot path stays on the stack
 	service int32 // -1: an ancestor
 }
 
@@ -71,7 +71,7 @@ func (c *corrector) chained(m *dns.Msg) bool {
 
 func (c *corrector) corrected(m *dns.Msg) *dns.Msg {
 	if c.service >= 0 {
-		return c.f.negative(c.q, c.service)
+		return c.f.negative(&c.q, c.service)
 	}
 	out := m.Copy()
 	out.Rcode, out.AuthenticatedData = dns.RcodeSuccess, false

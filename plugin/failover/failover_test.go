@@ -2,6 +2,7 @@ package failover
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -29,7 +30,7 @@ admin: {listen: "off"}
 `
 
 // handler starts an engine for a failover.yaml and returns the plugin above next.
-func handler(t *testing.T, yaml string, next plugin.Handler) *Failover {
+func handler(t testing.TB, yaml string, next plugin.Handler) *Failover {
 	t.Helper()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "failover.yaml")
@@ -41,7 +42,9 @@ func handler(t *testing.T, yaml string, next plugin.Handler) *Failover {
 	if err != nil {
 		t.Fatalf("the test's configuration:\n%v", err)
 	}
-	e, err := engine.Start(engine.Options{Config: cfg, Lookup: lookupBelow(next)})
+	e, err := engine.Start(engine.Options{
+		Config: cfg, Lookup: lookupBelow(next), Log: slog.New(slog.DiscardHandler), Dial: silence,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,6 +52,12 @@ func handler(t *testing.T, yaml string, next plugin.Handler) *Failover {
 	s.begin(e, cfg)
 	t.Cleanup(s.end)
 	return &Failover{Next: next, shared: s, recursive: true}
+}
+
+// silence is a network in which nothing answers.
+func silence(ctx context.Context, _ string, _ netip.AddrPort) (net.Conn, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
 }
 
 // writer is a client at an address.
