@@ -36,6 +36,7 @@ type PoolMemory struct {
 type EndpointMemory struct {
 	Forced   bool      // an override took it out at the last Build
 	Released time.Time // when the last such override ended
+	Spared   time.Time // a hold-down that ends then does not count: it was needed
 }
 
 // stage is how far a returning pool has come.

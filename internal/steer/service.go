@@ -153,7 +153,7 @@ func (b *build) holdDown(s *Service, st *ServiceState, es *EndpointState, m *End
 		return
 	}
 	until, why := s.heldUntil(es.View, m)
-	if !until.After(b.now) {
+	if !until.After(b.now) || until.Equal(m.Spared) {
 		return
 	}
 	es.Standing, es.Why, es.Until = Held, why, until

@@ -89,9 +89,11 @@ func (b *build) holdBack(s *Service, st *ServiceState, p int) {
 	ps.Standing = min(ps.Standing, Held)
 }
 
-// enter takes returning pools back at once where everybody was sent to them
-// because nothing better was there: of those chosen, the ones that stand best by
-// themselves. It reports whether there was any.
+// enter takes pools at their word where everybody was sent to them because
+// nothing better was there: of those chosen, the ones that stand best by
+// themselves are no longer returning, and their endpoints no longer in hold-down.
+// What is in use need not prove that it may be used. It reports whether this
+// changed anything.
 func (b *build) enter(s *Service, st *ServiceState, used uint64) (entered bool) {
 	own, best := make([]Standing, len(s.Pools)), None
 	for p := range s.Pools {
@@ -101,15 +103,31 @@ func (b *build) enter(s *Service, st *ServiceState, used uint64) (entered bool) 
 		}
 	}
 	for p := range s.Pools {
+		if used&(1<<p) == 0 || own[p] != best || st.Pools[p].Base < Ready {
+			continue
+		}
 		pm, ps := &st.Memory.Pools[p], &st.Pools[p]
-		if used&(1<<p) == 0 || own[p] != best || !pm.Out || ps.Base < Ready {
+		if spared := best <= Held && ps.spare(pm); !pm.Out && !spared {
 			continue
 		}
 		pm.Out, pm.Returned = false, zero
 		ps.Share, ps.Why, entered = 100, WhyUp, true
-		ps.Standing, ps.Inside = own[p], own[p]
+		ps.Standing = poolStanding(standings(ps.Ends), s.Pools[p].MinHealthy)
+		ps.Inside = ps.Standing
 	}
 	return entered
+}
+
+// spare ends the hold-down of the pool's endpoints for this time.
+func (ps *PoolState) spare(pm *PoolMemory) (spared bool) {
+	for e := range ps.Ends {
+		es := &ps.Ends[e]
+		if es.Standing == Held && (es.Why == WhyHoldDown || es.Why == WhyReleased) {
+			pm.Ends[e].Spared = es.Until
+			es.Standing, es.Why, es.Until, spared = Ready, WhyUp, zero, true
+		}
+	}
+	return spared
 }
 
 func standings(ends []EndpointState) []Standing {

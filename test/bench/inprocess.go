@@ -1,0 +1,84 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// inProcess runs the benchmarks beside the code (P1 and the first half of P3).
+func (b *bench) inProcess() error {
+	got, err := goBench("./internal/steer", "DecideByIndex|NameToDecision|BuildIncremental|BuildRegion")
+	if err != nil {
+		return err
+	}
+	b.limit("P1", "Decide by index, 10,000 services", got["DecideByIndex"], 25)
+	b.limit("P1", "name to decision, 10,000 services", got["NameToDecision"], 110)
+	b.limit("P5", "incremental build, 10,000 services", got["BuildIncremental"], 300_000)
+	b.limit("P5", "build of a region of 10,000 services", got["BuildRegion"], 25_000_000)
+	if got, err = goBench("./plugin/failover", "CallNext|PassThrough|Answer"); err != nil {
+		return err
+	}
+	pass, next := got["PassThrough"], got["CallNext"]
+	over := measured{ns: pass.ns - next.ns, allocs: max(0, pass.allocs-next.allocs)}
+	b.limit("P3", "pass-through in process, over calling Next", over, 100)
+	b.rows = append(b.rows, row{
+		id: "", what: "answer in process, two addresses", ours: got["Answer"].String(), met: true,
+	})
+	return nil
+}
+
+// measured is the median of a benchmark's runs.
+type measured struct{ ns, allocs float64 }
+
+func (m measured) String() string {
+	switch {
+	case m.ns >= 1e6:
+		return fmt.Sprintf("%.1f ms", m.ns/1e6)
+	case m.ns >= 1e4:
+		return fmt.Sprintf("%.0f us", m.ns/1e3)
+	}
+	return fmt.Sprintf("%.0f ns, %.0f allocs", m.ns, m.allocs)
+}
+
+func (b *bench) limit(id, what string, m measured, ns float64) {
+	b.rows = append(b.rows, row{
+		id: id, what: what, ours: m.String(), target: "<= " + measured{ns: ns}.short(), ratio: fmt.Sprintf("%.2f", m.ns/ns),
+		other: "target", met: m.ns <= ns,
+	})
+}
+
+func (m measured) short() string {
+	s, _, _ := strings.Cut(m.String(), ",")
+	return s
+}
+
+// goBench runs benchmarks five times and returns the medians.
+func goBench(pkg, names string) (map[string]measured, error) {
+	out, err := exec.Command("go", "test", "-run", "^$", "-bench", "^Benchmark("+names+")$", "-benchmem", "-count", "5", "-cpu", "1", pkg).Output()
+	if err != nil {
+		return nil, fmt.Errorf("go test -bench in %s: %w\n%s", pkg, err, out)
+	}
+	runs := map[string][][2]float64{}
+	lines := bufio.NewScanner(bytes.NewReader(out))
+	for lines.Scan() {
+		f := strings.Fields(lines.Text())
+		if len(f) < 8 || !strings.HasPrefix(f[0], "Benchmark") {
+			continue
+		}
+		ns, _ := strconv.ParseFloat(f[2], 64)
+		allocs, _ := strconv.ParseFloat(f[6], 64)
+		name := strings.TrimPrefix(f[0], "Benchmark")
+		runs[name] = append(runs[name], [2]float64{ns, allocs})
+	}
+	medians := map[string]measured{}
+	for name, r := range runs {
+		slices.SortFunc(r, func(a, b [2]float64) int { return int(a[0] - b[0]) })
+		medians[name] = measured{r[len(r)/2][0], r[len(r)/2][1]}
+	}
+	return medians, nil
+}
