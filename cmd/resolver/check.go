@@ -1,33 +1,152 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/detour-dns/detour/config"
 	"github.com/detour-dns/detour/internal/server"
 )
 
+// checked is what `check` found.
+type checked struct {
+	Path     string        `json:"path"`
+	Faults   server.Faults `json:"faults"`
+	Warnings server.Faults `json:"warnings"`
+	Listens  []string      `json:"listens,omitempty"`
+	Services []bound       `json:"services"`
+}
+
 func newCheck() *cobra.Command {
-	return &cobra.Command{
-		Use: "check [Corefile]", Short: "Show every fault", Args: cobra.MaximumNArgs(1),
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "check [Corefile | failover.yaml]",
+		Short: "Show every fault of a Corefile, and what will happen to each service",
+		Long: `Show every fault of a Corefile and of the failover files that it names, or of
+one failover file; then, for each service, how fast it moves and comes back.
+Nothing is started and nothing is probed. Exit code 1 if there is a fault.
+
+A Corefile may use: ` + strings.Join(slices.Sorted(slices.Values(server.Directives())), " "),
+		Example: `  resolver check /etc/detour/Corefile
+  resolver check /etc/detour/failover.yaml
+  resolver check --json /etc/detour/Corefile`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			path := ""
-			if len(args) == 1 {
-				path = args[0]
-			}
-			r, err := server.Check(path)
+			c, err := checkFile(append(args, "")[0])
 			if err != nil {
 				return err
 			}
-			for _, f := range r.Faults {
-				fmt.Fprintln(cmd.OutOrStdout(), f)
+			if asJSON {
+				err = json.NewEncoder(cmd.OutOrStdout()).Encode(c)
+			} else {
+				err = c.print(cmd.OutOrStdout())
 			}
-			if len(r.Faults) > 0 {
-				return &exitError{1, errors.New("faulty")}
-			}
-			return nil
+			return errors.Join(err, c.verdict(asJSON))
 		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// checkFile checks a Corefile, or a failover file by its ending.
+func checkFile(path string) (*checked, error) {
+	c := &checked{Path: path, Faults: server.Faults{}, Warnings: server.Faults{}, Services: []bound{}}
+	if slices.Contains([]string{".yaml", ".yml"}, filepath.Ext(path)) {
+		c.addServices(path, true)
+		return c, nil
+	}
+	var said bytes.Buffer // by plugins, of what they did not find fault with
+	if err := server.ConfigureLog("text", &said); err != nil {
+		return nil, err
+	}
+	r, err := server.Check(path)
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(said.String()) {
+		c.Warnings = append(c.Warnings, server.Fault{File: r.Name, Message: plain(line)})
+	}
+	c.Path, c.Listens = r.Name, r.Addrs
+	c.Faults = append(c.Faults, r.Faults...)
+	c.Warnings = append(c.Warnings, r.Warnings...)
+	for _, file := range r.Services {
+		c.addServices(file, false) // its faults are among those of the Corefile
+	}
+	return c, nil
+}
+
+// plain takes the level and the plugin's prefix off a line of a log.
+func plain(line string) string {
+	line = strings.TrimSpace(line)
+	line = strings.TrimPrefix(strings.TrimPrefix(line, "[WARNING] "), "[INFO] ")
+	return strings.TrimPrefix(line, "plugin/")
+}
+
+func (c *checked) addServices(path string, faults bool) {
+	cfg, err := config.Load(path)
+	if err != nil {
+		var found config.Faults
+		if errors.As(err, &found) && faults {
+			c.Faults = append(c.Faults, convert(found)...)
+		}
+		return
+	}
+	c.Warnings = append(c.Warnings, convert(cfg.Warnings)...)
+	c.Services = append(c.Services, boundsOf(cfg)...)
+}
+
+func convert(in []config.Fault) server.Faults {
+	out := make(server.Faults, len(in))
+	for i, f := range in {
+		out[i] = server.Fault(f)
+	}
+	return out
+}
+
+func (c *checked) print(w io.Writer) error {
+	var b strings.Builder
+	for _, f := range c.Faults {
+		fmt.Fprintln(&b, f)
+	}
+	for _, f := range c.Warnings {
+		fmt.Fprintln(&b, "warning:", f)
+	}
+	if len(c.Faults) == 0 {
+		c.describe(&b)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (c *checked) describe(w io.Writer) {
+	for _, s := range c.Services {
+		fmt.Fprintln(w, s.Text)
+	}
+	fmt.Fprintf(w, "%s: no fault", c.Path)
+	if len(c.Listens) > 0 {
+		fmt.Fprintf(w, "; will listen on %s", strings.Join(c.Listens, ", "))
+	}
+	fmt.Fprintln(w)
+}
+
+// verdict is the error of a file with faults. JSON says it all by itself.
+func (c *checked) verdict(quiet bool) error {
+	switch n := len(c.Faults); {
+	case n == 0:
+		return nil
+	case quiet:
+		return &exitError{1, nil}
+	case n == 1:
+		return fmt.Errorf("%s: 1 fault; correct it and check again", c.Path)
+	default:
+		return fmt.Errorf("%s: %d faults; correct them and check again", c.Path, n)
 	}
 }

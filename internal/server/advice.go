@@ -1,6 +1,9 @@
 package server
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+)
 
 // usage is what the directives that people write most often want, for errors
 // of the parser that only say that something is missing.
@@ -22,11 +25,17 @@ var usage = map[string]string{
 	"tls":        "tls cert.pem key.pem",
 }
 
+// noUpstream is what `forward` and `grpc` say of a file that is not there: they
+// take its path for a name and look it up.
+var noUpstream = regexp.MustCompile(`^(?:failed to resolve|not an IP address or file) "(/[^"]*)"`)
+
 // advise adds to the message of a directive what to do about it, where CoreDNS
 // does not say so.
 func advise(directive, text string) string {
 	example, known := usage[directive]
-	switch {
+	switch m := noUpstream.FindStringSubmatch(text); {
+	case m != nil:
+		return "there is no file " + m[1] + ": name the addresses of upstreams, or a file such as /etc/resolv.conf"
 	case !known:
 	case strings.HasPrefix(text, "Wrong argument count"):
 		return "too few or too many arguments: write for example  " + example

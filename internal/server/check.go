@@ -10,6 +10,7 @@ import (
 
 // Report is what a check of a Corefile found.
 type Report struct {
+	Name     string   // of the Corefile, as messages show it
 	Faults   Faults   // nothing is served with these
 	Warnings Faults   // what could not be checked from here, such as a cluster's API
 	Addrs    []string // to listen on, as transport://host:port; none if there are faults
@@ -30,13 +31,13 @@ func Check(path string) (Report, error) {
 // check sets up every directive of every block on a throw-away instance. Caddy
 // would stop at the first fault.
 func check(in caddy.Input) Report {
-	c := checker{path: in.Path()}
+	c := checker{path: in.Path(), Report: Report{Name: in.Path()}}
 	blocks, faults := parse(in)
 	c.Faults = append(faults, unknown(c.path, blocks)...)
 	if len(blocks) == 0 && len(c.Faults) == 0 {
 		c.Faults = append(c.Faults, Fault{File: c.path, Message: "no server block: begin with  . { forward . 192.0.2.1 }"})
 	}
-	c.lines = keyLines(in)
+	c.lines, c.last = keyLines(in), map[string]int{}
 	blocks = c.keys(blocks)
 	c.setup(blocks)
 	c.Faults, c.Warnings = c.Faults.sorted(c.path), c.Warnings.sorted(c.path)
@@ -45,8 +46,10 @@ func check(in caddy.Input) Report {
 
 type checker struct {
 	Report
-	path  string
-	lines map[string]int // of the keys of blocks
+	path    string
+	partial bool             // a directive could not be set up here
+	lines   map[string][]int // of the keys of blocks, in the order of the file
+	last    map[string]int   // by a block's first key as Caddy writes it: where it stands last
 }
 
 // keys returns the blocks whose keys are addresses and zones.
@@ -54,20 +57,30 @@ func (c *checker) keys(blocks []caddyfile.ServerBlock) []caddyfile.ServerBlock {
 	var good []caddyfile.ServerBlock
 	for _, b := range blocks {
 		alone := caddyfile.ServerBlock{Keys: slices.Clone(b.Keys), Tokens: b.Tokens}
-		if _, err := newThrowaway(c.path).inspect([]caddyfile.ServerBlock{alone}); err != nil {
-			f := c.at(b)
-			f.Message = "the block for " + b.Keys[0] + ": " + trimPlugin(oneLine(err.Error()))
-			c.Faults = append(c.Faults, f)
+		line := c.next(b.Keys[0])
+		normal, err := checkKeys(newThrowaway(c.path), alone)
+		if err != nil {
+			c.Faults = append(c.Faults, Fault{
+				File: c.path, Line: line,
+				Message: "the block for " + b.Keys[0] + ": " + trimPlugin(oneLine(err.Error())),
+			})
 			continue
 		}
+		c.last[normal] = line
 		good = append(good, b)
 	}
 	return good
 }
 
-// at is the place of a block: where its first key stands.
-func (c *checker) at(b caddyfile.ServerBlock) Fault {
-	return Fault{File: c.path, Line: c.lines[b.Keys[0]]}
+// next returns the line of a block's first key: that of the next time it stands
+// in the file, or 0 if it is imported.
+func (c *checker) next(key string) int {
+	lines := c.lines[key]
+	if len(lines) == 0 {
+		return 0
+	}
+	c.lines[key] = lines[1:]
+	return lines[0]
 }
 
 // setup runs the setup functions as Caddy does: each directive in all blocks,
@@ -87,11 +100,12 @@ func (c *checker) setup(blocks []caddyfile.ServerBlock) {
 			}
 		}
 	}
-	if len(c.Faults)+len(c.Warnings) > 0 {
+	c.unencrypted(blocks)
+	if len(c.Faults) > 0 || c.partial {
 		return // the servers would be compiled without some of their plugins
 	}
 	if c.Addrs, err = t.servers(); err != nil {
-		c.Faults = append(c.Faults, Fault{File: c.path, Message: between(err)})
+		c.Faults = append(c.Faults, c.between(err))
 	}
 }
 
@@ -135,7 +149,7 @@ func (c *checker) fault(dir string, tokens []caddyfile.Token, err error) {
 	where.Message = dir
 	faults := locate(where, err)
 	if needsOthers(dir, err) {
-		c.Warnings = append(c.Warnings, faults...)
+		c.Warnings, c.partial = append(c.Warnings, faults...), true
 		return
 	}
 	c.Faults = append(c.Faults, faults...)

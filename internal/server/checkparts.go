@@ -3,9 +3,11 @@ package server
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/coredns/caddy"
@@ -23,9 +25,9 @@ func absolute(root, path string) string {
 	return path
 }
 
-// keyLines returns the line of each key of a server block in the file itself.
-func keyLines(in caddy.Input) map[string]int {
-	lines := map[string]int{}
+// keyLines returns the lines of each key of a server block in the file itself.
+func keyLines(in caddy.Input) map[string][]int {
+	lines := map[string][]int{}
 	d := caddyfile.NewDispenser(in.Path(), bytes.NewReader(in.Body()))
 	for depth := 0; d.Next(); {
 		switch d.Val() {
@@ -34,13 +36,28 @@ func keyLines(in caddy.Input) map[string]int {
 		case "}":
 			depth--
 		default:
-			key := strings.TrimSuffix(d.Val(), ",")
-			if _, seen := lines[key]; depth == 0 && !seen {
-				lines[key] = d.Line()
+			if key := strings.TrimSuffix(d.Val(), ","); depth == 0 {
+				lines[key] = append(lines[key], d.Line())
 			}
 		}
 	}
 	return lines
+}
+
+// checkKeys reports what is wrong with the zones and ports of a block, and
+// returns its first key as Caddy writes it.
+func checkKeys(t *throwaway, b caddyfile.ServerBlock) (first string, err error) {
+	blocks, err := t.inspect([]caddyfile.ServerBlock{b})
+	if err != nil {
+		return "", err
+	}
+	for _, key := range blocks[0].Keys {
+		port := key[strings.LastIndex(key, ":")+1:]
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+			return "", fmt.Errorf("%q is no port: use 1 to 65535", port)
+		}
+	}
+	return blocks[0].Keys[0], nil
 }
 
 // outside are the plugins whose setup talks to others: what they report may be
@@ -56,16 +73,32 @@ func needsOthers(dir string, err error) bool {
 	return slices.ContainsFunc(outside[dir], func(part string) bool { return strings.Contains(err.Error(), part) })
 }
 
-// between says what is wrong between two blocks.
-func between(err error) string {
-	text := trimPlugin(oneLine(err.Error()))
-	switch {
-	case strings.Contains(text, "already defined"):
-		return text + ": two blocks serve the same zone on the same address; join them, give one another port or `bind`, or add `view` to one"
-	case strings.Contains(text, "zone overlap"):
-		return text + ": one of the two blocks listens on every address; add `bind` to it"
+// unencrypted warns of what CoreDNS would do without a word.
+func (c *checker) unencrypted(blocks []caddyfile.ServerBlock) {
+	for _, b := range blocks {
+		for _, key := range b.Keys {
+			if _, has := b.Tokens["tls"]; !has && strings.HasPrefix(key, "tls://") {
+				c.Warnings = append(c.Warnings, Fault{File: c.path, Line: c.last[b.Keys[0]], Message: key + " has no certificate and will speak plain TCP: add  tls cert.pem key.pem"})
+			}
+		}
 	}
-	return text
+}
+
+// between says what is wrong between two blocks, at the later one.
+func (c *checker) between(err error) Fault {
+	f := Fault{File: c.path, Message: trimPlugin(oneLine(err.Error()))}
+	if word := strings.Fields(f.Message); len(word) > 2 && word[0] == "cannot" {
+		f.Line = c.last[word[2]]
+	}
+	switch {
+	case strings.Contains(f.Message, "requires TLS"):
+		f.Message += ": add  tls cert.pem key.pem  to its block"
+	case strings.Contains(f.Message, "already defined"):
+		f.Message += ": two blocks serve the same zone on the same address; join them, give one another port or `bind`, or add `view` to one"
+	case strings.Contains(f.Message, "zone overlap"):
+		f.Message += ": one of the two blocks listens on every address; add `bind` to it"
+	}
+	return f
 }
 
 // checkReady reads `ready` as the plugin does. The plugin's own setup empties

@@ -26,13 +26,20 @@ func preflight(addrs []string) error {
 		if _, port, _ := net.SplitHostPort(hostport); port == "0" {
 			continue // the kernel finds a free one
 		}
-		for _, network := range networks[transport] {
-			if err := bindOnce(network, hostport); err != nil {
-				errs = append(errs, bindError(network, hostport, err))
-			}
-		}
+		errs = append(errs, bindEach(networks[transport], hostport))
 	}
 	return errors.Join(errs...)
+}
+
+// bindEach stops at the first network that fails: what has one of the two DNS
+// ports mostly has the other.
+func bindEach(networks []string, hostport string) error {
+	for _, network := range networks {
+		if err := bindOnce(network, hostport); err != nil {
+			return bindError(network, hostport, err)
+		}
+	}
+	return nil
 }
 
 func bindOnce(network, hostport string) error {
@@ -57,11 +64,11 @@ func bindError(network, hostport string, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("%s is taken%s: stop what listens there, or choose another address with `bind` or another port in the Corefile: %w",
-			at, by(holder(network, hostport)), err)
+			at, by(holder(network, hostport)), syscall.EADDRINUSE)
 	case errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM):
-		return fmt.Errorf("may not listen on %s: a port below 1024 needs CAP_NET_BIND_SERVICE, or take a higher one: %w", at, err)
+		return fmt.Errorf("may not listen on %s: a port below 1024 needs CAP_NET_BIND_SERVICE, or take a higher one: %w", at, syscall.EACCES)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("cannot listen on %s: this machine has no such address; correct `bind` in the Corefile: %w", at, err)
+		return fmt.Errorf("cannot listen on %s: this machine has no such address; correct `bind` in the Corefile: %w", at, syscall.EADDRNOTAVAIL)
 	}
 	return fmt.Errorf("cannot listen on %s: %w", at, err)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/coredns/caddy"
@@ -44,10 +45,10 @@ func syntaxFault(path string, err error) Fault {
 	f := Fault{File: path, Message: text}
 	if m := position.FindStringSubmatch(text); m != nil {
 		f.File, f.Message = m[2], text[len(m[0]):]
-		fmt.Sscanf(m[3], "%d", &f.Line)
+		f.Line, _ = strconv.Atoi(m[3])
 	}
-	if strings.HasPrefix(f.Message, "Unexpected EOF") {
-		f.Message = "the file ends inside a block: a closing } is missing"
+	if strings.HasPrefix(f.Message, "Unexpected EOF") || strings.HasSuffix(f.Message, "expecting '}'") {
+		f.Message = "the file ends inside a block: a closing } is missing here or above"
 	}
 	return f
 }
