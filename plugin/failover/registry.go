@@ -234,6 +234,3 @@ func (s *shared) tick() {
 }
 
 func minuteOf(t time.Time) uint32 { return uint32(t.Unix() / 60) }
-
-// listenAdmin starts the admin API. Replaced by the one of package admin.
-func (s *shared) listenAdmin(*config.Config) func() { return nil }

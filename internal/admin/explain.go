@@ -1,0 +1,88 @@
+package admin
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/detour-dns/detour/internal/engine"
+	"github.com/detour-dns/detour/internal/steer"
+)
+
+// getExplain decides for one client, by the code that answers, and says why.
+func (s *Server) getExplain(r *http.Request) (any, error) {
+	q := r.URL.Query()
+	client, err := clientOf(q.Get("client"))
+	if err != nil {
+		return nil, err
+	}
+	v6, err := familyOf(q.Get("type"))
+	if err != nil {
+		return nil, err
+	}
+	return s.explain(s.eng.Load(), q.Get("name"), v6, client, time.Now())
+}
+
+func (s *Server) explain(pub *engine.Published, name string, v6 bool, client netip.Addr, now time.Time) (*Explanation, error) {
+	if name == "" {
+		return nil, problem(http.StatusBadRequest, "say which name: /v1/explain?name=shop.example.org")
+	}
+	full := strings.ToLower(strings.TrimSuffix(name, ".")) + "."
+	i, ok := pub.Plan.Steer.Lookup([]byte(full))
+	if !ok { // a wildcard may be asked for by its own name
+		var err error
+		if i, err = serviceIndex(pub, name); err != nil {
+			return nil, err
+		}
+	}
+	spread := s.few() || slices.ContainsFunc(pub.Plan.Config.Forwarders, func(p netip.Prefix) bool { return p.Contains(client) })
+	x := pub.Explain(steer.Query{
+		Service: i, V6: v6, Client: client, Minute: uint32(now.Unix() / 60), Seed: rand.Uint64(), Spread: spread,
+	}, now)
+	out := &Explanation{
+		Name: people(full), Service: people(pub.Plan.Steer.Services[i].Name), Type: "A", Client: client.String(),
+		Home: x.Home, Reason: x.Decision.Reason.String(), TTL: x.Decision.TTL, Panic: x.Decision.Panic,
+		Spread: spread, Generation: pub.Gen, Addresses: []string{}, Steps: x.Steps, Answer: "addresses",
+	}
+	if v6 {
+		out.Type = "AAAA"
+	}
+	if x.Decision.Pool >= 0 {
+		out.Region = pub.Plan.Steer.Regions[x.Decision.Region].Name
+	}
+	for _, a := range x.Addrs {
+		out.Addresses = append(out.Addresses, a.String())
+	}
+	switch {
+	case x.Decision.Refuse:
+		out.Answer = "servfail"
+	case len(x.Addrs) == 0:
+		out.Answer = "nodata"
+	}
+	return out, nil
+}
+
+// clientOf reads the client that is asked for; without one it is this machine.
+func clientOf(s string) (netip.Addr, error) {
+	if s == "" {
+		return netip.AddrFrom4([4]byte{127, 0, 0, 1}), nil
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil || a.Zone() != "" {
+		return a, problem(http.StatusBadRequest, "client %s is not an address: write it such as 10.20.3.4", quote(s))
+	}
+	return a.Unmap(), nil
+}
+
+func familyOf(s string) (v6 bool, err error) {
+	switch strings.ToUpper(s) {
+	case "", "A":
+		return false, nil
+	case "AAAA":
+		return true, nil
+	}
+	return false, problem(http.StatusBadRequest, "type %s is not steered: explain A or AAAA", quote(s))
+}

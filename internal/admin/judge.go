@@ -1,0 +1,177 @@
+package admin
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// judge sums the page up in a state, an exit code and a sentence.
+func (s *Status) judge() {
+	panics, lost := 0, 0
+	for _, r := range s.AtRisk {
+		if r.Panic {
+			panics++
+		}
+		if r.Lost {
+			lost++
+		}
+	}
+	said := s.complaint()
+	switch {
+	case panics > 0:
+		s.State, s.ExitCode = Panic, 2
+		s.Sentence = s.panicSentence(panics)
+	case said != "":
+		s.State, s.ExitCode, s.Sentence = Degraded, 1, said
+	case lost > 0:
+		s.State, s.ExitCode = Degraded, 2
+		s.Sentence = fmt.Sprintf("%s no backup now", count(lost, "service has", "services have"))
+	default:
+		s.State, s.Sentence = Healthy, s.healthySentence()
+	}
+	if lost > 0 {
+		s.ExitCode = 2
+	}
+	if s.Mode == "observe" {
+		s.Sentence += "; observing only: answers are as if all were healthy"
+	}
+}
+
+func (s *Status) panicSentence(n int) string {
+	var names []string
+	for _, r := range s.AtRisk {
+		if r.Panic {
+			names = append(names, r.Service)
+		}
+	}
+	const shown = 3
+	more := ""
+	if len(names) > shown {
+		names, more = names[:shown], ", ..."
+	}
+	return fmt.Sprintf("%d of %s nothing healthy and answer by last resort: %s%s",
+		n, count(len(s.Services), "service has", "services have"), strings.Join(names, ", "), more)
+}
+
+func (s *Status) healthySentence() string {
+	out := fmt.Sprintf("%s in %s, all where they belong; ",
+		count(len(s.Services), "service", "services"), count(s.usedRegions(), "region", "regions"))
+	if s.Checks.Unknown > 0 {
+		return out + fmt.Sprintf("%d of %d checks pass, %d have no verdict yet", s.Checks.Up, s.Checks.Total, s.Checks.Unknown)
+	}
+	return out + count(s.Checks.Total, "check passes", "checks pass")
+}
+
+func (s *Status) usedRegions() (n int) {
+	for i := range s.Regions {
+		if s.Regions[i].Services > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// complaint is the worst that can be said short of panic, "" if all is well.
+func (s *Status) complaint() string {
+	if r := s.worst(); r != nil {
+		return s.ofRegion(r)
+	}
+	switch {
+	case s.Moved.Services > 0:
+		return fmt.Sprintf("%d of %s elsewhere than configured", s.Moved.Services, count(len(s.Services), "service is", "services are"))
+	case s.Brake.On:
+		return "the brake is on: most of the world seems to fail at once, so this resolver doubts itself and turns nothing down"
+	case s.Moved.Pending > 0:
+		return fmt.Sprintf("a freeze keeps %s from moving", count(s.Moved.Pending, "service", "services"))
+	case len(s.Warnings) > 0:
+		return s.Warnings[0]
+	case s.Checks.Down > 0:
+		return fmt.Sprintf("%d of %s", s.Checks.Down, count(s.Checks.Total, "check fails", "checks fail"))
+	}
+	return ""
+}
+
+// worst is the region that failed most: by verdict, then by the services that
+// have nothing up there, then by endpoints.
+func (s *Status) worst() *Region {
+	var bad []*Region
+	for i := range s.Regions {
+		if r := &s.Regions[i]; r.Down || r.Endpoints.Down > 0 {
+			bad = append(bad, r)
+		}
+	}
+	if len(bad) == 0 {
+		return nil
+	}
+	return slices.MaxFunc(bad, func(a, b *Region) int {
+		return cmp.Or(yes(a.Down)-yes(b.Down), a.NothingUp-b.NothingUp, a.Endpoints.Down-b.Endpoints.Down, -cmp.Compare(a.Name, b.Name))
+	})
+}
+
+func yes(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// ofRegion tells what is wrong in a region.
+func (s *Status) ofRegion(r *Region) string {
+	word := "FAILING"
+	if r.Down {
+		word = "DOWN"
+	}
+	out := fmt.Sprintf("%s %s since %s (%s): ", r.Name, word, clock(r.Since, s.At), ago(s.At.Sub(r.Since)))
+	if r.NothingUp == 0 {
+		ends := r.Endpoints
+		return out + fmt.Sprintf("%d of %s there", ends.Down, count(ends.Up+ends.Down+ends.Unknown, "endpoint fails", "endpoints fail"))
+	}
+	out += fmt.Sprintf("%d of %s nothing Up there", r.NothingUp, count(r.Services, "service has", "services have"))
+	return out + causes(r.Causes)
+}
+
+func causes(m map[string]int) string {
+	keys := slices.SortedFunc(maps.Keys(m), func(a, b string) int { return cmp.Or(m[b]-m[a], cmp.Compare(a, b)) })
+	if len(keys) == 0 {
+		return ""
+	}
+	parts := make([]string, len(keys))
+	for i, k := range keys {
+		parts[i] = fmt.Sprintf("%s %d", k, m[k])
+	}
+	return map[bool]string{true: "; cause ", false: "; causes "}[len(keys) == 1] + strings.Join(parts, ", ")
+}
+
+// count writes a number with the word that goes with it.
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// clock writes an instant as an operator reads it at night: the time alone if it
+// is within half a day, else with its date. The zone is the process's.
+func clock(t, now time.Time) string {
+	if d := now.Sub(t).Abs(); d < 12*time.Hour {
+		return t.Local().Format(time.TimeOnly)
+	}
+	return t.Local().Format("Jan _2 15:04")
+}
+
+// ago writes a duration in its largest unit: "45 s", "4 min", "3 h", "12 d".
+func ago(d time.Duration) string {
+	switch d = max(d, 0); {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", d/time.Second)
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", d/time.Hour)
+	}
+	return fmt.Sprintf("%d d", d/(24*time.Hour))
+}

@@ -1,0 +1,66 @@
+package admin
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+)
+
+// maxBody is the largest body of a request. The largest useful one is a reason.
+const maxBody = 64 << 10
+
+func problem(status int, format string, args ...any) *Problem {
+	return &Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: fmt.Sprintf(format, args...)}
+}
+
+// write sends a reply: v, or the problem that err is.
+func (s *Server) write(w http.ResponseWriter, v any, err error) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	status := http.StatusOK
+	if err != nil {
+		var p *Problem
+		if !errors.As(err, &p) {
+			s.log.Error("admin request failed", "error", err)
+			p = problem(http.StatusInternalServerError, "internal error: the log has it")
+		}
+		h.Set("Content-Type", "application/problem+json")
+		if status, v = p.Status, p; status == http.StatusUnauthorized {
+			h.Set("WWW-Authenticate", `Bearer realm="detour"`)
+		}
+	}
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // the peer may be gone
+}
+
+// read decodes a body strictly: a key that is misspelled must not be taken for
+// one that was left out.
+func read(r *http.Request, into any) error {
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	err := d.Decode(into)
+	if err == nil {
+		if _, more := d.Token(); !errors.Is(more, io.EOF) {
+			err = errors.New("something follows the object")
+			if tooLarge(more) {
+				err = more
+			}
+		}
+	}
+	switch {
+	case err == nil:
+		return nil
+	case tooLarge(err):
+		return problem(http.StatusRequestEntityTooLarge, "the body is larger than %d bytes", maxBody)
+	}
+	return problem(http.StatusBadRequest, "the body is not what is expected here: %v", err)
+}
+
+func tooLarge(err error) bool {
+	var e *http.MaxBytesError
+	return errors.As(err, &e)
+}

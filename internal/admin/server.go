@@ -1,0 +1,156 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/detour-dns/detour/config"
+	"github.com/detour-dns/detour/internal/engine"
+)
+
+// Bounds of one server. Nobody needs more, and a client that is slow or many
+// must not cost the resolver anything.
+const (
+	maxConns      = 64
+	maxHeader     = 16 << 10
+	headerTimeout = 5 * time.Second
+	readTimeout   = 10 * time.Second
+	writeTimeout  = 30 * time.Second
+	idleTimeout   = 30 * time.Second
+	closeTimeout  = 2 * time.Second
+)
+
+// Server is the admin API of one engine.
+type Server struct {
+	eng    *engine.Engine
+	log    *slog.Logger
+	few    func() bool
+	cfg    config.Admin
+	http   *http.Server
+	listen net.Listener
+	done   chan struct{}
+}
+
+// Option is what a server may be told besides.
+type Option func(*Server)
+
+// WithFew tells how to learn that few client networks ask, so that shares of a
+// ramp are drawn per answer. An explanation says so then.
+func WithFew(f func() bool) Option { return func(s *Server) { s.few = f } }
+
+// Listen serves the API of e where cfg says. With `listen: off` it returns a nil
+// Server, which may be closed. An error says in one line what to do; it is no
+// reason not to answer queries.
+func Listen(cfg config.Admin, e *engine.Engine, log *slog.Logger, opts ...Option) (*Server, error) {
+	if cfg.Off || cfg.Listen == nil {
+		return nil, nil
+	}
+	if log == nil {
+		log = slog.Default()
+	}
+	s := &Server{eng: e, log: log, cfg: cfg, few: func() bool { return false }, done: make(chan struct{})}
+	for _, o := range opts {
+		o(s)
+	}
+	tlsConf, err := s.secure()
+	if err != nil {
+		return nil, err
+	}
+	if s.listen, err = open(cfg.Listen); err != nil {
+		return nil, err
+	}
+	s.http = &http.Server{
+		Handler: s.guard(s.routes()), TLSConfig: tlsConf,
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeader, ConnContext: withPeer,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), // what strangers do wrong
+	}
+	go s.serve(limit(s.listen, maxConns))
+	return s, nil
+}
+
+func (s *Server) serve(l net.Listener) {
+	defer close(s.done)
+	var err error
+	if s.http.TLSConfig != nil {
+		err = s.http.ServeTLS(l, "", "")
+	} else {
+		err = s.http.Serve(l)
+	}
+	if !errors.Is(err, http.ErrServerClosed) {
+		s.log.Error("admin API ended", "error", err)
+	}
+}
+
+// Addr returns where the API listens: "127.0.0.1:8053", or a socket's path.
+func (s *Server) Addr() string { return s.listen.Addr().String() }
+
+// Close ends the API. Requests under way have a moment to finish.
+func (s *Server) Close() error {
+	if s == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	err := s.http.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = s.http.Close()
+	}
+	<-s.done
+	if err != nil {
+		return fmt.Errorf("admin API: %w", err)
+	}
+	return nil
+}
+
+// handler answers one method of one path.
+type handler func(r *http.Request) (any, error)
+
+// routes is the whole API.
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/v1/status", s.methods(methods{http.MethodGet: s.getStatus}))
+	mux.Handle("/v1/services/{name}", s.methods(methods{http.MethodGet: s.getService}))
+	mux.Handle("/v1/explain", s.methods(methods{http.MethodGet: s.getExplain}))
+	mux.Handle("/v1/overrides", s.methods(methods{http.MethodGet: s.getOverrides}))
+	mux.Handle("/v1/overrides/{target...}", s.methods(methods{
+		http.MethodGet: s.getOverride, http.MethodPut: s.putOverride, http.MethodDelete: s.deleteOverride,
+	}))
+	mux.Handle("/v1/freeze", s.methods(methods{http.MethodPut: s.putFreeze, http.MethodDelete: s.deleteFreeze}))
+	mux.Handle("/v1/failback", s.methods(methods{http.MethodPost: s.postFailback}))
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		s.write(w, nil, problem(http.StatusNotFound, "there is no %s here: try /v1/status", r.URL.Path))
+	})
+	return mux
+}
+
+type methods map[string]handler
+
+// methods sends a request to the handler of its method. HEAD is GET without a
+// body, which net/http sees to.
+func (s *Server) methods(m methods) http.Handler {
+	allow := strings.Join(slices.Sorted(maps.Keys(m)), ", ")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		method := r.Method
+		if method == http.MethodHead {
+			method = http.MethodGet
+		}
+		h, ok := m[method]
+		if !ok {
+			w.Header().Set("Allow", allow)
+			s.write(w, nil, problem(http.StatusMethodNotAllowed, "%s cannot be used with %s: use %s", r.Method, r.URL.Path, allow))
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		v, err := h(r)
+		s.write(w, v, err)
+	})
+}

@@ -1,0 +1,181 @@
+package admin
+
+import (
+	"time"
+
+	"github.com/detour-dns/detour/internal/engine"
+	"github.com/detour-dns/detour/internal/health"
+	"github.com/detour-dns/detour/internal/steer"
+)
+
+// service is one service without its pools.
+func (p *page) service(i int32) Service {
+	s, st := &p.plan().Services[i], p.pub.State(i)
+	out := Service{
+		Name: people(s.Name), Policy: s.Policy.String(), Observe: s.Observe, Reason: st.Reason.String(),
+		Using: p.regionsOf(i, st.Memory.Used), Since: st.Memory.Since, Backups: st.Backups,
+		Frozen: st.Frozen, Pending: st.Pending, DrainHid: st.DrainHid, Why: []string{},
+	}
+	if s.Observe {
+		out.Would = p.regionsOf(i, st.Would)
+	}
+	for n := range st.Pools {
+		if ps := &st.Pools[n]; troubled(ps) {
+			out.Why = append(out.Why, p.plan().Regions[s.Pools[n].Region].Name+" "+engine.Describe(ps))
+		}
+	}
+	return out
+}
+
+// troubled reports whether there is anything to say of a pool.
+func troubled(ps *steer.PoolState) bool {
+	for e := range ps.Ends {
+		if ps.Ends[e].View.Verdict == health.Down && ps.Ends[e].Why != steer.WhyDisabled {
+			return true
+		}
+	}
+	return ps.Standing != steer.Ready
+}
+
+// regionsOf names the regions of a set of pools, each once.
+func (p *page) regionsOf(i int32, pools uint64) []string {
+	out := []string{}
+	seen := map[int]bool{}
+	for n := range p.plan().Services[i].Pools {
+		r := p.plan().Services[i].Pools[n].Region
+		if pools&(1<<n) != 0 && !seen[r] {
+			seen[r] = true
+			out = append(out, p.plan().Regions[r].Name)
+		}
+	}
+	return out
+}
+
+// risk says whether the next failure leaves the service without an answer.
+func (p *page) risk(i int32) (Risk, bool) {
+	s, st := &p.plan().Services[i], p.pub.State(i)
+	used := len(p.regionsOf(i, st.Memory.Used))
+	out := Risk{Service: people(s.Name), Lost: p.couldHaveBackup(i), Panic: p.panics(i)}
+	if out.Panic {
+		out.Lost = true
+	}
+	if !out.Panic && used-1+st.Backups > 0 {
+		return out, false
+	}
+	out.Hint = p.hint(i)
+	return out, true
+}
+
+func (p *page) panics(i int32) bool {
+	st := p.pub.State(i)
+	if st.Reason == steer.ReasonPanic {
+		return true
+	}
+	best := steer.None
+	for n := range st.Pools {
+		best = max(best, st.Pools[n].Standing)
+	}
+	return best.Panic() && st.Reason != steer.ReasonObserve
+}
+
+// couldHaveBackup reports whether the configuration gives the service a second
+// region.
+func (p *page) couldHaveBackup(i int32) bool {
+	seen := map[int]bool{}
+	for _, pool := range p.plan().Services[i].Pools {
+		for e := range pool.Endpoints {
+			if pool.Endpoints[e].Enabled {
+				seen[pool.Region] = true
+			}
+		}
+	}
+	return len(seen) > 1
+}
+
+// hint says which override stands in the way of a backup.
+func (p *page) hint(i int32) string {
+	s, st := &p.plan().Services[i], p.pub.State(i)
+	for n := range st.Pools {
+		for _, e := range st.Pools[n].Ends {
+			if e.Why != steer.WhyDrained && e.Why != steer.WhyForcedDown || e.View.Verdict != health.Up {
+				continue
+			}
+			region := p.plan().Regions[s.Pools[n].Region].Name
+			for _, o := range p.overrides {
+				if o.Target == e.Override {
+					return region + " " + e.Why.String() + " by " + o.Owner + until(o.Until, p.now) + ": lifting that would give one"
+				}
+			}
+		}
+	}
+	if !p.couldHaveBackup(i) {
+		return "it has one region only, by its configuration"
+	}
+	return ""
+}
+
+func until(t, now time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return " until " + clock(t, now)
+}
+
+// moved counts the services that are not where they belong.
+func (p *page) moved() Moved {
+	to := map[string]int{}
+	var out Moved
+	for i := range p.plan().Services {
+		s, st := &p.plan().Services[i], p.pub.State(int32(i))
+		if st.Pending {
+			out.Pending++
+		}
+		if s.Observe && p.strayed(int32(i), st.Would) {
+			out.Would++
+			continue
+		}
+		if s.Observe || !p.strayed(int32(i), st.Memory.Used) {
+			continue
+		}
+		out.Services++
+		for _, r := range p.regionsOf(int32(i), st.Memory.Used) {
+			to[r]++
+		}
+		if st.Memory.Since.After(out.Last) {
+			out.Last = st.Memory.Since
+		}
+		if by := st.Memory.Since.Add(s.Settled); by.After(out.Clients) {
+			out.Clients = by
+		}
+	}
+	out.To = counts(to)
+	return out
+}
+
+// strayed reports whether a service uses other pools than it would if all were
+// well: a failover service not its first, a weighted one not all.
+func (p *page) strayed(i int32, used uint64) bool {
+	s := &p.plan().Services[i]
+	for n := range s.Pools {
+		if !enabled(&s.Pools[n]) {
+			continue
+		}
+		in := used&(1<<n) != 0
+		if s.Policy == steer.Failover {
+			return !in
+		}
+		if !in && s.Policy != steer.Nearest {
+			return true
+		}
+	}
+	return s.Policy == steer.Nearest && p.pub.State(i).Reason == steer.ReasonMoved
+}
+
+func enabled(pool *steer.Pool) bool {
+	for e := range pool.Endpoints {
+		if pool.Endpoints[e].Enabled {
+			return true
+		}
+	}
+	return false
+}

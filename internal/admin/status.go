@@ -1,0 +1,168 @@
+package admin
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/detour-dns/detour/config"
+	"github.com/detour-dns/detour/internal/engine"
+	"github.com/detour-dns/detour/internal/steer"
+)
+
+// page is what a status is made from: one snapshot, and what the engine knows
+// beside it.
+type page struct {
+	pub       *engine.Published
+	sum       engine.Summary
+	overdue   int
+	overrides []steer.Override
+	freezes   []steer.Freeze
+	now       time.Time
+}
+
+func (s *Server) getStatus(*http.Request) (any, error) {
+	p := &page{pub: s.eng.Load(), sum: s.eng.Summary(), overdue: s.eng.Stats().Overdue, now: time.Now()}
+	p.overrides, p.freezes = s.eng.Hands()
+	out := p.status()
+	out.Started = s.eng.Started()
+	return out, nil
+}
+
+// status puts the page together. The sentence and the state come last: they
+// judge what the rest says.
+func (p *page) status() *Status {
+	cfg := p.pub.Plan.Config
+	out := &Status{
+		At: p.now, Mode: string(cfg.Mode), Generation: p.pub.Gen,
+		Decision: hash(p.pub.Hash()),
+		Config: Config{
+			Path: cfg.Path, Hash: cfg.Hash, At: p.sum.Reload.At, OK: p.sum.Reload.OK, Error: p.sum.Reload.Error,
+		},
+		Brake:     p.brake(),
+		Checks:    p.checks(),
+		Services:  make([]Service, 0, len(p.plan().Services)),
+		Regions:   p.regions(),
+		Overrides: p.overrideList(), Freezes: p.freezeList(),
+		AtRisk: []Risk{}, Warnings: p.warnings(),
+	}
+	for i := range p.plan().Services {
+		out.Services = append(out.Services, p.service(int32(i)))
+		if r, ok := p.risk(int32(i)); ok {
+			out.AtRisk = append(out.AtRisk, r)
+		}
+	}
+	out.Cap = p.cap(out.Regions)
+	out.Moved = p.moved()
+	out.Next = p.next()
+	out.judge()
+	return out
+}
+
+func (p *page) plan() *steer.Plan { return p.pub.Plan.Steer }
+
+func (p *page) brake() Brake {
+	b := p.sum.Brake
+	return Brake{On: b.On, Since: b.Since, Ended: b.Ended, Until: p.sum.BrakeUntil, Fired: b.Fired}
+}
+
+func (p *page) checks() Checks {
+	v := p.sum.Verdicts
+	return Checks{
+		Total: len(p.pub.Plan.Checks), Up: v["up"], Down: v["down"], Unknown: v["unknown"], Overdue: p.overdue,
+	}
+}
+
+// warnings says what is wrong with the resolver itself.
+func (p *page) warnings() []string {
+	out := []string{}
+	if r := p.sum.Reload; !r.OK && r.Error != "" {
+		out = append(out, "the last change of failover.yaml was refused, the one before is in use: "+r.Error)
+	}
+	if p.sum.StateLost != "" {
+		out = append(out, "a restart would forget overrides and what moved: "+p.sum.StateLost)
+	}
+	if p.overdue > 0 {
+		out = append(out, "I cannot keep up: "+strconv.Itoa(p.overdue)+" checks are overdue by an interval or more")
+	}
+	return out
+}
+
+func (p *page) cap(regions []Region) Cap {
+	enabled, c := 0, Cap{Refused: []string{}}
+	for i := range regions {
+		r := &regions[i]
+		if r.Services > 0 {
+			enabled++
+		}
+		if r.Down {
+			c.Used++
+		}
+		if r.CapRefused {
+			c.Refused = append(c.Refused, r.Name)
+		}
+	}
+	c.Limit = max(1, enabled*p.plan().Limits.RegionsOut/100)
+	return c
+}
+
+func (p *page) overrideList() []Override {
+	out := []Override{}
+	void := p.void()
+	fromFile := map[string]bool{}
+	for _, o := range p.pub.Plan.Config.Overrides {
+		fromFile[o.Target] = true
+	}
+	for _, o := range p.overrides {
+		w := wireOverride(o)
+		w.File = fromFile[o.Target] && o.Made.IsZero()
+		w.Void = void[o.Target]
+		out = append(out, w)
+	}
+	return out
+}
+
+// void returns, by target, the services on which a drain does not act.
+func (p *page) void() map[string][]string {
+	out := map[string][]string{}
+	for i := range p.plan().Services {
+		for _, o := range p.pub.State(int32(i)).Void {
+			out[o.Target] = append(out[o.Target], people(p.plan().Services[i].Name))
+		}
+	}
+	return out
+}
+
+func wireOverride(o steer.Override) Override {
+	return Override{
+		Target: people(o.Target), Do: o.Kind.String(), Reason: o.Reason, Owner: o.Owner,
+		Made: o.Made, Until: o.Until, LastResort: o.Reserve,
+	}
+}
+
+func (p *page) freezeList() []Freeze {
+	out := []Freeze{}
+	for _, f := range p.freezes {
+		out = append(out, wireFreeze(f))
+	}
+	return out
+}
+
+func wireFreeze(f steer.Freeze) Freeze {
+	return Freeze{Target: people(f.Target), Reason: f.Reason, Owner: f.Owner, Until: f.Until}
+}
+
+// people writes a name or a target as people do: without the name's last dot.
+func people(target string) string {
+	return strings.Replace(strings.TrimSuffix(target, "."), "./", "/", 1)
+}
+
+// hash writes a decision hash.
+func hash(h uint64) string {
+	s := strconv.FormatUint(h, 16)
+	return strings.Repeat("0", 16-len(s)) + s
+}
+
+// observed reports whether a service only shows what it would do.
+func observed(s *config.Service) bool { return s.Mode == config.Observe }

@@ -1,0 +1,146 @@
+package admin
+
+import (
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/detour-dns/detour/internal/steer"
+)
+
+// whatIf computes what an override would do now: who moves, who is left without
+// a ready region, who loses the last backup.
+func (s *Server) whatIf(o steer.Override) (*Changed, error) {
+	now, then, err := s.eng.WhatIf(o)
+	if err != nil {
+		return nil, err
+	}
+	out := &Changed{}
+	a, b := &page{pub: now}, &page{pub: then}
+	for i := range b.plan().Services {
+		i := int32(i)
+		name := people(b.plan().Services[i].Name)
+		from, to := now.State(i), then.State(i)
+		if from.Memory.Used != to.Memory.Used {
+			out.Moves = append(out.Moves, Move{name, a.regionsOf(i, from.Memory.Used), b.regionsOf(i, to.Memory.Used)})
+		}
+		if o.Kind != steer.ForceUp && (ready(from) && !ready(to) || voids(to, o.Target)) {
+			out.NoReady = append(out.NoReady, name)
+		}
+		if a.spare(i) && !b.spare(i) {
+			out.NoBackup = append(out.NoBackup, name)
+		}
+	}
+	return out, nil
+}
+
+// ready reports whether some pool is ready, or half a step below it.
+func ready(st *steer.ServiceState) bool {
+	return slices.ContainsFunc(st.Pools, func(p steer.PoolState) bool { return p.Standing >= steer.Ready-1 })
+}
+
+// voids reports whether a drain of target would be void for a service, because
+// it would leave it nothing at all.
+func voids(st *steer.ServiceState, target string) bool {
+	return slices.ContainsFunc(st.Void, func(o steer.Override) bool { return o.Target == target })
+}
+
+// spare reports whether a service could lose a region.
+func (p *page) spare(i int32) bool {
+	st := p.pub.State(i)
+	return len(p.regionsOf(i, st.Memory.Used))-1+st.Backups > 0
+}
+
+func (s *Server) putFreeze(r *http.Request) (any, error) {
+	var in PutFreeze
+	if err := read(r, &in); err != nil {
+		return nil, err
+	}
+	target, err := s.freezeTarget(in.Target)
+	if err != nil {
+		return nil, err
+	}
+	if err := accountable(in.Reason, in.Owner); err != nil {
+		return nil, err
+	}
+	until, err := end(in.For, in.Until, defaultFreeze, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	f := steer.Freeze{Target: target, Until: until, Reason: in.Reason, Owner: in.Owner}
+	w := wireFreeze(f)
+	out := &Changed{Freeze: &w}
+	err = s.keep(out, s.eng.PutFreeze(f))
+	s.audit(r, err, "freeze", "target", orAll(w.Target), "owner", f.Owner, "reason", f.Reason, "until", f.Until.UTC().Format(time.RFC3339))
+	return out, err
+}
+
+func (s *Server) deleteFreeze(r *http.Request) (any, error) {
+	target, err := s.freezeTarget(r.URL.Query().Get("target"))
+	if err != nil {
+		return nil, err
+	}
+	_, freezes := s.eng.Hands()
+	at := slices.IndexFunc(freezes, func(f steer.Freeze) bool { return f.Target == target })
+	if at < 0 {
+		return nil, problem(http.StatusNotFound, "there is no freeze on %s", orAll(people(target)))
+	}
+	w := wireFreeze(freezes[at])
+	out := &Changed{Freeze: &w}
+	err = s.keep(out, s.eng.DeleteFreeze(target))
+	s.audit(r, err, "unfreeze", "target", orAll(w.Target))
+	return out, err
+}
+
+// freezeTarget is a region or a service, or "" for everything.
+func (s *Server) freezeTarget(given string) (string, error) {
+	if given == "" {
+		return "", nil
+	}
+	target, err := s.target(given)
+	if err != nil {
+		return "", err
+	}
+	cfg := s.eng.Load().Plan.Config
+	if _, ok := cfg.Region(target); ok {
+		return target, nil
+	}
+	if _, ok := cfg.Service(target); ok {
+		return target, nil
+	}
+	return "", problem(http.StatusUnprocessableEntity, "%s is an endpoint: name its service or its region", people(target))
+}
+
+func orAll(target string) string {
+	if target == "" {
+		return "everything"
+	}
+	return target
+}
+
+// postFailback lets returning pools take their traffic without waiting. It is
+// how a manual failback is done.
+func (s *Server) postFailback(r *http.Request) (any, error) {
+	var in struct {
+		Target string `json:"target"` // region, service, or * for all
+		Owner  string `json:"owner"`
+		Reason string `json:"reason"`
+	}
+	if err := read(r, &in); err != nil {
+		return nil, err
+	}
+	if in.Target == "" {
+		return nil, problem(http.StatusUnprocessableEntity, "target is missing: a region, a service, or * for all")
+	}
+	if in.Target == "*" {
+		in.Target = ""
+	}
+	target, err := s.freezeTarget(in.Target)
+	if err != nil {
+		return nil, err
+	}
+	n, err := s.eng.Failback(target)
+	err = gone(err)
+	s.audit(r, err, "failback", "target", orAll(people(target)), "owner", in.Owner, "reason", in.Reason, "pools", n)
+	return &Changed{Failback: n}, err
+}
