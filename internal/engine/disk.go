@@ -7,6 +7,7 @@ import (
 
 	"github.com/detour-dns/detour/config"
 	"github.com/detour-dns/detour/internal/health"
+	"github.com/detour-dns/detour/internal/plan"
 	"github.com/detour-dns/detour/internal/source"
 	"github.com/detour-dns/detour/internal/state"
 	"github.com/detour-dns/detour/internal/steer"
@@ -23,6 +24,38 @@ type disk struct {
 	saved  time.Time
 	errors int
 	lost   string // why nothing is kept, "" if all is well
+	wrote  written
+}
+
+// written is what the file holds, so that only what differs is written: at rest
+// that is one time stamp.
+type written struct {
+	plan   *plan.Plan
+	checks []checkRecord // by check
+	states []*steer.ServiceState
+}
+
+// checkRecord is a check on disk. How old its verdict is at a restart follows from
+// when the file was last written: while the process lived it was kept up to date.
+type checkRecord struct {
+	Verdict health.Verdict
+	Cause   health.Cause
+	WasUp   bool
+	Since   time.Time
+	Ejected health.Ejections `json:",omitempty"`
+}
+
+func (r *checkRecord) same(o *checkRecord) bool {
+	return r.Verdict == o.Verdict && r.Cause == o.Cause && r.WasUp == o.WasUp &&
+		r.Since.Equal(o.Since) && len(r.Ejected) == len(o.Ejected)
+}
+
+func recordOf(s *health.State) checkRecord {
+	v := s.Verdict
+	if v == health.Unknown && s.WasDown {
+		v = health.Down
+	}
+	return checkRecord{v, s.Cause, s.WasUp, s.Since.Round(0), s.Ejected}
 }
 
 // How often is written what changes all the time, and how often a file that
@@ -73,10 +106,15 @@ func (d *disk) load(now time.Time, cfg *config.Config) onDisk {
 		return out
 	}
 	meta := read[time.Time](d, state.Meta)
-	out.Kept = Aged(Kept{
-		Checks:   read[health.Restored](d, state.Checks),
-		Services: read[steer.Memory](d, state.Services),
-	}, max(0, now.Sub(meta["saved"])), cfg)
+	off := max(0, now.Sub(meta["saved"]))
+	checks := map[string]health.Restored{}
+	for key, r := range read[checkRecord](d, state.Checks) {
+		checks[key] = health.Restored{
+			Verdict: r.Verdict, Cause: r.Cause, WasUp: r.WasUp, Ejected: r.Ejected,
+			Lasted: max(0, now.Sub(r.Since)-off),
+		}
+	}
+	out.Kept = Aged(Kept{Checks: checks, Services: read[steer.Memory](d, state.Services)}, off, cfg)
 	for name, a := range read[source.Addresses](d, state.Names) {
 		out.found[name] = a
 	}
@@ -106,13 +144,57 @@ func (e *Engine) save(now time.Time, last bool) {
 		return
 	}
 	d.saved = now
-	k := e.core.Keep(now)
-	d.note(errors.Join(
-		state.Replace(d.store, state.Checks, k.Checks),
-		state.Replace(d.store, state.Services, k.Services),
+	if d.wrote.plan != e.core.Plan {
+		d.note(e.saveAll(now))
+		return
+	}
+	d.note(d.store.Write(append(e.differences(), state.Record{Bucket: state.Meta, Key: "saved", Value: now})...))
+}
+
+// saveAll writes everything and drops what the plan no longer has.
+func (e *Engine) saveAll(now time.Time) error {
+	d, c := e.disk, e.core
+	checks := make(map[string]checkRecord, len(c.states))
+	services := make(map[string]steer.Memory, len(c.snap.Plan.Services))
+	w := written{plan: c.Plan}
+	for i := range c.states {
+		w.checks = append(w.checks, recordOf(&c.states[i]))
+		checks[c.Plan.Checks[i].Key] = w.checks[i]
+	}
+	for i := range c.snap.Plan.Services {
+		w.states = append(w.states, c.snap.State(int32(i)))
+		services[c.snap.Plan.Services[i].Name] = w.states[i].Memory
+	}
+	err := errors.Join(
+		state.Replace(d.store, state.Checks, checks),
+		state.Replace(d.store, state.Services, services),
 		state.Replace(d.store, state.Names, e.found),
 		d.store.Write(state.Record{Bucket: state.Meta, Key: "saved", Value: now}),
-	))
+	)
+	if err == nil {
+		d.wrote = w
+	}
+	return err
+}
+
+// differences returns what changed since it was last written. After a
+// write that failed everything is written again.
+func (e *Engine) differences() (out []state.Record) {
+	c, w := e.core, &e.disk.wrote
+	for i := range c.states {
+		if r := recordOf(&c.states[i]); !r.same(&w.checks[i]) {
+			w.checks[i] = r
+			out = append(out, state.Record{Bucket: state.Checks, Key: c.Plan.Checks[i].Key, Value: r})
+		}
+	}
+	for i := range w.states {
+		st := c.snap.State(int32(i))
+		if st != w.states[i] && !st.Memory.Equal(&w.states[i].Memory) {
+			out = append(out, state.Record{Bucket: state.Services, Key: c.snap.Plan.Services[i].Name, Value: st.Memory})
+		}
+		w.states[i] = st
+	}
+	return out
 }
 
 // note says once when writing begins to fail, and once when it works again.
@@ -120,6 +202,7 @@ func (d *disk) note(err error) {
 	switch {
 	case err != nil:
 		d.errors++
+		d.wrote = written{} // write all of it again when that works
 		if d.lost == "" {
 			d.log.Error("state cannot be written: a restart now would forget", "error", err)
 		}

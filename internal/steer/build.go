@@ -34,8 +34,9 @@ type build struct {
 	overrides []Override
 	freezes   []Freeze
 	regions   []RegionState
-	returned  []int32      // by region: pools that were returning before
-	evidence  [][]evidence // by service
+	returned  []int32              // by region: pools that were returning before
+	evidence  map[int32][]evidence // by service: what was taken in this Build
+	scratch   scratch
 }
 
 // Build returns the next snapshot. It rebuilds the services in Dirty, those
@@ -58,20 +59,17 @@ func Build(in Input) *Snapshot {
 func newBuild(in Input) *build {
 	b := &build{
 		plan: in.Plan, now: in.Now, checks: in.Checks,
+		evidence:  map[int32][]evidence{},
 		overrides: slices.DeleteFunc(slices.Clone(in.Overrides), func(o Override) bool { return o.expired(in.Now) }),
 		freezes:   slices.DeleteFunc(slices.Clone(in.Freezes), func(f Freeze) bool { return !in.Now.Before(f.Until) }),
 	}
 	b.regions = make([]RegionState, len(in.Plan.Regions))
 	b.returned = make([]int32, len(in.Plan.Regions))
-	b.evidence = make([][]evidence, len(in.Plan.Services))
 	if in.Prev != nil && in.Prev.Plan == in.Plan {
 		b.prev = in.Prev
 		copy(b.regions, in.Prev.Regions)
 		for r := range b.regions {
 			b.returned[r] = b.regions[r].returning
-		}
-		for i, st := range in.Prev.states {
-			b.evidence[i] = st.evidence
 		}
 		return b
 	}
@@ -114,9 +112,17 @@ func (b *build) todo(in Input) *worklist {
 }
 
 func (b *build) replaceEvidence(i int32, ev []evidence) {
-	b.count(b.evidence[i], -1)
+	b.count(b.evidenceOf(i), -1)
 	b.count(ev, 1)
 	b.evidence[i] = ev
+}
+
+// evidenceOf returns what service i says of its regions.
+func (b *build) evidenceOf(i int32) []evidence {
+	if ev, ok := b.evidence[i]; ok || b.prev == nil {
+		return ev
+	}
+	return b.prev.State(i).evidence
 }
 
 func (b *build) count(ev []evidence, by int) {
@@ -130,8 +136,7 @@ func (b *build) count(ev []evidence, by int) {
 
 func (b *build) memory(i int32) Memory {
 	if b.prev != nil {
-		m := b.prev.states[i].Memory
-		return m.clone()
+		return b.prev.State(i).Memory.clone()
 	}
 	return b.kept[i]
 }
@@ -141,17 +146,16 @@ func (b *build) assemble(in Input, list []int32) *Snapshot {
 	n := len(b.plan.Services)
 	s := &Snapshot{
 		Plan: b.plan, At: b.now, Gen: in.Gen, Regions: b.regions,
-		states: make([]*ServiceState, n), nexts: make([]int64, n), quick: make([]quick, n), Built: len(list),
+		nexts: make([]int64, n), quick: make([]quick, n), Built: len(list),
 	}
 	if b.prev != nil {
-		copy(s.states, b.prev.states)
 		copy(s.nexts, b.prev.nexts)
 		copy(s.quick, b.prev.quick)
 		s.hash = b.prev.hash
 	}
 	for _, i := range list {
-		old, st := s.states[i], b.service(i)
-		s.states[i], s.nexts[i], s.quick[i] = st, unixNano(st.next), st.quick()
+		old, st := s.quick[i].st, b.service(i)
+		s.nexts[i], s.quick[i] = unixNano(st.next), st.quick()
 		s.hash += st.hash
 		if old != nil {
 			s.hash -= old.hash

@@ -1,5 +1,7 @@
 package steer
 
+import "slices"
+
 // carry gives every service of a new plan the memory that it had under the old
 // one, or that a restart left: by name, its pools by region, their endpoints by
 // label, so that an edit elsewhere in the file changes nothing.
@@ -10,7 +12,7 @@ func carry(plan *Plan, prev *Snapshot, kept map[string]Memory) []Memory {
 		out[i] = newMemory(s)
 		if prev != nil {
 			if j, ok := prev.Plan.index(s.Name); ok {
-				out[i] = remap(plan, s, prev.Plan, &prev.Plan.Services[j], &prev.states[j].Memory)
+				out[i] = remap(plan, s, prev.Plan, &prev.Plan.Services[j], &prev.State(j).Memory)
 				continue
 			}
 		}
@@ -99,12 +101,12 @@ func (b *build) carryRegions(prev *Snapshot) {
 // or another resolver decided. Its answers are those of s until the next Build.
 func (s *Snapshot) WithMemories(m map[string]Memory) *Snapshot {
 	out := *s
-	out.states = append([]*ServiceState(nil), s.states...)
-	for i := range out.states {
+	out.quick = slices.Clone(s.quick)
+	for i := range out.quick {
 		if mem, ok := m[s.Plan.Services[i].Name]; ok {
-			st := *out.states[i]
+			st := *out.quick[i].st
 			st.Memory = fit(&s.Plan.Services[i], mem)
-			out.states[i] = &st
+			out.quick[i].st = &st
 		}
 	}
 	return &out

@@ -60,13 +60,10 @@ func bestOutside(ranks []rank) Standing {
 // order returns the pools as one location class prefers them: for nearest the
 // home region's, then those of the regions near it, then the rest in order.
 func order(s *Service, plan *Plan, home int) []int {
-	out := make([]int, len(s.Pools))
-	for p := range out {
-		out[p] = p
-	}
 	if s.Policy != Nearest || home < 0 {
-		return out
+		return identity[:len(s.Pools)]
 	}
+	out := slices.Clone(identity[:len(s.Pools)])
 	distance := func(p int) int {
 		r := s.Pools[p].Region
 		if r == home {
@@ -83,11 +80,12 @@ func order(s *Service, plan *Plan, home int) []int {
 
 // homes returns the location classes of a service: -1 is everybody else.
 func homes(s *Service, plan *Plan) []int {
-	out := []int{-1}
-	if s.Policy == Nearest {
-		for _, r := range plan.classes {
-			out = append(out, int(r))
-		}
+	if s.Policy != Nearest {
+		return everybody
+	}
+	out := slices.Clone(everybody)
+	for _, r := range plan.classes {
+		out = append(out, int(r))
 	}
 	return out
 }
@@ -109,7 +107,7 @@ func outsiders(s *Service, ranks []rank, order []int) []int {
 	if best == None {
 		return nil
 	}
-	var out []int
+	out := make([]int, 0, 8)
 	for _, p := range order {
 		if ranks[p].outside != best {
 			continue

@@ -21,7 +21,7 @@ type Explanation struct {
 
 // Explain decides q at now and says why.
 func (s *Snapshot) Explain(q Query, now time.Time) Explanation {
-	st, svc := s.states[q.Service], &s.Plan.Services[q.Service]
+	st, svc := s.State(q.Service), &s.Plan.Services[q.Service]
 	out := Explanation{Decision: s.Decide(q)}
 	var ips [MaxAnswers]netip.Addr
 	limit := min(MaxAnswers, s.Plan.Limits.MaxAnswers)
@@ -181,7 +181,7 @@ func (e *explainer) outcome(d *Decision, n int) {
 func (s *Snapshot) Used(service int32) []string {
 	var out []string
 	for p, pool := range s.Plan.Services[service].Pools {
-		if s.states[service].Memory.used(p) {
+		if s.State(service).Memory.used(p) {
 			out = append(out, s.Plan.Regions[pool.Region].Name)
 		}
 	}

@@ -1,6 +1,7 @@
 package steer
 
 import (
+	"slices"
 	"time"
 
 	"github.com/detour-dns/detour/internal/health"
@@ -94,6 +95,15 @@ func (s *Service) heldUntil(v health.View, m *EndpointMemory) (time.Time, Why) {
 }
 
 func (m *Memory) used(pool int) bool { return m.Used&(1<<uint(pool)) != 0 }
+
+// Equal reports whether m and o remember the same.
+func (m *Memory) Equal(o *Memory) bool {
+	return m.Used == o.Used && m.Since.Equal(o.Since) && m.Frozen == o.Frozen &&
+		slices.EqualFunc(m.Pools, o.Pools, func(a, b PoolMemory) bool {
+			return a.Out == b.Out && a.Returned.Equal(b.Returned) && a.Asked.Equal(b.Asked) && a.Onto.Equal(b.Onto) &&
+				len(a.Ejected) == len(b.Ejected) && slices.Equal(a.Ends, b.Ends)
+		})
+}
 
 // clone returns a copy that shares nothing that is changed in place.
 func (m *Memory) clone() Memory {

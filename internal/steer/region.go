@@ -158,7 +158,7 @@ func (b *build) wantsDown(r int) bool {
 func (b *build) differ(r int) bool {
 	first := int32(-1)
 	for _, i := range b.plan.byRegion[r] {
-		if !slices.Contains(b.evidence[i], evidence{uint16(r), true}) {
+		if !slices.Contains(b.evidenceOf(i), evidence{uint16(r), true}) {
 			continue
 		}
 		if first >= 0 && b.plan.Services[i].Monitors != b.plan.Services[first].Monitors {

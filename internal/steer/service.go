@@ -65,7 +65,7 @@ func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 // the region verdicts decided before.
 func (b *build) service(i int32) *ServiceState {
 	s := &b.plan.Services[i]
-	st := &ServiceState{Memory: b.memory(i), nearest: s.Policy == Nearest, separate: s.Separate, evidence: b.evidence[i]}
+	st := &ServiceState{Memory: b.memory(i), nearest: s.Policy == Nearest, separate: s.Separate, evidence: b.evidenceOf(i)}
 	hands, void := b.safeHands(s)
 	for _, o := range void {
 		st.Void = append(st.Void, *o)
@@ -91,7 +91,7 @@ func (b *build) pool(s *Service, st *ServiceState, p int, hands [][]hand) {
 	ps.Share = 100
 	down := b.siblingsDown(pool)
 	regionDown := b.regions[pool.Region].Down
-	base := make([]Standing, len(pool.Endpoints))
+	base, now := b.scratch.standings(len(pool.Endpoints))
 	for e := range pool.Endpoints {
 		var o *Override
 		if hands != nil {
@@ -105,7 +105,6 @@ func (b *build) pool(s *Service, st *ServiceState, p int, hands [][]hand) {
 		}
 		b.holdDown(s, st, &ps.Ends[e], &mem.Ends[e])
 	}
-	now := make([]Standing, len(base))
 	for e := range ps.Ends {
 		now[e] = ps.Ends[e].Standing
 	}

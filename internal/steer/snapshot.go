@@ -15,15 +15,14 @@ type Snapshot struct {
 	Changes []Change // against the previous snapshot
 	Built   int      // services that were built anew
 
-	states []*ServiceState
-	quick  []quick // by service: what most decisions need, side by side
-	nexts  []int64 // when each service must be built again, unix ns, 0 = never
-	salts  []uint64
-	hash   uint64
+	quick []quick // by service
+	nexts []int64 // when each service must be built again, unix ns, 0 = never
+	salts []uint64
+	hash  uint64
 }
 
 // State returns what was decided for a service.
-func (s *Snapshot) State(service int32) *ServiceState { return s.states[service] }
+func (s *Snapshot) State(service int32) *ServiceState { return s.quick[service].st }
 
 // Hash identifies the decisions: resolvers that agree show the same one.
 func (s *Snapshot) Hash() uint64 { return s.hash }
@@ -82,8 +81,9 @@ func (s *Snapshot) Decide(q Query) Decision {
 	return s.decide(q)
 }
 
-// quick is the decision of a service that gives every client the same set. It is
-// most of them most of the time, and so lies where one read of memory finds it.
+// quick is the state of a service and, if it gives every client the same set, its
+// decision. That is most of them most of the time, and so it lies where one read
+// of memory finds it.
 type quick struct {
 	st     *ServiceState
 	v4, v6 *list
@@ -97,7 +97,7 @@ type quick struct {
 
 func (st *ServiceState) quick() quick {
 	if len(st.choices) != 1 || len(st.choices[0].sets) != 1 || st.choices[0].sets[0].share < 100 {
-		return quick{}
+		return quick{st: st}
 	}
 	set := &st.choices[0].sets[0]
 	return quick{st, &set.v4, &set.v6, set.ttl, set.pool, set.region, set.reason, set.panic, true}
@@ -105,7 +105,7 @@ func (st *ServiceState) quick() quick {
 
 // decide is Decide for services that look at the client.
 func (s *Snapshot) decide(q Query) Decision {
-	st := s.states[q.Service]
+	st := s.quick[q.Service].st
 	ch := &st.choices[0]
 	scoped := false
 	if len(st.choices) > 1 {

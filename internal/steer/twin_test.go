@@ -253,7 +253,7 @@ func TestBuildAgreesWithItsTwin(t *testing.T) {
 // answerable returns every address that some client may get.
 func answerable(s *Snapshot, i int32) []netip.Addr {
 	var out []netip.Addr
-	for _, ch := range s.states[i].choices {
+	for _, ch := range s.State(i).choices {
 		for j := range ch.sets {
 			out = append(out, ch.sets[j].v4.ips...)
 		}

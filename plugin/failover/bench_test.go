@@ -55,6 +55,7 @@ func BenchmarkCallNext(b *testing.B) { serve(b, caller{nothing}, "www.unrelated.
 func BenchmarkPassThrough(b *testing.B) {
 	serve(b, handler(b, thousands(10_000), nothing), "www.unrelated.example.net.")
 }
+
 func BenchmarkAnswer(b *testing.B) {
 	serve(b, handler(b, thousands(10_000), nothing), "s04242.example.org.")
 }

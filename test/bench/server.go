@@ -50,13 +50,34 @@ func (s *server) start(dir string) error {
 		c, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", s.port), time.Second)
 		if err == nil {
 			_ = c.Close()
-			return nil
+			return s.idle()
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
 	text, _ := os.ReadFile(corefile + ".log")
 	s.stop()
 	return fmt.Errorf("%s does not listen on %d:\n%s", s.bin, s.port, text)
+}
+
+// idle waits until the server has done what it does after a start, the first
+// round of probes say, so that only answering is measured.
+func (s *server) idle() error {
+	for quiet := 0; quiet < 4; {
+		before, err := cpu(s.cmd.Process.Pid)
+		if err != nil {
+			return err
+		}
+		time.Sleep(500 * time.Millisecond)
+		after, err := cpu(s.cmd.Process.Pid)
+		if err != nil {
+			return err
+		}
+		quiet++
+		if after-before > 10*time.Millisecond {
+			quiet = 0
+		}
+	}
+	return nil
 }
 
 func (s *server) stop() {
