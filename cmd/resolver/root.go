@@ -14,6 +14,8 @@ import (
 var verbs = []func() *cobra.Command{
 	newServe,
 	newCheck,
+	newStatus,
+	newExplain,
 	newVersion,
 }
 

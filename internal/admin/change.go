@@ -2,7 +2,6 @@ package admin
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -77,7 +76,7 @@ func (s *Server) putOverride(r *http.Request) (any, error) {
 	}
 	if len(out.NoReady) > 0 && !in.BreakGlass && !in.DryRun {
 		s.log.Warn("admin: change refused", "peer", peer(r), "do", in.Do, "target", people(target), "owner", o.Owner,
-			"reason", o.Reason, "why", fmt.Sprintf("%d services would have no ready region", len(out.NoReady)))
+			"reason", o.Reason, "why", count(len(out.NoReady), "service", "services")+" would have no ready region")
 		p := problem(http.StatusConflict, "that would leave %s without a ready region; if you mean it, break the glass (break_glass: true)",
 			count(len(out.NoReady), "service", "services"))
 		p.Services = out.NoReady

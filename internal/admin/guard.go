@@ -35,24 +35,21 @@ func (s *Server) secure() (*tls.Config, error) {
 	if s.cfg.CertFile == "" {
 		return nil, nil
 	}
-	load := func() (*tls.Certificate, error) {
-		c, err := tls.LoadX509KeyPair(s.cfg.CertFile, s.cfg.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("admin.tls: %w", err)
-		}
-		return &c, nil
-	}
-	if _, err := load(); err != nil {
+	if _, err := s.certificate(nil); err != nil {
 		return nil, err
 	}
-	// Read for each handshake: certificates are renewed, handshakes are few.
-	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-		c, err := load()
-		if err != nil {
-			s.log.Error("admin API cannot read its certificate", "error", err)
-		}
-		return c, err
-	}}, nil
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.certificate}, nil
+}
+
+// certificate reads the certificate, for each handshake: certificates are
+// renewed, handshakes are few.
+func (s *Server) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c, err := tls.LoadX509KeyPair(s.cfg.CertFile, s.cfg.KeyFile)
+	if err != nil {
+		s.log.Error("admin API cannot read its certificate", "error", err)
+		return nil, fmt.Errorf("admin.tls: %w", err)
+	}
+	return &c, nil
 }
 
 // local reports whether only this machine reaches the API.
@@ -162,19 +159,25 @@ func readTokens(path string) (out []token, err error) {
 		if len(f) == 0 || strings.HasPrefix(f[0], "#") {
 			continue
 		}
-		name, secret := "admin", f[len(f)-1]
-		if len(f) > 1 {
-			name = f[0]
-		}
-		if len(f) > 2 || len(secret) < minToken {
+		t, ok := newToken(f)
+		if !ok {
 			return nil, fmt.Errorf("admin.token_file: a line of %s is not `token` or `name token`, of at least %d characters", path, minToken)
 		}
-		out = append(out, token{name, sha256.Sum256([]byte(secret))})
+		out = append(out, t)
 	}
 	if len(out) == 0 {
 		return nil, errors.New("admin.token_file: " + path + " holds no token: write one to it, such as openssl rand -hex 32 makes")
 	}
 	return out, nil
+}
+
+// newToken makes a token of the words of a line.
+func newToken(words []string) (token, bool) {
+	name, secret := "admin", words[len(words)-1]
+	if len(words) > 1 {
+		name = words[0]
+	}
+	return token{name, sha256.Sum256([]byte(secret))}, len(words) <= 2 && len(secret) >= minToken
 }
 
 type peerKey struct{}

@@ -64,10 +64,10 @@ func (p *page) inRegions(i int32) map[int]*part {
 }
 
 func (in *part) count(e *steer.EndpointState) {
-	switch {
-	case e.Why == steer.WhyDisabled:
+	if e.Why == steer.WhyDisabled {
 		return
-	case e.Why == steer.WhyDrained:
+	}
+	if e.Why == steer.WhyDrained {
 		in.ends.Drained++
 	}
 	in.enabled++

@@ -94,17 +94,12 @@ func (p *page) couldHaveBackup(i int32) bool {
 
 // hint says which override stands in the way of a backup.
 func (p *page) hint(i int32) string {
-	s, st := &p.plan().Services[i], p.pub.State(i)
+	st := p.pub.State(i)
 	for n := range st.Pools {
-		for _, e := range st.Pools[n].Ends {
-			if e.Why != steer.WhyDrained && e.Why != steer.WhyForcedDown || e.View.Verdict != health.Up {
-				continue
-			}
-			region := p.plan().Regions[s.Pools[n].Region].Name
-			for _, o := range p.overrides {
-				if o.Target == e.Override {
-					return region + " " + e.Why.String() + " by " + o.Owner + until(o.Until, p.now) + ": lifting that would give one"
-				}
+		for e := range st.Pools[n].Ends {
+			if o := p.hides(&st.Pools[n].Ends[e]); o != nil {
+				region := p.plan().Regions[p.plan().Services[i].Pools[n].Region].Name
+				return region + " " + st.Pools[n].Ends[e].Why.String() + " by " + o.Owner + until(o.Until, p.now) + ": lifting that would give one"
 			}
 		}
 	}
@@ -112,6 +107,19 @@ func (p *page) hint(i int32) string {
 		return "it has one region only, by its configuration"
 	}
 	return ""
+}
+
+// hides returns the override that keeps a healthy endpoint from being used.
+func (p *page) hides(e *steer.EndpointState) *steer.Override {
+	if e.Why != steer.WhyDrained && e.Why != steer.WhyForcedDown || e.View.Verdict != health.Up {
+		return nil
+	}
+	for i := range p.overrides {
+		if p.overrides[i].Target == e.Override {
+			return &p.overrides[i]
+		}
+	}
+	return nil
 }
 
 func until(t, now time.Time) string {
@@ -127,29 +135,31 @@ func (p *page) moved() Moved {
 	var out Moved
 	for i := range p.plan().Services {
 		s, st := &p.plan().Services[i], p.pub.State(int32(i))
+		switch {
+		case s.Observe && p.strayed(int32(i), st.Would):
+			out.Would++
+		case !s.Observe && p.strayed(int32(i), st.Memory.Used):
+			out.add(s, st)
+			for _, r := range p.regionsOf(int32(i), st.Memory.Used) {
+				to[r]++
+			}
+		}
 		if st.Pending {
 			out.Pending++
-		}
-		if s.Observe && p.strayed(int32(i), st.Would) {
-			out.Would++
-			continue
-		}
-		if s.Observe || !p.strayed(int32(i), st.Memory.Used) {
-			continue
-		}
-		out.Services++
-		for _, r := range p.regionsOf(int32(i), st.Memory.Used) {
-			to[r]++
-		}
-		if st.Memory.Since.After(out.Last) {
-			out.Last = st.Memory.Since
-		}
-		if by := st.Memory.Since.Add(s.Settled); by.After(out.Clients) {
-			out.Clients = by
 		}
 	}
 	out.To = counts(to)
 	return out
+}
+
+func (m *Moved) add(s *steer.Service, st *steer.ServiceState) {
+	m.Services++
+	if st.Memory.Since.After(m.Last) {
+		m.Last = st.Memory.Since
+	}
+	if by := st.Memory.Since.Add(s.Settled); by.After(m.Clients) {
+		m.Clients = by
+	}
 }
 
 // strayed reports whether a service uses other pools than it would if all were

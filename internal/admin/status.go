@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/detour-dns/detour/config"
 	"github.com/detour-dns/detour/internal/engine"
 	"github.com/detour-dns/detour/internal/steer"
 )
@@ -163,6 +162,3 @@ func hash(h uint64) string {
 	s := strconv.FormatUint(h, 16)
 	return strings.Repeat("0", 16-len(s)) + s
 }
-
-// observed reports whether a service only shows what it would do.
-func observed(s *config.Service) bool { return s.Mode == config.Observe }

@@ -79,7 +79,9 @@ func nearest(word string, known []string) []string {
 	slices.SortStableFunc(found, func(a, b candidate) int { return cmp.Compare(a.far, b.far) })
 	var out []string
 	for _, c := range found[:min(len(found), maxNear)] {
-		out = append(out, c.word)
+		if c.far <= found[0].far+1 {
+			out = append(out, c.word)
+		}
 	}
 	return out
 }

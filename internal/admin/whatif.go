@@ -24,7 +24,7 @@ func (s *Server) whatIf(o steer.Override) (*Changed, error) {
 		if from.Memory.Used != to.Memory.Used {
 			out.Moves = append(out.Moves, Move{name, a.regionsOf(i, from.Memory.Used), b.regionsOf(i, to.Memory.Used)})
 		}
-		if o.Kind != steer.ForceUp && (ready(from) && !ready(to) || voids(to, o.Target)) {
+		if o.Kind != steer.ForceUp && bereft(from, to, o.Target) {
 			out.NoReady = append(out.NoReady, name)
 		}
 		if a.spare(i) && !b.spare(i) {
@@ -32,6 +32,12 @@ func (s *Server) whatIf(o steer.Override) (*Changed, error) {
 		}
 	}
 	return out, nil
+}
+
+// bereft reports whether an override leaves a service without a ready region, or
+// would, were it not void there.
+func bereft(from, to *steer.ServiceState, target string) bool {
+	return ready(from) && !ready(to) || voids(to, target)
 }
 
 // ready reports whether some pool is ready, or half a step below it.

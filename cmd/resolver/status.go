@@ -1,0 +1,60 @@
+package main
+
+import (
+	"encoding/json"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/detour-dns/detour/internal/admin"
+)
+
+// reach adds the flags that say where a running resolver is.
+func reach(f *pflag.FlagSet) *admin.ClientOptions {
+	o := new(admin.ClientOptions)
+	f.StringVar(&o.Addr, "admin", admin.DefaultAddr, "the resolver's admin API: http://, https:// or unix:///path")
+	f.StringVar(&o.TokenFile, "token-file", "", "file with the token, if the resolver wants one")
+	f.StringVar(&o.CAFile, "ca-file", "", "certificates to trust for https, instead of the system's")
+	return o
+}
+
+func newStatus() *cobra.Command {
+	var asJSON, all bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show what a running resolver answers, what moved and what is at risk",
+		Long: `Show a running resolver on one page: first in one sentence how it is, then what
+moved, what is at risk, what people and automation do, and tables of regions and
+services.
+
+Exit code 0: healthy. 1: degraded, or no resolver answers. 2: panic, or a service
+has lost its last backup.`,
+		Example: `  resolver status
+  resolver status --all --admin unix:///run/detour/admin.sock
+  resolver status --json | jq .sentence`,
+		Args: noArgs,
+	}
+	to := reach(cmd.Flags())
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&all, "all", false, "list healthy services too, however many there are")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := admin.NewClient(*to)
+		if err != nil {
+			return err
+		}
+		s, err := c.Status(cmd.Context())
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			err = json.NewEncoder(cmd.OutOrStdout()).Encode(s)
+		} else {
+			err = admin.WriteStatus(cmd.OutOrStdout(), s, all)
+		}
+		if err == nil && s.ExitCode != 0 {
+			return &exitError{s.ExitCode, nil}
+		}
+		return err
+	}
+	return cmd
+}

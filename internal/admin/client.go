@@ -1,0 +1,230 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+)
+
+// DefaultAddr is where a resolver's API is unless its configuration says
+// otherwise.
+const DefaultAddr = "http://127.0.0.1:8053"
+
+// maxReply bounds what is read of a reply: the status of 100,000 services.
+const maxReply = 256 << 20
+
+// ClientOptions say how to reach a resolver.
+type ClientOptions struct {
+	Addr      string // http://host:port, https://host:port or unix:///path; "" is DefaultAddr
+	TokenFile string // holds the token, if the resolver wants one
+	CAFile    string // PEM with authorities to trust instead of the system's
+}
+
+// Client talks to a running resolver.
+type Client struct {
+	base  string // what requests are made to
+	said  string // what people call it
+	token string
+	http  *http.Client
+}
+
+// NewClient returns a client. It sends nothing.
+func NewClient(o ClientOptions) (*Client, error) {
+	if o.Addr == "" {
+		o.Addr = DefaultAddr
+	}
+	c := &Client{said: o.Addr}
+	t := &http.Transport{DisableKeepAlives: true} // one question, one connection; and no proxy
+	switch u, err := url.Parse(o.Addr); {
+	case err == nil && u.Scheme == "unix" && u.Host == "" && u.Path != "":
+		c.base = "http://localhost"
+		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", u.Path)
+		}
+	case err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "":
+		c.base = u.Scheme + "://" + u.Host
+	default:
+		return nil, fmt.Errorf("%s is no address of a resolver: write http://127.0.0.1:8053, https://host:8053 or unix:///run/detour/admin.sock", quote(o.Addr))
+	}
+	var err error
+	if c.token, err = readToken(o.TokenFile); err != nil {
+		return nil, err
+	}
+	if t.TLSClientConfig, err = trust(o.CAFile); err != nil {
+		return nil, err
+	}
+	c.http = &http.Client{Transport: t, Timeout: writeTimeout, CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse // a token goes nowhere else
+	}}
+	return c, nil
+}
+
+// readToken reads a file with one token, or a name and a token: the resolver's
+// own token file will do.
+func readToken(path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("token file: %w", err)
+	}
+	for line := range strings.Lines(string(data)) {
+		if f := strings.Fields(line); len(f) > 0 && !strings.HasPrefix(f[0], "#") {
+			return f[len(f)-1], nil
+		}
+	}
+	return "", fmt.Errorf("token file: %s holds no token", path)
+}
+
+func trust(path string) (*tls.Config, error) {
+	if path == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("CA file: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("CA file: %s holds no certificate", path)
+	}
+	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
+}
+
+// Status returns the resolver's status.
+func (c *Client) Status(ctx context.Context) (*Status, error) {
+	return call[Status](ctx, c, http.MethodGet, "/v1/status", nil)
+}
+
+// Service returns one service with its pools, endpoints and checks.
+func (c *Client) Service(ctx context.Context, name string) (*Service, error) {
+	return call[Service](ctx, c, http.MethodGet, "/v1/services/"+url.PathEscape(name), nil)
+}
+
+// Explain asks why a client gets the answer that it gets. typ is "A" or "AAAA",
+// client an address; "" is "A" and the resolver's own machine.
+func (c *Client) Explain(ctx context.Context, name, typ, client string) (*Explanation, error) {
+	q := url.Values{"name": {name}, "type": {typ}, "client": {client}}
+	return call[Explanation](ctx, c, http.MethodGet, "/v1/explain?"+q.Encode(), nil)
+}
+
+// PutOverride sets an override on a target.
+func (c *Client) PutOverride(ctx context.Context, target string, o PutOverride) (*Changed, error) {
+	return call[Changed](ctx, c, http.MethodPut, "/v1/overrides/"+escape(target), o)
+}
+
+// DeleteOverride lifts the override on a target.
+func (c *Client) DeleteOverride(ctx context.Context, target string) (*Changed, error) {
+	return call[Changed](ctx, c, http.MethodDelete, "/v1/overrides/"+escape(target), nil)
+}
+
+// PutFreeze stops automation.
+func (c *Client) PutFreeze(ctx context.Context, f PutFreeze) (*Changed, error) {
+	return call[Changed](ctx, c, http.MethodPut, "/v1/freeze", f)
+}
+
+// DeleteFreeze lets automation go on. "" is the freeze on everything.
+func (c *Client) DeleteFreeze(ctx context.Context, target string) (*Changed, error) {
+	return call[Changed](ctx, c, http.MethodDelete, "/v1/freeze?"+url.Values{"target": {target}}.Encode(), nil)
+}
+
+// escape keeps the slashes of a target, which are part of the path.
+func escape(target string) string {
+	return (&url.URL{Path: target}).EscapedPath()
+}
+
+// call makes one request.
+func call[T any](ctx context.Context, c *Client, method, path string, body any) (*T, error) {
+	var send io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return nil, fmt.Errorf("request: %w", err)
+		}
+		send = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, send)
+	if err != nil {
+		return nil, fmt.Errorf("request: %w", err)
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.unreachable(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	out := new(T)
+	if err := c.decode(resp, out); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *Client) decode(resp *http.Response, into any) error {
+	d := json.NewDecoder(io.LimitReader(resp.Body, maxReply))
+	kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
+	switch {
+	case kind == "application/problem+json":
+		p := new(Problem)
+		if err := d.Decode(p); err != nil {
+			return c.stranger(resp)
+		}
+		return c.tell(p)
+	case resp.StatusCode != http.StatusOK || kind != "application/json":
+		return c.stranger(resp)
+	}
+	if err := d.Decode(into); err != nil {
+		return fmt.Errorf("%s sent a reply that this version does not understand: %w", c.said, err)
+	}
+	return nil
+}
+
+// tell says what a problem means for whoever typed the command.
+func (c *Client) tell(p *Problem) error {
+	switch {
+	case p.Status == http.StatusUnauthorized && c.token == "":
+		return fmt.Errorf("%s wants a token: name the file that holds it with --token-file", c.said)
+	case len(p.Services) > 0:
+		return fmt.Errorf("%w: %s", p, strings.Join(p.Services, ", "))
+	}
+	return p
+}
+
+func (c *Client) stranger(resp *http.Response) error {
+	return fmt.Errorf("what answers at %s is no resolver (HTTP status %d): give its address with --admin", c.said, resp.StatusCode)
+}
+
+// unreachable says what is wrong when nobody answers.
+func (c *Client) unreachable(err error) error {
+	var op *net.OpError
+	var timeout net.Error
+	switch {
+	case errors.Is(err, context.Canceled):
+		return context.Canceled
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("%s may not be used by this user: try as root, or as a member of the socket's group", c.said)
+	case errors.As(err, &op) && op.Op == "dial":
+		return fmt.Errorf("no resolver answers at %s: is it running? give its address with --admin (%w)", c.said, op.Err)
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return fmt.Errorf("%s accepts and then says nothing for %d s: its log may tell more", c.said, writeTimeout/time.Second)
+	}
+	var inner *url.Error
+	if errors.As(err, &inner) {
+		err = inner.Err
+	}
+	return fmt.Errorf("cannot talk to %s: %w", c.said, err)
+}

@@ -1,0 +1,319 @@
+package admin
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// someServices is how many services the table of a status shows even if they are
+// healthy. Of more it shows those that are not.
+const someServices = 20
+
+// WriteStatus writes a status for people: a sentence, what moved and what is at
+// risk, what people and automation do, then tables. all shows every service.
+func WriteStatus(w io.Writer, s *Status, all bool) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s  %s\n", strings.ToUpper(s.State), s.Sentence)
+	for _, line := range s.lines() {
+		fmt.Fprintf(&b, "%-9s %s\n", line[0], line[1])
+	}
+	b.WriteByte('\n')
+	s.regionTable(&b)
+	b.WriteByte('\n')
+	s.serviceTable(&b, all)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// lines are the labeled lines below the sentence. A label is said once.
+func (s *Status) lines() (out [][2]string) {
+	add := func(label string, texts ...string) {
+		for i, t := range texts {
+			if i > 0 {
+				label = ""
+			}
+			out = append(out, [2]string{label, t})
+		}
+	}
+	add("also", s.alsoLines()...)
+	add("moved", s.movedLines()...)
+	add("at risk", s.riskLines()...)
+	add("hands", s.handLines()...)
+	add("next", s.nextLine())
+	add("config", s.configLines()...)
+	return out
+}
+
+// alsoLines tells of failing regions that the sentence does not.
+func (s *Status) alsoLines() (out []string) {
+	for i := range s.Regions {
+		r := &s.Regions[i]
+		if !r.Down && r.Endpoints.Down == 0 {
+			continue
+		}
+		if line := s.ofRegion(r); line != s.Sentence && !strings.HasPrefix(s.Sentence, line) {
+			out = append(out, line)
+		}
+	}
+	return out
+}
+
+func (s *Status) movedLines() (out []string) {
+	m := &s.Moved
+	if m.Services > 0 {
+		out = append(out, fmt.Sprintf("%s -> %s   last move %s   clients follow by %s", count(m.Services, "service", "services"),
+			countList(m.To), clock(m.Last, s.At), clock(m.Clients, s.At)))
+	}
+	if m.Pending > 0 {
+		out = append(out, count(m.Pending, "service would move, but is frozen", "services would move, but are frozen"))
+	}
+	if m.Would > 0 {
+		out = append(out, count(m.Would, "observed service would have moved", "observed services would have moved"))
+	}
+	if len(out) == 0 {
+		return []string{"nothing"}
+	}
+	return out
+}
+
+func countList(list []Count) string {
+	if len(list) == 0 {
+		return "nothing"
+	}
+	parts := make([]string, len(list))
+	for i, c := range list {
+		parts[i] = fmt.Sprintf("%s (%d)", c.Region, c.Services)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// riskLines tells the services without a backup: those in panic, then those that
+// lost theirs, then how many never have one.
+func (s *Status) riskLines() (out []string) {
+	const most = 5
+	var first, then []string
+	single := 0
+	for _, r := range s.AtRisk {
+		hint := ""
+		if r.Hint != "" {
+			hint = " (" + r.Hint + ")"
+		}
+		switch {
+		case r.Panic:
+			first = append(first, r.Service+" has NOTHING HEALTHY"+hint)
+		case r.Lost:
+			then = append(then, r.Service+" has NO backup"+hint)
+		default:
+			single++
+		}
+	}
+	out = append(first, then...)
+	if n := len(out) - most; n > 0 {
+		out = append(out[:most], fmt.Sprintf("... and %s more", count(n, "service", "services")))
+	}
+	if single > 0 {
+		out = append(out, count(single, "service never has a backup, by its configuration", "services never have a backup, by their configuration"))
+	}
+	if len(out) == 0 {
+		return []string{"nothing"}
+	}
+	return out
+}
+
+func (s *Status) handLines() []string {
+	freeze := "freeze off"
+	if len(s.Freezes) > 0 {
+		freeze = count(len(s.Freezes), "freeze", "freezes")
+	}
+	out := []string{fmt.Sprintf("%s, %s, %s, cap %d of %d used%s",
+		count(len(s.Overrides), "override", "overrides"), freeze, s.brakeText(), s.Cap.Used, s.Cap.Limit, s.refusedText())}
+	for _, f := range s.Freezes {
+		out = append(out, fmt.Sprintf("freeze on %s by %s%s: %s", orAll(f.Target), f.Owner, until(f.Until, s.At), f.Reason))
+	}
+	for _, o := range s.Overrides {
+		out = append(out, s.overrideText(o))
+	}
+	return out
+}
+
+func (s *Status) overrideText(o Override) string {
+	out := fmt.Sprintf("%s %s by %s%s: %s", o.Do, o.Target, o.Owner, until(o.Until, s.At), o.Reason)
+	if o.File {
+		out += " (in failover.yaml)"
+	}
+	if n := len(o.Void); n > 0 {
+		out += "; VOID for " + count(n, "service", "services") + " that it would leave nothing: " + strings.Join(o.Void[:min(n, 3)], ", ")
+	}
+	return out
+}
+
+func (s *Status) brakeText() string {
+	switch b := &s.Brake; {
+	case b.On:
+		return "BRAKE ON since " + clock(b.Since, s.At) + until(b.Until, s.At) + " at the latest"
+	case b.Fired > 0:
+		return fmt.Sprintf("brake off (fired %s for %s)", clock(b.Since, s.At), ago(b.Ended.Sub(b.Since)))
+	}
+	return "brake off"
+}
+
+func (s *Status) refusedText() string {
+	if len(s.Cap.Refused) == 0 {
+		return ""
+	}
+	return ", REFUSED for " + strings.Join(s.Cap.Refused, ", ")
+}
+
+func (s *Status) nextLine() string {
+	n := s.Next
+	if n == nil {
+		return "no failback is due"
+	}
+	switch {
+	case n.Manual:
+		return fmt.Sprintf("%s waits for an operator to go back to %s", n.Service, n.Region)
+	case n.At.IsZero():
+		return fmt.Sprintf("failback to %s is under way", n.Region)
+	case n.IfUp:
+		return fmt.Sprintf("earliest failback to %s at %s, if Up from now on", n.Region, clock(n.At, s.At))
+	}
+	return fmt.Sprintf("earliest step of the failback to %s at %s (in %s)", n.Region, clock(n.At, s.At), ago(n.At.Sub(s.At)))
+}
+
+func (s *Status) configLines() []string {
+	out := []string{fmt.Sprintf("%s of %s ago, decisions %s, %d of %s up, started %s ago (%s)",
+		s.Config.Hash[:min(8, len(s.Config.Hash))], ago(s.At.Sub(s.Config.At)), s.Decision,
+		s.Checks.Up, count(s.Checks.Total, "check", "checks"), ago(s.At.Sub(s.Started)), clock(s.Started, s.At))}
+	for _, warning := range s.Warnings {
+		out = append(out, "WARNING "+warning)
+	}
+	return out
+}
+
+func (s *Status) regionTable(w io.Writer) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "REGION\tSTATE\tSINCE\tSERVING\tENDPOINTS\tCANARIES\tRETURNING")
+	for i := range s.Regions {
+		r := &s.Regions[i]
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d of %d\t%s\t%s\t%s\n", r.Name, r.state(), s.agoOf(r.Since), r.Serving, r.Services,
+			r.Endpoints.text(), r.canaryText(), r.returnText())
+	}
+	_ = t.Flush() // into memory
+}
+
+func (r *Region) state() string {
+	switch {
+	case r.Down:
+		return "DOWN"
+	case r.CapRefused:
+		return "DOWN, but the cap"
+	case r.Endpoints.Down > 0:
+		return "failing"
+	case r.Endpoints.Up > 0:
+		return "up"
+	}
+	return "unknown"
+}
+
+func (e Endpoints) text() string {
+	parts := []string{fmt.Sprintf("%d up", e.Up)}
+	if e.Down > 0 {
+		parts = append(parts, fmt.Sprintf("%d down", e.Down))
+	}
+	if e.Unknown > 0 {
+		parts = append(parts, fmt.Sprintf("%d unknown", e.Unknown))
+	}
+	if e.Drained > 0 {
+		parts = append(parts, fmt.Sprintf("%d drained", e.Drained))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (r *Region) canaryText() string {
+	if r.Canaries == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%d of %d up", r.Canaries-r.CanariesDown, r.Canaries)
+}
+
+func (r *Region) returnText() string {
+	switch {
+	case r.Returning == 0:
+		return "-"
+	case r.Share > 0:
+		return fmt.Sprintf("%s, ramp at %d %%", count(r.Returning, "service", "services"), r.Share)
+	}
+	return count(r.Returning, "service", "services")
+}
+
+func (s *Status) agoOf(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return ago(s.At.Sub(t)) + " ago"
+}
+
+func (s *Status) serviceTable(w io.Writer, all bool) {
+	all = all || len(s.Services) <= someServices
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "SERVICE\tANSWERS FROM\tWHY\tSINCE\tBACKUPS\tPOOLS")
+	hidden := 0
+	for i := range s.Services {
+		v := &s.Services[i]
+		if !all && len(v.Why) == 0 && v.Reason == "policy" {
+			hidden++
+			continue
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\n", v.Name, orNothing(v.Using), v.Reason, s.agoOf(v.Since), v.Backups, v.poolText())
+	}
+	_ = t.Flush() // into memory
+	if hidden > 0 {
+		fmt.Fprintf(w, "%s healthy where they belong: --all shows them\n", count(hidden, "service is", "services are"))
+	}
+}
+
+func orNothing(list []string) string {
+	if len(list) == 0 {
+		return "nothing"
+	}
+	return strings.Join(list, ", ")
+}
+
+func (v *Service) poolText() string {
+	if len(v.Why) == 0 {
+		return "all ready"
+	}
+	return strings.Join(v.Why, "; ")
+}
+
+// WriteExplanation writes an explanation for people: its steps, then the answer.
+func WriteExplanation(w io.Writer, x *Explanation) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s for client %s", x.Name, x.Type, x.Client)
+	if x.Service != x.Name {
+		fmt.Fprintf(&b, " (service %s)", x.Service)
+	}
+	b.WriteByte('\n')
+	for _, step := range x.Steps {
+		fmt.Fprintf(&b, "  %s\n", step)
+	}
+	if x.Spread && x.Reason == "ramp" {
+		b.WriteString("  shares are drawn anew for each answer here: this client stands for many, or few networks ask\n")
+	}
+	fmt.Fprintf(&b, "%s\n", x.text())
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (x *Explanation) text() string {
+	switch x.Answer {
+	case "servfail":
+		return "SERVFAIL"
+	case "nodata":
+		return "NODATA"
+	}
+	return strings.Join(x.Addresses, " ")
+}
