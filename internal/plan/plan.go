@@ -4,6 +4,7 @@ package plan
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/gaissmai/bart"
@@ -24,6 +25,7 @@ type Plan struct {
 	Places int     // number of distinct addresses in regions
 	Self   []int32 // checks that judge ourselves
 	Names  []string
+	Extras bool // owners besides the services are ours: SRV records, zones
 }
 
 // Check is one monitor applied to one address.
@@ -78,6 +80,7 @@ func Make(cfg *config.Config, found source.Found) *Plan {
 	}
 	m.out.Steer.Checks, m.out.Places = len(m.out.Checks), len(m.places)
 	m.out.Steer.Index()
+	m.out.Extras = len(cfg.Zones) > 0 || slices.ContainsFunc(cfg.Services, func(s config.Service) bool { return len(s.SRV) > 0 })
 	return m.out
 }
 

@@ -33,8 +33,8 @@ func (f *Failover) start(m *dns.Msg, q *query, aa bool) {
 	m.Compress = true
 }
 
-// addresses answers with the decision's addresses.
-func (f *Failover) addresses(q *query, i int32, d *steer.Decision, v6 bool) (int, error) {
+// addresses makes the reply with the decision's addresses.
+func (f *Failover) addresses(q *query, i int32, d *steer.Decision, v6 bool) *dns.Msg {
 	limit := min(q.pub.Plan.Steer.Limits.MaxAnswers, steer.MaxAnswers)
 	if q.pub.Plan.Steer.Services[i].Policy == steer.Weighted && !d.Panic {
 		limit = 1
@@ -48,13 +48,13 @@ func (f *Failover) addresses(q *query, i int32, d *steer.Decision, v6 bool) (int
 	m.Question = re.q[:]
 	if n <= small && !v6 {
 		re.fill(ips[:n], q.r.Question[0].Name, d.TTL)
-	} else {
-		m.Answer = make([]dns.RR, 0, n)
-		for _, ip := range ips[:n] {
-			m.Answer = append(m.Answer, addressRR(q.r.Question[0].Name, ip, d.TTL))
-		}
+		return m
 	}
-	return f.write(q, m, d)
+	m.Answer = make([]dns.RR, 0, n)
+	for _, ip := range ips[:n] {
+		m.Answer = append(m.Answer, addressRR(q.r.Question[0].Name, ip, d.TTL))
+	}
+	return m
 }
 
 // fill writes A records into the reply's own room.
@@ -80,12 +80,17 @@ func addressRR(owner string, ip netip.Addr, ttl uint32) dns.RR {
 	return &dns.AAAA{Hdr: h, AAAA: ip.AsSlice()}
 }
 
-// write finishes a reply with its EDNS options and sends it.
-func (f *Failover) write(q *query, m *dns.Msg, d *steer.Decision) (int, error) {
-	if d != nil && (d.Panic || q.ecs != nil) {
+// finish adds the EDNS options that a decision calls for.
+func (q *query) finish(m *dns.Msg, d *steer.Decision) *dns.Msg {
+	if d.Panic || q.ecs != nil {
 		q.options(m, d)
 	}
-	_ = q.w.WriteMsg(m) // a client that left is no error of ours
+	return m
+}
+
+// send writes a reply. A client that left is no error of ours.
+func (q *query) send(m *dns.Msg) (int, error) {
+	_ = q.w.WriteMsg(m)
 	return dns.RcodeSuccess, nil
 }
 
@@ -123,14 +128,8 @@ const ExtendedErrorSynthesized uint16 = 29
 
 const lastResortText = "last resort: no endpoint is healthy"
 
-// noData answers that the name exists without the asked type (RFC 2308 section 2.2).
-func (f *Failover) noData(q *query, i int32, d *steer.Decision) (int, error) {
-	m := f.negative(q, i)
-	return f.write(q, m, d)
-}
-
-// negative returns an answer without records and with the SOA that lets it be
-// cached no longer than the answer may stay the same.
+// negative makes the reply that the name exists without the asked type (RFC 2308
+// section 2.2), with the SOA that lets it be cached no longer than that may stay so.
 func (f *Failover) negative(q *query, i int32) *dns.Msg {
 	m := new(dns.Msg)
 	f.start(m, q, true)
@@ -140,12 +139,12 @@ func (f *Failover) negative(q *query, i int32) *dns.Msg {
 }
 
 // fail answers SERVFAIL: last resort none.
-func (f *Failover) fail(q *query, d *steer.Decision) (int, error) {
+func (f *Failover) fail(q *query) *dns.Msg {
 	m := new(dns.Msg)
 	f.start(m, q, false)
 	m.Rcode = dns.RcodeServerFailure
 	m.Question = []dns.Question{q.r.Question[0]}
-	return f.write(q, m, d)
+	return m
 }
 
 // refuse answers clients that may not use the chain below us (BCP 140).
@@ -160,12 +159,11 @@ func (f *Failover) refuse(w dns.ResponseWriter, r *dns.Msg) (int, error) {
 		opt.Option = []dns.EDNS0{&dns.EDNS0_EDE{InfoCode: dns.ExtendedErrorCodeProhibited}}
 		m.Extra = append(m.Extra, opt)
 	}
-	_ = w.WriteMsg(m)
-	return dns.RcodeSuccess, nil
+	return q.send(m)
 }
 
 // any answers ANY with as little as RFC 8482 section 4.2 allows.
-func (f *Failover) any(q *query) (int, error) {
+func (f *Failover) any(q *query) *dns.Msg {
 	m := new(dns.Msg)
 	f.start(m, q, true)
 	m.Question = []dns.Question{q.r.Question[0]}
@@ -173,5 +171,5 @@ func (f *Failover) any(q *query) (int, error) {
 		Hdr: dns.RR_Header{Name: q.r.Question[0].Name, Rrtype: dns.TypeHINFO, Class: dns.ClassINET, Ttl: 3600},
 		Cpu: "RFC8482",
 	}}
-	return f.write(q, m, nil)
+	return m
 }

@@ -7,9 +7,10 @@ import (
 	"github.com/miekg/dns"
 )
 
-// maxName is the longest owner name in presentation form: 253 bytes of which
-// every one may be written as an escape of four.
-const maxName = 1024
+// maxName is the longest name that a service can have, and some. A name that is
+// longer in presentation form is made of escapes, and nobody's but the next
+// plugin's.
+const maxName = 256
 
 // lower writes name in lower case to buf (RFC 4343: ASCII only), with its last
 // dot. It reports false for a name that does not fit, which no service has.

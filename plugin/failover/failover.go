@@ -44,29 +44,78 @@ type query struct {
 // ServeDNS implements plugin.Handler. If it wrote a reply it returns
 // (RcodeSuccess, nil), whatever the reply says; else it returns what came from
 // the plugins below.
+//
+// Every packet is served by a new goroutine, whose small first stack grows when
+// it is used up; that is a sixth of a server's time. So what needs room (names,
+// addresses, the reply) is done in calls that have returned before the reply is
+// written, which is where the stack is deepest.
 func (f *Failover) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
 	if len(r.Question) != 1 || r.Opcode != dns.OpcodeQuery || r.Question[0].Qclass != dns.ClassINET {
 		return plugin.NextOrFailure(pluginName, f.Next, ctx, w, r)
 	}
 	pub := f.shared.load()
-	var buf [maxName]byte
-	name, ok := lower(&buf, r.Question[0].Name)
-	if !ok {
+	i, found := find(pub, w, r)
+	switch found {
+	case foreign:
 		return plugin.NextOrFailure(pluginName, f.Next, ctx, w, r)
-	}
-	client := clientAddr(w)
-	i, ours := pub.Plan.Steer.Lookup(name)
-	if !pub.Plan.Config.Recursion.Contains(client) && (!ours || !pub.Plan.Config.Services[i].Public) {
+	case plainAddress:
+		_ = w.WriteMsg(f.plain(pub, i, w, r)) // a client that left is no error of ours
+		return dns.RcodeSuccess, nil
+	case service:
+		return f.service(ctx, w, r, pub, i)
+	case refused:
 		return f.refuse(w, r)
+	case related:
 	}
-	if ours {
-		return f.service(ctx, w, r, pub, i, client)
-	}
-	return f.other(ctx, w, r, pub, name, client)
+	return f.other(ctx, w, r, pub)
 }
 
-// service answers for service i.
-func (f *Failover) service(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, pub *engine.Published, i int32, client netip.Addr) (int, error) {
+// finding is what a question is to us.
+type finding uint8
+
+const (
+	foreign      finding = iota // nothing: the next plugin's
+	related                     // an ancestor of a service, a zone's apex, an SRV owner, or perhaps one
+	refused                     // from a client that may not ask
+	service                     // at a service's name
+	plainAddress                // and for the addresses of one that looks at nothing but them
+)
+
+// find says what a question is to us.
+//
+//go:noinline
+func find(pub *engine.Published, w dns.ResponseWriter, r *dns.Msg) (i int32, _ finding) {
+	var buf [maxName]byte
+	name, ok := lower(&buf, r.Question[0].Name)
+	p, ours := pub.Plan.Steer, false
+	if ok {
+		i, ours = p.Lookup(name)
+	}
+	if cfg := pub.Plan.Config; !cfg.Recursion.Contains(clientAddr(w)) && (!ours || !cfg.Services[i].Public) {
+		return 0, refused
+	}
+	switch t := r.Question[0].Qtype; {
+	case ours && (t == dns.TypeA || t == dns.TypeAAAA) && pub.Plan.Config.Services[i].Flatten:
+		return i, plainAddress
+	case ours:
+		return i, service
+	case ok && (pub.Plan.Extras || p.Exists(name)):
+		return 0, related
+	}
+	return 0, foreign
+}
+
+// plain makes the reply to a question for addresses.
+//
+//go:noinline
+func (f *Failover) plain(pub *engine.Published, i int32, w dns.ResponseWriter, r *dns.Msg) *dns.Msg {
+	q := f.query(w, r, pub)
+	return f.address(&q, i, r.Question[0].Qtype == dns.TypeAAAA)
+}
+
+// query gathers what an answer depends on.
+func (f *Failover) query(w dns.ResponseWriter, r *dns.Msg, pub *engine.Published) query {
+	client := clientAddr(w)
 	q := query{w: w, r: r, pub: pub, client: client, place: client}
 	f.shared.crowd.add(client)
 	cfg := pub.Plan.Config
@@ -76,8 +125,14 @@ func (f *Failover) service(ctx context.Context, w dns.ResponseWriter, r *dns.Msg
 	if len(cfg.Forwarders) > 0 {
 		q.spread = contains(cfg.Forwarders, client)
 	}
+	return q
+}
+
+// service answers at the name of service i.
+func (f *Failover) service(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, pub *engine.Published, i int32) (int, error) {
+	q := f.query(w, r, pub)
 	t := r.Question[0].Qtype
-	if !cfg.Services[i].Flatten {
+	if !pub.Plan.Config.Services[i].Flatten {
 		return f.unflattened(ctx, &q, i, t)
 	}
 	return f.flattened(ctx, &q, i, t)
@@ -85,22 +140,22 @@ func (f *Failover) service(ctx context.Context, w dns.ResponseWriter, r *dns.Msg
 
 func (f *Failover) flattened(ctx context.Context, q *query, i int32, t uint16) (int, error) {
 	if t == dns.TypeA || t == dns.TypeAAAA {
-		return f.address(q, i, t == dns.TypeAAAA)
+		return q.send(f.address(q, i, t == dns.TypeAAAA))
 	}
 	return f.otherType(ctx, q, i, t)
 }
 
-// address answers A and AAAA.
-func (f *Failover) address(q *query, i int32, v6 bool) (int, error) {
+// address makes the reply to A and AAAA.
+func (f *Failover) address(q *query, i int32, v6 bool) *dns.Msg {
 	d := q.decide(f, i, v6)
 	f.shared.count(q.pub, i, &d)
-	if d.Refuse {
-		return f.fail(q, &d)
+	switch {
+	case d.Refuse:
+		return q.finish(f.fail(q), &d)
+	case !d.Has():
+		return q.finish(f.negative(q, i), &d)
 	}
-	if !d.Has() {
-		return f.noData(q, i, &d)
-	}
-	return f.addresses(q, i, &d, v6)
+	return q.finish(f.addresses(q, i, &d, v6), &d)
 }
 
 // decide asks the snapshot.
@@ -117,14 +172,13 @@ func (f *Failover) otherType(ctx context.Context, q *query, i int32, t uint16) (
 	case dns.TypeHTTPS, dns.TypeSVCB:
 		return f.binding(q, i, t)
 	case dns.TypeANY:
-		return f.any(q)
+		return q.send(f.any(q))
 	case dns.TypeSOA, dns.TypeNS:
 		if z := q.zones(f).apex(q.pub.Plan.Config.Services[i].Name); z != nil {
 			return f.apex(q, z, t)
 		}
 	case dns.TypeCNAME:
-		d := q.decide(f, i, false)
-		return f.noData(q, i, &d)
+		return q.send(f.negative(q, i))
 	}
 	return f.below(ctx, q, i)
 }
@@ -132,14 +186,13 @@ func (f *Failover) otherType(ctx context.Context, q *query, i int32, t uint16) (
 // other answers names that are no service's own: owners of SRV records, a zone's
 // apex, and else what the plugins below say, without an NXDOMAIN for an ancestor
 // of a service.
-func (f *Failover) other(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, pub *engine.Published, name []byte, client netip.Addr) (int, error) {
-	ns := f.shared.namesOf(pub)
-	if !ns.any && !pub.Plan.Steer.Exists(name) {
-		return plugin.NextOrFailure(pluginName, f.Next, ctx, w, r)
-	}
+func (f *Failover) other(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, pub *engine.Published) (int, error) {
+	var buf [maxName]byte
+	name, _ := lower(&buf, r.Question[0].Name)
+	ns, client := f.shared.namesOf(pub), clientAddr(w)
 	q := query{w: w, r: r, pub: pub, names: ns, client: client, place: client}
 	if i, ok := ns.srv[string(name)]; ok {
-		return f.srv(ctx, &q, i)
+		return f.srv(&q, i)
 	}
 	t := r.Question[0].Qtype
 	if z := ns.apex(string(name)); z != nil && (t == dns.TypeSOA || t == dns.TypeNS) {

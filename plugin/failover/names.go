@@ -14,7 +14,6 @@ import (
 // names is what else than the services themselves is ours under one plan.
 type names struct {
 	plan  *plan.Plan
-	any   bool             // there are SRV owners or zones
 	srv   map[string]int32 // "_https._tcp.shop.example.org." -> service
 	zones []*config.Zone   // longest first is not needed: apexes differ
 }
@@ -30,7 +29,6 @@ func newNames(p *plan.Plan) *names {
 	for i := range p.Config.Zones {
 		n.zones = append(n.zones, &p.Config.Zones[i])
 	}
-	n.any = len(n.srv) > 0 || len(n.zones) > 0
 	return n
 }
 
@@ -120,14 +118,14 @@ func (f *Failover) apex(q *query, z *config.Zone, t uint16) (int, error) {
 		} else {
 			m.Ns = []dns.RR{soa}
 		}
-		return f.write(q, m, nil)
+		return q.send(m)
 	}
 	for _, ns := range z.NS {
 		m.Answer = append(m.Answer, &dns.NS{
 			Hdr: dns.RR_Header{Name: q.r.Question[0].Name, Rrtype: dns.TypeNS, Class: dns.ClassINET, Ttl: apexTTL}, Ns: ns,
 		})
 	}
-	return f.write(q, m, nil)
+	return q.send(m)
 }
 
 // apexTTL is the lifetime of a zone's NS records, in seconds.

@@ -16,7 +16,7 @@ func (f *Failover) binding(q *query, i int32, t uint16) (int, error) {
 	s := &q.pub.Plan.Config.Services[i]
 	d4 := q.decide(f, i, false)
 	if s.Port == 0 && len(s.ALPN) == 0 {
-		return f.noData(q, i, &d4)
+		return q.send(f.negative(q, i))
 	}
 	m := new(dns.Msg)
 	f.start(m, q, true)
@@ -43,7 +43,7 @@ func (f *Failover) binding(q *query, i int32, t uint16) (int, error) {
 	} else {
 		m.Answer = []dns.RR{&svcb}
 	}
-	return f.write(q, m, &d4)
+	return q.send(q.finish(m, &d4))
 }
 
 // httpsPort is the port that an HTTPS record need not say.
@@ -61,7 +61,7 @@ func (q *query) hints(d *steer.Decision) []net.IP {
 
 // srv answers at an SRV owner of service i (RFC 2782), with the addresses in the
 // additional section. Other types there do not exist.
-func (f *Failover) srv(_ context.Context, q *query, i int32) (int, error) {
+func (f *Failover) srv(q *query, i int32) (int, error) {
 	s := &q.pub.Plan.Config.Services[i]
 	d := q.decide(f, i, false)
 	m := new(dns.Msg)
@@ -69,7 +69,7 @@ func (f *Failover) srv(_ context.Context, q *query, i int32) (int, error) {
 	m.Question = []dns.Question{q.r.Question[0]}
 	if t := q.r.Question[0].Qtype; t != dns.TypeSRV && t != dns.TypeANY {
 		m.Ns = []dns.RR{q.zones(f).soa(q.pub, i)}
-		return f.write(q, m, &d)
+		return q.send(q.finish(m, &d))
 	}
 	m.Answer = []dns.RR{&dns.SRV{
 		Hdr:  dns.RR_Header{Name: q.r.Question[0].Name, Rrtype: dns.TypeSRV, Class: dns.ClassINET, Ttl: d.TTL},
@@ -82,7 +82,7 @@ func (f *Failover) srv(_ context.Context, q *query, i int32) (int, error) {
 			m.Extra = append(m.Extra, addressRR(s.Name, ip, d.TTL))
 		}
 	}
-	return f.write(q, m, &d)
+	return q.send(q.finish(m, &d))
 }
 
 // unflattened answers for a service whose names as endpoints are answered as
@@ -111,7 +111,7 @@ func (f *Failover) unflattened(ctx context.Context, q *query, i int32, t uint16)
 			m.Answer = append(m.Answer, addressRR(target, ip, d.TTL))
 		}
 	}
-	return f.write(q, m, &d)
+	return q.send(q.finish(m, &d))
 }
 
 // addressesOf returns the decision's addresses that belong to target.
