@@ -168,8 +168,9 @@ func (s *Server) Stop(ctx context.Context) error {
 	}
 }
 
-// end is the order of a reload, in which plugins are shut down after their
-// listeners as well: before, `shed` and others would drop what is under way.
+// end keeps the order of a reload, in which plugins are shut down after their
+// listeners as well. In that of caddy.Instance.ShutdownCallbacks, `grpc` and
+// `etcd` have closed their connections while lameduck still sends us queries.
 func (s *Server) end() error {
 	inst := s.instance()
 	caddy.EmitEvent(caddy.ShutdownEvent, "stop")

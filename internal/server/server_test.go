@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"strings"
 	"syscall"
@@ -113,17 +114,48 @@ func TestTakenPortOfAPlugin(t *testing.T) {
 
 // While `health` announces the end, queries are answered, whatever the plugins.
 func TestAnswersDuringLameduck(t *testing.T) {
-	s := start(t, Options{Text: []byte(says("0", "one", "shed\nhealth 127.0.0.1:0 {\n lameduck 1s\n }"))})
+	port := freePort(t)
+	backend := "grpc://" + says(port, "one", "")
+	front := ".:0 {\n bind 127.0.0.1\n shed\n grpc . 127.0.0.1:" + port + "\n health 127.0.0.1:0 {\n lameduck 1s\n }\n}\n"
+	s := start(t, Options{Text: []byte(front + backend)})
+	addr := s.Addr("udp")
+	wait(t, wait10, "an answer", func() bool { return txt("udp", addr) == "one" })
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.Stop(context.Background()) }()
 	wait(t, wait10, "lameduck", func() bool { return strings.Contains(logged.String(), "lameduck") })
 	for range 20 {
-		if got := txt("udp", s.Addr("udp")); got != "one" {
+		if got := txt("udp", addr); got != "one" {
 			t.Fatalf("during lameduck: %s", got)
 		}
 	}
 	if err := <-stopped; err != nil {
 		t.Error(err)
+	}
+}
+
+// A Corefile that is checked, and refused, changes nothing of what /ready says.
+func TestCheckKeepsReadiness(t *testing.T) {
+	port, ready := freePort(t), freePort(t)
+	text := says(port, "one", "erratic\nready 127.0.0.1:"+ready)
+	path := write(t, text)
+	s := start(t, Options{Corefile: path})
+	status := func() int {
+		r, err := http.Get("http://127.0.0.1:" + ready + "/ready")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = r.Body.Close() }()
+		return r.StatusCode
+	}
+	if got := status(); got != http.StatusServiceUnavailable {
+		t.Fatalf("before: %d, while erratic is not ready", got)
+	}
+	rewrite(t, path, text+".:0 {\n forwrd\n}\n")
+	if err := s.Reload(); err == nil {
+		t.Error("reloaded")
+	}
+	if got := status(); got != http.StatusServiceUnavailable {
+		t.Errorf("after: %d", got)
 	}
 }
 

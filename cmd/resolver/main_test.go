@@ -1,0 +1,171 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// The test binary is also the command, for tests that need a process.
+const asCommand = "DETOUR_TEST_COMMAND"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asCommand) != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// run executes the command and returns its exit code and what it wrote.
+func run(args ...string) (code int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	code = execute(args, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+func write(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Each error is a line that begins with the program's name and is no usage dump.
+func TestErrors(t *testing.T) {
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"serv"}, `resolver: there is no verb "serv": did you mean serve?`},
+		{[]string{"qqqq"}, `resolver: resolver takes no argument such as "qqqq"; see resolver --help`},
+		{[]string{"serve", "x"}, `resolver: resolver serve takes no argument such as "x"; see resolver serve --help`},
+		{[]string{"--confg", "x"}, "resolver: unknown flag: --confg; see resolver --help"},
+		{[]string{"serve", "--config", "/no/Corefile"}, "resolver: there is no file /no/Corefile: name your Corefile with --config"},
+		{[]string{"-c", "/no/Corefile"}, "resolver: there is no file /no/Corefile"},
+		{[]string{"serve", "--log-format", "xml"}, `resolver: unknown log format "xml"`},
+		{[]string{"check", "/no/Corefile"}, "resolver: there is no file /no/Corefile"},
+		{[]string{"version", "x"}, "resolver: resolver version takes no argument"},
+	} {
+		code, stdout, stderr := run(tt.args...)
+		if code != 1 || !strings.HasPrefix(stderr, tt.want) || strings.Count(stderr, "\n") != 1 || stdout != "" {
+			t.Errorf("%v: code %d\n%s%s\nwant %s", tt.args, code, stdout, stderr, tt.want)
+		}
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	var code int
+	with := func(err error) int {
+		verbs = append(verbs, func() *cobra.Command {
+			return &cobra.Command{Use: "trial", RunE: func(*cobra.Command, []string) error { return err }}
+		})
+		defer func() { verbs = verbs[:len(verbs)-1] }()
+		code, _, _ = run("trial")
+		return code
+	}
+	for want, err := range []error{nil, errors.New("x"), &exitError{2, errors.New("x")}, &exitError{3, nil}} {
+		if got := with(err); got != want {
+			t.Errorf("%v: exit code %d, want %d", err, got, want)
+		}
+	}
+}
+
+func TestEveryVerbHasAnExample(t *testing.T) {
+	for _, verb := range verbs {
+		cmd := verb()
+		if cmd.Short == "" || !strings.Contains(cmd.Example, "  resolver "+cmd.Name()) {
+			t.Errorf("%s has no example, or no short text", cmd.Name())
+		}
+		code, stdout, _ := run(cmd.Name(), "--help")
+		if code != 0 || !strings.Contains(stdout, "Examples:") {
+			t.Errorf("%s --help: code %d\n%s", cmd.Name(), code, stdout)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	code, stdout, _ := run("version", "--json")
+	var v struct{ Detour, CoreDNS, Go string }
+	if err := json.Unmarshal([]byte(stdout), &v); err != nil || code != 0 || v.Go == "" || v.Detour == "" {
+		t.Errorf("code %d, %v: %s", code, err, stdout)
+	}
+}
+
+// freePort is free for udp and tcp on loopback.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return port
+}
+
+func TestServeInAProcess(t *testing.T) {
+	port := freePort(t)
+	corefile := write(t, "Corefile", ".:"+port+" {\n bind 127.0.0.1\n whoami\n}\n")
+	first := command(t, "-c", corefile)
+	out, err := first.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line := make([]byte, 200)
+	n, _ := out.Read(line)
+	if want := "serves dns://127.0.0.1:" + port + " from " + corefile; !strings.Contains(string(line[:n]), want) {
+		t.Errorf("%q is not in %q", want, line[:n])
+	}
+
+	second := command(t, "serve", "--config", corefile)
+	said, err := second.CombinedOutput()
+	if code := exitCode(err); code != 1 || !strings.Contains(string(said), "resolver: udp 127.0.0.1:"+port+" is taken by ") {
+		t.Errorf("exit code %d: %s", code, said)
+	}
+	if strings.Count(string(said), "\n") != 1 {
+		t.Errorf("more than a line: %s", said)
+	}
+
+	if err := first.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code := exitCode(first.Wait()); code != 0 {
+		t.Errorf("exit code %d after SIGTERM", code)
+	}
+}
+
+func command(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, os.Args[0], args...)
+	cmd.Env = append(os.Environ(), asCommand+"=1")
+	return cmd
+}
+
+func exitCode(err error) int {
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		return exit.ExitCode()
+	}
+	return -1
+}
