@@ -1,0 +1,131 @@
+package e2e
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// certificate makes a certificate for loopback and its key, in PEM.
+func certificate(t *testing.T) (cert, key string) {
+	t.Helper()
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmpl := x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "resolver.example"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		DNSNames: []string{"resolver.example"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, &tmpl, &tmpl, &k.PublicKey, k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := x509.MarshalPKCS8PrivateKey(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
+		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}))
+}
+
+// upstream is a DNS server that other names are forwarded to. It counts nothing
+// and knows one address.
+func upstream(t *testing.T) string {
+	t.Helper()
+	at := "127.0.0.1:" + freePort(t)
+	c, err := net.ListenPacket("udp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := dns.HandlerFunc(func(w dns.ResponseWriter, r *dns.Msg) {
+		m := new(dns.Msg).SetReply(r)
+		if r.Question[0].Qtype == dns.TypeA {
+			rr, _ := dns.NewRR(r.Question[0].Name + " 60 IN A 127.0.9.9")
+			m.Answer = []dns.RR{rr}
+		}
+		_ = w.WriteMsg(m)
+	})
+	for _, s := range []*dns.Server{{PacketConn: c, Handler: h}, {Listener: l, Handler: h}} {
+		go func() { _ = s.ActivateAndServe() }()
+		t.Cleanup(func() { _ = s.Shutdown() })
+	}
+	return at
+}
+
+// TestWithOtherPlugins starts one Corefile with DNS, DoT, DoH and DoQ, views,
+// cache, file and forward, and asks each way in with kdig.
+func TestWithOtherPlugins(t *testing.T) {
+	need(t, "kdig")
+	web, tlsPort, httpsPort, quicPort := freePort(t), freePort(t), freePort(t), freePort(t)
+	backend(t, "127.0.1.1", web)
+	backend(t, "127.0.2.1", web)
+	cert, key := certificate(t)
+	block := " bind 127.0.0.1\n errors\n failover failover.yaml\n cache 30\n file DIR/db.zone zone.example\n forward . " + upstream(t) + "\n"
+	secure := "{\n tls DIR/cert.pem DIR/key.pem\n" + block + "}\n"
+	p := start(t, map[string]string{
+		"failover.yaml": shop("DIR", web, ""), "cert.pem": cert, "key.pem": key,
+		"db.zone": "$ORIGIN zone.example.\n@ 60 IN SOA ns host 1 2 3 4 60\n@ 60 IN NS ns\nns 60 IN A 127.0.9.1\nwww 60 IN A 127.0.9.2\n",
+		"Corefile": ".:PORT {\n view v6only {\n  expr type() == 'AAAA'\n }\n bind 127.0.0.1\n failover failover.yaml\n}\n" +
+			".:PORT {\n" + block + "}\n" +
+			"tls://.:" + tlsPort + " " + secure + "https://.:" + httpsPort + " " + secure + "quic://.:" + quicPort + " " + secure,
+	})
+	for way, args := range map[string][]string{
+		"udp": {"-p", p.port}, "tcp": {"-p", p.port, "+tcp"}, "tls": {"-p", tlsPort, "+tls"},
+		"https": {"-p", httpsPort, "+https"}, "quic": {"-p", quicPort, "+quic"},
+	} {
+		for name, want := range map[string]string{
+			"shop.example.org": "127.0.1.1", "www.zone.example": "127.0.9.2", "else.example": "127.0.9.9",
+		} {
+			out, err := exec.Command("kdig", append([]string{"@127.0.0.1", "+short", "+timeout=3", name, "A"}, args...)...).CombinedOutput()
+			if err != nil || strings.TrimSpace(string(out)) != want {
+				t.Errorf("%s over %s: %q, %v; want %s", name, way, out, err, want)
+			}
+		}
+	}
+	if m := p.ask("shop.example.org.", dns.TypeAAAA); m == nil || m.Rcode != dns.RcodeSuccess || len(m.Ns) != 1 {
+		t.Errorf("AAAA through the view = %v, want NODATA", m)
+	}
+	if m := p.ask("shop.example.org.", dns.TypeMX); m == nil || m.Rcode != dns.RcodeSuccess {
+		t.Errorf("MX through forward = %v", m)
+	}
+}
+
+// TestFailoverOnLoopback kills a backend: answers move, and cache does not hold
+// the old ones longer than our TTL says.
+func TestFailoverOnLoopback(t *testing.T) {
+	web := freePort(t)
+	first := backend(t, "127.0.1.1", web)
+	backend(t, "127.0.2.1", web)
+	p := start(t, map[string]string{
+		"failover.yaml": shop("DIR", web, ""),
+		"Corefile":      ".:PORT {\n bind 127.0.0.1\n errors\n failover failover.yaml\n cache 3600\n}\n",
+	})
+	p.eventually("answers lead to the first region", func() bool { return p.leads() == "127.0.1.1" })
+	cut := time.Now()
+	_ = first.Close()
+	p.eventually("answers lead to the second region", func() bool { return p.leads() == "127.0.2.1" })
+	if took := time.Since(cut); took > 1500*time.Millisecond { // 0.5 s + 2 x 0.1 s + 0.3 s, and slack for a busy machine
+		t.Errorf("answers moved after %v, the bound is 1 s", took)
+	}
+	if !strings.Contains(p.text(), "service moved") || !strings.Contains(p.text(), "refused") {
+		t.Errorf("the log does not say what moved and why:\n%s", p.text())
+	}
+}

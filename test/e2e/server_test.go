@@ -1,0 +1,224 @@
+// Package e2e runs the whole command on loopback, with other plugins of CoreDNS
+// in the same Corefile, and looks at it from outside with other people's
+// programs.
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// binary is the command, built once for all tests.
+var binary = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "detour-e2e-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "resolver")
+	out, err := exec.Command("go", "build", "-o", path, "github.com/detour-dns/detour/cmd/resolver").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// process is a running resolver.
+type process struct {
+	t    *testing.T
+	dir  string
+	port string
+	cmd  *exec.Cmd
+	mu   sync.Mutex
+	out  bytes.Buffer
+}
+
+func (p *process) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.out.Write(b)
+}
+
+func (p *process) text() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.out.String()
+}
+
+// freePort returns a port that was free for UDP and TCP a moment ago.
+func freePort(t *testing.T) string {
+	t.Helper()
+	for range 50 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, port, _ := net.SplitHostPort(l.Addr().String())
+		u, err := net.ListenPacket("udp", "127.0.0.1:"+port)
+		_ = l.Close()
+		if err == nil {
+			_ = u.Close()
+			return port
+		}
+	}
+	t.Fatal("no port is free for both UDP and TCP")
+	return ""
+}
+
+// backend is a web server in a region, on an address of loopback.
+func backend(t *testing.T, ip, port string) *http.Server {
+	t.Helper()
+	l, err := net.Listen("tcp", net.JoinHostPort(ip, port))
+	if err != nil {
+		t.Skipf("needs the address %s on loopback: %v", ip, err)
+	}
+	s := &http.Server{
+		ReadHeaderTimeout: 5 * time.Second,
+		Handler:           http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") }),
+	}
+	go func() { _ = s.Serve(l) }()
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// shop is a failover.yaml with one service over two regions on loopback.
+func shop(dir, port, extra string) string {
+	return fmt.Sprintf(`version: 1
+monitors:
+  web: {type: http, port: %s, path: /, interval: 500ms, timeout: 500ms, confirm: 100ms}
+services:
+  shop.example.org:
+    monitors: [web]
+    port: 443
+    alpn: [h2]
+    pools:
+      - aws/us-east-1:    [127.0.1.1]
+      - gcp/europe-west1: [127.0.2.1]
+probes: {allow_targets: [127.0.0.0/8]}
+state: {dir: %s/state}
+admin: {listen: "unix://%s/admin.sock"}
+%s`, port, dir, dir, extra)
+}
+
+// start writes the files and runs the resolver until the test ends. PORT in the
+// Corefile is the one that it is asked on.
+func start(t *testing.T, files map[string]string) *process {
+	t.Helper()
+	bin, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{t: t, dir: t.TempDir(), port: freePort(t)}
+	for name, text := range files {
+		p.write(name, text)
+	}
+	p.cmd = exec.Command(bin, "serve", "--config", filepath.Join(p.dir, "Corefile"))
+	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = p.dir, p, p
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Signal(syscall.SIGTERM)
+		_ = p.cmd.Wait()
+		if t.Failed() {
+			t.Logf("the resolver said:\n%s", p.text())
+		}
+	})
+	p.eventually("the resolver answers", func() bool { return p.ask("shop.example.org.", dns.TypeA) != nil })
+	return p
+}
+
+// write puts a file into the resolver's directory. DIR and PORT in it are filled in.
+func (p *process) write(name, text string) {
+	p.t.Helper()
+	text = strings.NewReplacer("DIR", p.dir, "PORT", p.port).Replace(text)
+	if err := os.WriteFile(filepath.Join(p.dir, name), []byte(text), 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// ask sends one question over UDP and returns the reply, nil if there was none.
+func (p *process) ask(name string, t uint16) *dns.Msg {
+	c := dns.Client{Timeout: time.Second}
+	m, _, err := c.Exchange(new(dns.Msg).SetQuestion(name, t), "127.0.0.1:"+p.port)
+	if err != nil {
+		return nil
+	}
+	return m
+}
+
+// leads returns the address that one answer leads to.
+func (p *process) leads() string {
+	m := p.ask("shop.example.org.", dns.TypeA)
+	if m == nil || len(m.Answer) == 0 {
+		return ""
+	}
+	a, ok := m.Answer[0].(*dns.A)
+	if !ok {
+		return ""
+	}
+	return a.A.String()
+}
+
+// eventually waits until f is true.
+func (p *process) eventually(what string, f func() bool) {
+	p.t.Helper()
+	if err := every(50*time.Millisecond, 15*time.Second, f); err != nil {
+		p.t.Fatalf("%s: %v\n%s", what, err, p.text())
+	}
+}
+
+// every calls f at each tick until it says true or the time is over.
+func every(tick, limit time.Duration, f func() bool) error {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	t := time.NewTicker(tick)
+	defer t.Stop()
+	for !f() {
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return errors.New("not within " + limit.String())
+		}
+	}
+	return nil
+}
+
+// need skips the test if a program is missing.
+func need(t *testing.T, tools ...string) {
+	t.Helper()
+	for _, tool := range tools {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("needs %s (Debian: bind9-dnsutils knot-dnsutils)", tool)
+		}
+	}
+}
+
+// run runs a command to its end and returns what it said and its exit code.
+func run(t *testing.T, name string, args ...string) (out string, code int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	text, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		return string(text), exit.ExitCode()
+	case err != nil:
+		t.Fatal(err)
+	}
+	return string(text), 0
+}
