@@ -105,7 +105,7 @@ func start(t *testing.T, o Options) *Server {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		s.serve(ctx, nil)
+		s.Watch(ctx)
 	}()
 	t.Cleanup(func() {
 		cancel()

@@ -11,36 +11,30 @@ import (
 // process, so there is one at a time.
 var running atomic.Pointer[Server]
 
-// errChecked stops stock `reload` from parsing, and then applying, what nobody
-// has checked. It is never shown: `reload` waits for its next turn.
-var errChecked = errors.New("the server itself reloads this Corefile, once it is checked")
+// errOurs is all that stock `reload` ever gets. It is never shown: `reload` waits
+// for its next turn.
+var errOurs = errors.New("the server reads, checks and applies its Corefile itself")
 
 func init() {
 	caddy.RegisterCaddyfileLoader("detour", caddy.LoaderFunc(load))
-	// CoreDNS's own default would read any file named Corefile in the working
-	// directory; without one, Caddy's would be `whoami` on port 53.
-	caddy.SetDefaultCaddyfileLoader("detour", caddy.LoaderFunc(func(string) (caddy.Input, error) {
-		return nil, errChecked
-	}))
 	caddy.RegisterEventHook("detour-server", onEvent)
 	caddy.RegisterParsingCallback("dns", directives[0], onSetup)
 }
 
 // load is what stock `reload` calls at each of its turns. It passes the turn on
-// to the server, which reads, checks and applies, and returns the Corefile in
-// use: so that for `reload` nothing has ever changed, and there is one path on
-// which a Corefile comes into use.
+// to the server, and returns an error so that `reload` does nothing itself:
+// there is one way by which a Corefile comes into use, one at a time. (To return
+// the Corefile in use would mostly do. But `reload` parses it again, and would
+// apply imported files that nobody has checked; and Caddy notes without a lock
+// which loader served it.)
+//
+// No loader after this one is asked. Theirs would be any file named Corefile in
+// the working directory, or else `whoami` on port 53.
 func load(string) (caddy.Input, error) {
-	s := running.Load()
-	if s == nil {
-		return nil, nil
+	if s := running.Load(); s != nil {
+		s.look()
 	}
-	s.look()
-	inst := s.instance()
-	if inst == nil || imports(inst.Caddyfile()) {
-		return nil, errChecked // parsed again, it may mean something else
-	}
-	return inst.Caddyfile(), nil
+	return nil, errOurs
 }
 
 // onEvent learns which instance is in use, whoever started it.

@@ -1,32 +1,43 @@
 package server
 
 import (
+	"encoding/hex"
 	"errors"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// failedReloads is the counter of stock `reload`, which dashboards know. Stock
-// counts only what it applies itself, so the counting is ours.
-var failedReloads = existing(prometheus.NewCounter(prometheus.CounterOpts{
-	Namespace: "coredns", Subsystem: "reload", Name: "failed_total",
-	Help: "Counter of the number of failed reload attempts.",
-}))
+// These are the metrics of stock `reload`, which dashboards know. Stock counts
+// only what it applies itself; since we apply, we count.
+var (
+	failedReloads = existing(prometheus.NewCounter(prometheus.CounterOpts{
+		Namespace: "coredns", Subsystem: "reload", Name: "failed_total",
+		Help: "Counter of the number of failed reload attempts.",
+	}))
+	reloadInfo = existing(prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Namespace: "coredns", Subsystem: "reload", Name: "version_info",
+		Help: "A metric with a constant '1' value labeled by hash, and value which type of hash generated.",
+	}, []string{"hash", "value"}))
+)
 
-// existing registers a counter, or returns the one of that name.
-func existing(c prometheus.Counter) prometheus.Counter {
+// existing registers a metric, or returns the one of that name.
+func existing[T prometheus.Collector](c T) T {
 	err := prometheus.Register(c)
 	var already prometheus.AlreadyRegisteredError
 	if errors.As(err, &already) {
-		if known, ok := already.ExistingCollector.(prometheus.Counter); ok {
+		if known, ok := already.ExistingCollector.(T); ok {
 			return known
 		}
 	}
 	return c
 }
 
-func countReload(ok bool) {
-	if !ok {
-		failedReloads.Inc()
-	}
+// showVersion replaces the hash of the Corefile in use.
+func showVersion(old, now hash) {
+	reloadInfo.Delete(versionLabels(old))
+	reloadInfo.With(versionLabels(now)).Set(1)
+}
+
+func versionLabels(h hash) prometheus.Labels {
+	return prometheus.Labels{"hash": "sha512", "value": hex.EncodeToString(h[:])}
 }

@@ -28,7 +28,7 @@ func (s *Server) Reload() error {
 	}
 	in, err := s.read()
 	if err != nil {
-		return s.refuse([32]byte{}, err)
+		return s.refuse(hash{}, err)
 	}
 	return s.apply(in, fingerprint(in))
 }
@@ -44,7 +44,7 @@ func (s *Server) reloadIfChanged() error {
 	}
 	in, err := s.read()
 	if err != nil {
-		return s.refuse([32]byte{}, err)
+		return s.refuse(hash{}, err)
 	}
 	now := fingerprint(in)
 	if now == s.applied {
@@ -58,7 +58,7 @@ func (s *Server) reloadIfChanged() error {
 }
 
 // apply is the one way by which a Corefile replaces another.
-func (s *Server) apply(in caddy.CaddyfileInput, now [32]byte) error {
+func (s *Server) apply(in caddy.CaddyfileInput, now hash) error {
 	report := check(in)
 	if len(report.Faults) > 0 {
 		return s.refuse(now, report.Faults)
@@ -71,9 +71,9 @@ func (s *Server) apply(in caddy.CaddyfileInput, now [32]byte) error {
 		s.rejected.retry = false // a restart costs the connections; wait for a change
 		return err
 	}
+	showVersion(s.applied, now)
 	s.addrs, s.applied, s.rejected = report.Addrs, now, nil
 	log.Infof("Reloaded %s, serving %s", s.name, s.where())
-	countReload(true)
 	return nil
 }
 
@@ -124,13 +124,13 @@ func alive(inst *caddy.Instance) bool {
 }
 
 // refuse keeps the Corefile in use and says why, once for each reason.
-func (s *Server) refuse(now [32]byte, err error) error {
+func (s *Server) refuse(now hash, err error) error {
 	why := err.Error()
 	if r := s.rejected; r != nil && r.fingerprint == now && r.why == why {
 		return err
 	}
 	s.rejected = &rejection{fingerprint: now, why: why, retry: true}
-	countReload(false)
+	failedReloads.Inc()
 	var faults Faults
 	if errors.As(err, &faults) {
 		for _, f := range faults {

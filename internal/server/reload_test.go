@@ -1,13 +1,16 @@
 package server
 
 import (
+	"encoding/hex"
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/coredns/caddy"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 func TestReload(t *testing.T) {
@@ -140,17 +143,65 @@ func TestReloadOntoATakenPort(t *testing.T) {
 	}
 }
 
-// The loader must never lead stock `reload` to anything but what is in use.
+// Stock's metrics tell of our reloads.
+func TestReloadMetrics(t *testing.T) {
+	port := freePort(t)
+	path := write(t, says(port, "one", ""))
+	s := start(t, Options{Corefile: path})
+	failed, _ := reloadMetrics(t)
+	rewrite(t, path, says(port, "two", "forwrd"))
+	if err := s.Reload(); err == nil {
+		t.Fatal("reloaded")
+	}
+	if now, _ := reloadMetrics(t); now != failed+1 {
+		t.Errorf("%v failures, then %v", failed, now)
+	}
+	for _, word := range []string{"three", "four"} {
+		rewrite(t, path, says(port, word, ""))
+		if err := s.Reload(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now := s.applied
+	if _, versions := reloadMetrics(t); !slices.Contains(versions, hex.EncodeToString(now[:])) {
+		t.Errorf("versions %v, want %x", versions, now)
+	}
+}
+
+func reloadMetrics(t *testing.T) (failed float64, versions []string) {
+	t.Helper()
+	families, err := prometheus.DefaultGatherer.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			switch f.GetName() {
+			case "coredns_reload_failed_total":
+				failed += m.GetCounter().GetValue()
+			case "coredns_reload_version_info":
+				versions = append(versions, m.GetLabel()[1].GetValue())
+			}
+		}
+	}
+	return failed, versions
+}
+
+// Nothing must ever lead stock `reload` to a Corefile.
 func TestLoader(t *testing.T) {
 	t.Chdir(t.TempDir())
 	rewrite(t, "Corefile", ".:53 {\n whoami\n}\n")
-	if in, err := caddy.LoadCaddyfile("dns"); err == nil {
-		t.Errorf("without a server: %s", in.Body())
+	load := func() {
+		t.Helper()
+		if in, err := caddy.LoadCaddyfile("dns"); err == nil {
+			t.Errorf("loaded: %s", in.Body())
+		}
 	}
+	load()
 	s := start(t, Options{Text: []byte(says("0", "one", ""))})
-	in, err := caddy.LoadCaddyfile("dns")
-	if err != nil || string(in.Body()) != string(s.text) {
-		t.Errorf("%v", err)
+	load()
+	if got := txt("udp", s.Addr("udp")); got != "one" {
+		t.Error(got)
 	}
 }
 

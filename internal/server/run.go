@@ -52,6 +52,10 @@ func Run(ctx context.Context, o Options) error {
 	return s.Stop(context.WithoutCancel(ctx))
 }
 
+// Watch applies what stock `reload` finds changed in the Corefile, until ctx is
+// done. Run does so; a program that calls Start needs it only with that plugin.
+func (s *Server) Watch(ctx context.Context) { s.serve(ctx, nil) }
+
 // serve reloads when asked, until ctx is done. What a reload reports is in the
 // log.
 func (s *Server) serve(ctx context.Context, reload <-chan os.Signal) {

@@ -36,14 +36,14 @@ type Server struct {
 
 	mu       sync.Mutex // one start, reload or stop at a time; guards what follows
 	addrs    []string   // listened on, as transport://host:port
-	applied  [32]byte   // fingerprint of the Corefile in use
+	applied  hash   // fingerprint of the Corefile in use
 	rejected *rejection // what was last refused, until it changes
 	stopped  bool
 }
 
 // rejection is a Corefile that was refused, and why.
 type rejection struct {
-	fingerprint [32]byte
+	fingerprint hash
 	why         string
 	retry       bool // its faults may lie outside of it, and go away
 }
@@ -84,6 +84,7 @@ func (s *Server) start() error {
 	inst, err := caddy.Start(in)
 	if err != nil {
 		release(inst)
+		runFor([]string{"failover"}, inst.OnFinalShutdown)
 		return fmt.Errorf("cannot start: %w", listenError(err))
 	}
 	s.inst.Store(inst)
@@ -123,12 +124,18 @@ func (s *Server) Addrs() []net.Addr {
 	return out
 }
 
-// Addr returns the first address of a network, "udp" or "tcp"; "" if there is
-// none. With port 0 in the Corefile the two have different ports.
+// Addr returns an address of plain DNS for a network, "udp" or "tcp"; "" if there
+// is none. With port 0 in the Corefile the two have different ports; with several
+// server blocks on different addresses it may be that of any.
 func (s *Server) Addr(network string) string {
-	for _, a := range s.Addrs() {
-		if a.Network() == network {
-			return a.String()
+	for _, l := range s.instance().Servers() {
+		udp, tcp := l.LocalAddr(), l.Addr()
+		switch {
+		case udp == nil || tcp == nil: // another transport has one of them
+		case network == "udp":
+			return udp.String()
+		default:
+			return tcp.String()
 		}
 	}
 	return ""

@@ -135,10 +135,7 @@ func runFor(plugins []string, callbacks []func() error) {
 // pluginOf returns the name of the plugin that a callback belongs to.
 func pluginOf(fn func() error) string {
 	name := runtime.FuncForPC(reflect.ValueOf(fn).Pointer()).Name()
-	_, rest, ok := strings.Cut(name, "/coredns/plugin/")
-	if !ok {
-		return ""
-	}
+	_, rest, _ := strings.Cut(name, "/plugin/")
 	name, _, _ = strings.Cut(rest, ".")
 	return name
 }
