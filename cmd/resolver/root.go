@@ -16,6 +16,7 @@ var verbs = []func() *cobra.Command{
 	newCheck,
 	newStatus,
 	newExplain,
+	newDemo,
 	newVersion,
 }
 
