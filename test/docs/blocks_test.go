@@ -1,0 +1,117 @@
+package docs
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"testing"
+
+	"github.com/detour-dns/detour/config"
+)
+
+// pages are the documents that people read.
+func pages(t *testing.T) []string {
+	t.Helper()
+	var out []string
+	for _, g := range []string{"../../*.md", "../../docs/*.md", "../../docs/adr/*.md", "../../plugin/*/*.md", "../../test/*/*.md"} {
+		files, err := filepath.Glob(g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, files...)
+	}
+	if len(out) < 10 {
+		t.Fatalf("found only %d pages", len(out))
+	}
+	return out
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+var fence = regexp.MustCompile("(?ms)^(?:```|~~~) ?(\\w+)\n(.*?)^(?:```|~~~)$")
+
+// blocks returns the fenced blocks of a language.
+func blocks(text, language string) (out []string) {
+	for _, m := range fence.FindAllStringSubmatch(text, -1) {
+		if m[1] == language {
+			out = append(out, m[2])
+		}
+	}
+	return out
+}
+
+// TestYAMLBlocks: every failover.yaml in the documentation is without fault.
+func TestYAMLBlocks(t *testing.T) {
+	n := 0
+	for _, page := range pages(t) {
+		for _, b := range blocks(read(t, page), "yaml") {
+			n++
+			if _, err := config.Parse("failover.yaml", []byte(b)); err != nil {
+				t.Errorf("%s:\n%v\nin\n%s", page, err, b)
+			}
+		}
+	}
+	if n < 2 {
+		t.Errorf("found only %d blocks: is the pattern wrong?", n)
+	}
+	if _, err := config.Parse("failover.yaml", []byte(blocks("```yaml\nnonsense: 1\n```\n", "yaml")[0])); err == nil {
+		t.Error("a bad block was accepted")
+	}
+}
+
+var metricName = regexp.MustCompile(`coredns_failover_([a-z_]+)`)
+
+// TestMetricsAreDocumented: the plugin's README names every metric of the code,
+// and no other.
+func TestMetricsAreDocumented(t *testing.T) {
+	code := regexp.MustCompile(`desc\("([a-z_]+)"`)
+	inCode := names(code, read(t, "../../plugin/failover/metrics.go"))
+	inDocs := names(metricName, read(t, "../../plugin/failover/README.md"))
+	if len(inCode) < 5 || !slices.Equal(inCode, inDocs) {
+		t.Errorf("metrics in code:\n%v\nin the README:\n%v", inCode, inDocs)
+	}
+}
+
+func names(re *regexp.Regexp, text string) []string {
+	var out []string
+	for _, m := range re.FindAllStringSubmatch(text, -1) {
+		out = append(out, m[1])
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+var mdLink = regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
+
+// TestLinksLeadSomewhere: every relative link in the documentation names a file.
+func TestLinksLeadSomewhere(t *testing.T) {
+	for _, page := range pages(t) {
+		for _, m := range mdLink.FindAllStringSubmatch(read(t, page), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
+				t.Errorf("%s: link to %s leads nowhere", page, m[1])
+			}
+		}
+	}
+}
+
+// TestNothingOfTheWorkshopShows: what only its makers know has no place in the
+// project.
+func TestNothingOfTheWorkshopShows(t *testing.T) {
+	shown := regexp.MustCompile(`\.\./shared|/work/|DESIGN\.md|TIMELINES|\bissue #?\d`)
+	for _, page := range pages(t) {
+		if hit := shown.FindString(read(t, page)); hit != "" {
+			t.Errorf("%s mentions %q", page, hit)
+		}
+	}
+	if !shown.MatchString("see ../shared/X") {
+		t.Error("the pattern matches nothing")
+	}
+}
