@@ -95,7 +95,7 @@ func (c *Core) Observe(i int32, start time.Time, r health.Result) time.Duration 
 	if st.Observe(k.Params, ctx, r) {
 		c.urgent = true
 	}
-	c.census.count(i, k, st, r.At)
+	c.census.count(i, k, st, c.event(r.At))
 	c.refresh(i)
 	return c.pace(i, k)
 }
@@ -104,9 +104,18 @@ func (c *Core) Observe(i int32, start time.Time, r health.Result) time.Duration 
 func (c *Core) doubt(i int32, r health.Result) bool {
 	probe := c.states[i]
 	probe.Observe(c.Plan.Checks[i].Params, health.Context{Braked: true}, r)
-	c.census.count(i, &c.Plan.Checks[i], &probe, r.At)
+	c.census.count(i, &c.Plan.Checks[i], &probe, c.event(r.At))
 	c.brake(r.At)
 	return c.Brake.On
+}
+
+// event is the instant of which what was passing is counted: now, or when the
+// brake went on, so that what turned Down just before it counts until it ends.
+func (c *Core) event(now time.Time) time.Time {
+	if c.Brake.On {
+		return c.Brake.Since
+	}
+	return now
 }
 
 func (c *Core) brake(now time.Time) {
@@ -172,7 +181,7 @@ func (c *Core) Sweep(now time.Time) {
 			c.urgent = true
 			c.refresh(int32(i))
 		}
-		c.census.count(int32(i), &c.Plan.Checks[i], &c.states[i], now)
+		c.census.count(int32(i), &c.Plan.Checks[i], &c.states[i], c.event(now))
 	}
 	if c.Brake.On {
 		c.brake(now)

@@ -199,14 +199,15 @@ func (s *State) Confirming() bool {
 	return false
 }
 
-// Suspect reports whether the check was passing and failed its latest probe,
-// or turned Down so lately that it belongs to the same event (see Params.Bound).
-func (s *State) Suspect(p Params, now time.Time) (was, failed bool) {
+// Suspect reports whether the check was passing before the event at an instant,
+// and failed its latest probe. What turned Down so shortly before that it belongs
+// to the same event (see Params.Bound) was passing.
+func (s *State) Suspect(p Params, event time.Time) (was, failed bool) {
 	switch s.Verdict {
 	case Up:
 		return true, s.fails > 0
 	case Down:
-		lately := s.WasUp && now.Sub(s.Since) <= p.Bound()
+		lately := s.WasUp && event.Sub(s.Since) <= p.Bound()
 		return lately, lately && s.fails > 0
 	case Unknown:
 	}
