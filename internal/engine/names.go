@@ -145,7 +145,7 @@ func (e *Engine) learn(name string, ips []netip.Addr, failure error) error {
 		e.names.mu.Lock()
 		delete(e.names.never, name)
 		e.names.mu.Unlock()
-		old := e.found[name]
+		old, asked := e.found[name]
 		now := old.Learn(ips, time.Now())
 		if failure != nil || len(ips) == 0 {
 			e.log.Debug("name not resolved, what is known of it stays", "name", name, "error", failure, "kept", len(old.Kept))
@@ -153,7 +153,7 @@ func (e *Engine) learn(name string, ips []netip.Addr, failure error) error {
 		}
 		e.found = maps.Clone(e.found)
 		e.found[name] = now
-		if !old.Same(now) {
+		if !asked || !old.Same(now) {
 			e.log.Info("endpoint name has other addresses", "name", name, "addresses", len(now.Kept))
 			_ = e.replan(plan.Make(c.Plan.Config, e.found), time.Now(), true) // forced: it cannot be refused
 		}

@@ -146,6 +146,8 @@ func (m *maker) pool(s *config.Service, p *config.Pool, use Use) steer.Pool {
 		} else {
 			se.Label = strings.TrimSuffix(e.Name, ".")
 			m.name(e.Name)
+			_, known := m.found[e.Name]
+			se.Unresolved = !known
 			for _, k := range m.found[e.Name].Kept {
 				a := m.addr(s, out.Region, k.IP, use)
 				a.Old = !k.Fresh

@@ -93,6 +93,8 @@ type Endpoint struct {
 	Weight  int
 	Enabled bool
 	Addrs   []Addr
+
+	Unresolved bool // a name that was not looked up yet: having no address says nothing of it
 }
 
 // Addr is one address and the checks that judge it.

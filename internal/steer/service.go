@@ -117,6 +117,9 @@ func (b *build) pool(s *Service, st *ServiceState, p int, hands [][]hand) {
 func (b *build) endpoint(s *Service, e *Endpoint, es *EndpointState, o *Override, siblingsDown bool) Standing {
 	es.View, es.best = b.view(e)
 	es.Standing, es.Why = verdictStanding(es.View, siblingsDown)
+	if e.Unresolved {
+		es.Standing, es.Why = Dark, WhyUnresolved
+	}
 	if s.SingleWriter && es.Why == WhyHere {
 		es.Standing, es.Why = verdictStanding(health.View{Verdict: health.Down, Cause: es.View.Cause}, false)
 	}
@@ -182,6 +185,9 @@ func (b *build) siblingsDown(pool *Pool) bool {
 // view combines the checks of an endpoint: the worst of each address, the best
 // of its addresses. best is the rank of the addresses that are to be answered.
 func (b *build) view(e *Endpoint) (v health.View, best uint8) {
+	if e.Unresolved {
+		return health.View{}, 0
+	}
 	if len(e.Addrs) == 0 {
 		return health.View{Verdict: health.Down, Cause: health.CauseNoAddress}, 0
 	}

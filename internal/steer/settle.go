@@ -142,7 +142,7 @@ func standings(ends []EndpointState) []Standing {
 // ejection: a restart with old state must not cost a failback.
 func (ps *PoolState) merelyUnknown() bool {
 	for i := range ps.Ends {
-		if e := &ps.Ends[i]; e.Standing < Held && e.Why != WhyStale || e.Why == WhyRegion {
+		if e := &ps.Ends[i]; e.Standing < Held && e.Why != WhyStale && e.Why != WhyUnresolved || e.Why == WhyRegion {
 			return false
 		}
 	}

@@ -63,6 +63,7 @@ const (
 	WhyStale               // no news, and last seen Down
 	WhyHere                // Down only from here
 	WhyDown                // its checks fail
+	WhyUnresolved          // a name that was not looked up yet
 	WhyDrained
 	WhyDisabled
 	WhyForcedDown
@@ -74,7 +75,7 @@ func (w Why) String() string {
 	return [...]string{
 		"up", "no verdict yet", "no verdict yet, and all others of the pool are down",
 		"hold-down", "override ended", "region down", "waiting for failback", "ramp",
-		"no news, last seen down", "down only from here", "down",
+		"no news, last seen down", "down only from here", "down", "not looked up yet",
 		"drained", "disabled", "forced down", "health ignored",
 	}[w]
 }
