@@ -81,6 +81,9 @@ func (s *Snapshot) Decide(q Query) Decision {
 	return s.decide(q)
 }
 
+// nothing is the addresses of a decision that has none.
+var nothing list
+
 // quick is the state of a service and, if it gives every client the same set, its
 // decision. That is most of them most of the time, and so it lies where one read
 // of memory finds it.
@@ -113,7 +116,7 @@ func (s *Snapshot) decide(q Query) Decision {
 		scoped = st.nearest
 	}
 	if len(ch.sets) == 0 {
-		return Decision{State: st, Pool: -1, Refuse: ch.refuse, Reason: st.Reason, Panic: true, TTL: 1, list: &list{}}
+		return Decision{State: st, Pool: -1, Refuse: ch.refuse, Reason: st.Reason, Panic: true, TTL: 1, list: &nothing}
 	}
 	set := &ch.sets[0]
 	if len(ch.sets) > 1 || set.share < 100 {

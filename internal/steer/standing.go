@@ -52,18 +52,18 @@ type Why uint8
 
 // The reasons.
 const (
-	WhyUp       Why = iota // its checks pass
-	WhyUnproven            // no verdict yet, and never seen Down
-	WhySiblings            // no verdict, while every proven endpoint of the pool is Down
-	WhyHoldDown            // Up, but not for long enough
-	WhyReleased            // an override on it ended not long ago
-	WhyRegion              // Up, but its region is Down
-	WhyFailback            // Up, but traffic returns only later
-	WhyRamp                // Up, and traffic is returning step by step
-	WhyStale               // no news, and last seen Down
-	WhyHere                // Down only from here
-	WhyDown                // its checks fail
-	WhyUnresolved          // a name that was not looked up yet
+	WhyUp         Why = iota // its checks pass
+	WhyUnproven              // no verdict yet, and never seen Down
+	WhySiblings              // no verdict, while every proven endpoint of the pool is Down
+	WhyHoldDown              // Up, but not for long enough
+	WhyReleased              // an override on it ended not long ago
+	WhyRegion                // Up, but its region is Down
+	WhyFailback              // Up, but traffic returns only later
+	WhyRamp                  // Up, and traffic is returning step by step
+	WhyStale                 // no news, and last seen Down
+	WhyHere                  // Down only from here
+	WhyDown                  // its checks fail
+	WhyUnresolved            // a name that was not looked up yet
 	WhyDrained
 	WhyDisabled
 	WhyForcedDown
