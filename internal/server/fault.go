@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/detour-dns/detour/config"
 )
@@ -44,9 +45,13 @@ func (fs Faults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// sorted orders the faults by place, the Corefile's own first. Two blocks with
+// sorted makes the messages fit for a terminal and a log, whatever is in the
+// file that they quote, and orders the faults by place, the Corefile's own first. Two blocks with
 // the same failover.yaml name its faults twice; they come out once.
 func (fs Faults) sorted(corefile string) Faults {
+	for i := range fs {
+		fs[i].Message = printable(fs[i].Message)
+	}
 	slices.SortStableFunc(fs, func(a, b Fault) int {
 		return cmp.Or(
 			cmp.Compare(rank(a, corefile), rank(b, corefile)), cmp.Compare(a.File, b.File),
@@ -101,5 +106,14 @@ func fromConfig(where Fault, in config.Faults) Faults {
 var pluginPrefix = regexp.MustCompile(`^(?:plugin/[a-z0-9_]+: )+`)
 
 func trimPlugin(text string) string { return pluginPrefix.ReplaceAllString(text, "") }
+
+func printable(s string) string {
+	return oneLine(strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) || unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, s))
+}
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

@@ -89,12 +89,14 @@ func (s *Server) restart(in caddy.CaddyfileInput) error {
 		err = errors.New("a plugin panicked, see the log")
 	case err == nil:
 		s.inst.Store(inst)
+		shut(old)
 		return nil
 	}
 	if next := s.pending.Load(); next != nil && alive(next) && !alive(old) {
 		log.Warningf("The instance before ended badly: %v", err)
 		caddy.EmitEvent(caddy.InstanceStartupEvent, next)
 		s.inst.Store(next)
+		shut(old)
 		return nil
 	}
 	s.giveUp()
@@ -112,6 +114,7 @@ func (s *Server) giveUp() {
 	if alive(next) {
 		_ = next.Stop()
 	}
+	shut(next)
 }
 
 func alive(inst *caddy.Instance) bool {

@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,6 +27,28 @@ func TestReload(t *testing.T) {
 	}
 	if name, text := s.Corefile(); name != path || !strings.Contains(string(text), "two") {
 		t.Errorf("%s: %s", name, text)
+	}
+}
+
+// A server that is replaced or stopped before its goroutines ran must not begin
+// to serve afterwards.
+func TestNoServerOutlivesItsReload(t *testing.T) {
+	port := freePort(t)
+	path := write(t, says(port, "start", ""))
+	s := start(t, Options{Corefile: path})
+	if n := len(sockets(s.instance())); n != 2 {
+		t.Fatalf("%d sockets, want udp and tcp", n)
+	}
+	for i := range 200 {
+		word := fmt.Sprint("word", i)
+		rewrite(t, path, says(port, word, ""))
+		if err := s.Reload(); err != nil {
+			t.Fatal(err)
+		}
+		network := []string{"udp", "tcp"}[i%2]
+		if got := txt(network, s.Addr(network)); got != word {
+			t.Fatalf("%s: %s after the reload to %s", network, got, word)
+		}
 	}
 }
 

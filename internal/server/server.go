@@ -36,7 +36,7 @@ type Server struct {
 
 	mu       sync.Mutex // one start, reload or stop at a time; guards what follows
 	addrs    []string   // listened on, as transport://host:port
-	applied  hash   // fingerprint of the Corefile in use
+	applied  hash       // fingerprint of the Corefile in use
 	rejected *rejection // what was last refused, until it changes
 	stopped  bool
 }
@@ -84,6 +84,7 @@ func (s *Server) start() error {
 	inst, err := caddy.Start(in)
 	if err != nil {
 		release(inst)
+		shut(inst)
 		runFor([]string{"failover"}, inst.OnFinalShutdown)
 		return fmt.Errorf("cannot start: %w", listenError(err))
 	}
@@ -183,6 +184,7 @@ func (s *Server) end() error {
 	caddy.EmitEvent(caddy.ShutdownEvent, "stop")
 	errs := runAll(inst.OnFinalShutdown)
 	errs = append(errs, inst.Stop())
+	shut(inst)
 	errs = append(errs, runAll(inst.OnShutdown)...)
 	return errors.Join(errs...)
 }
