@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
@@ -32,7 +33,7 @@ func (s *Server) getService(r *http.Request) (any, error) {
 
 // gone tells a peer that the server is about to end.
 func gone(err error) error {
-	if err == engine.ErrClosed { //nolint:errorlint // it is never wrapped
+	if errors.Is(err, engine.ErrClosed) {
 		return problem(http.StatusServiceUnavailable, "the resolver is stopping")
 	}
 	return err

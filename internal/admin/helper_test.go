@@ -69,6 +69,7 @@ services:
     policy: weighted
     monitors: [web]
     pools: [{aws/us-east-1: [192.0.2.40]}, {gcp/europe-west1: ["2001:db8::40", 198.51.100.40]}]
+defaults: {hold_down: {step: 100ms}}
 overrides:
   - {target: shop.example.org/203.0.113.7, do: up, reason: flaky health page, owner: git}
 `

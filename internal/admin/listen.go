@@ -116,5 +116,13 @@ func (c *slotted) Close() error {
 	return c.Conn.Close()
 }
 
+// CloseWrite lets a peer read to the end what it is told before it is cut off.
+func (c *slotted) CloseWrite() error {
+	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return nil
+}
+
 // NetConn returns the connection below, as tls.Conn does.
 func (c *slotted) NetConn() net.Conn { return c.Conn }

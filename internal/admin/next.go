@@ -45,12 +45,25 @@ func (p *page) returnOf(i int32, n int) *Next {
 		out.Manual = true
 	case ps.Why == steer.WhyFailback || ps.Why == steer.WhyRamp:
 		out.At = ps.Until
+	case !heldUntil(ps).IsZero():
+		out.At = heldUntil(ps)
 	default:
 		out.IfUp = true
 		wait := health.Wait(s.Failback.After, s.Failback.Max, mem.Ejected.Within(s.HoldDown.Window, p.now))
 		out.At = p.now.Add(wait + p.rise(i, n))
 	}
 	return out
+}
+
+// heldUntil is when the first endpoint of a pool leaves its hold-down, zero if
+// none is in it.
+func heldUntil(ps *steer.PoolState) (first time.Time) {
+	for e := range ps.Ends {
+		if t := ps.Ends[e].Until; !t.IsZero() && (first.IsZero() || t.Before(first)) {
+			first = t
+		}
+	}
+	return first
 }
 
 func drainedOrOff(ps *steer.PoolState) bool {
