@@ -35,7 +35,7 @@ func check(in caddy.Input) Report {
 	blocks, faults := parse(in)
 	c.Faults = append(faults, unknown(c.path, blocks)...)
 	if len(blocks) == 0 && len(c.Faults) == 0 {
-		c.Faults = append(c.Faults, Fault{File: c.path, Message: "no server block: begin with  . { forward . 192.0.2.1 }"})
+		c.Faults = append(c.Faults, Fault{File: c.path, Message: "no server block: begin with `. { forward . 192.0.2.1 }`"})
 	}
 	c.lines, c.last = keyLines(in), map[string]int{}
 	blocks = c.keys(blocks)

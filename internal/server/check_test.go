@@ -43,7 +43,7 @@ a.example {
 `)
 	want := []string{
 		`Corefile:2: unknown directive "forwrd": did you mean forward?`,
-		`Corefile:3: forward: too few or too many arguments: write for example  forward . 192.0.2.1 192.0.2.2`,
+		"Corefile:3: forward: too few or too many arguments: write for example `forward . 192.0.2.1 192.0.2.2`",
 		`Corefile:4: rewrite: invalid rule type "nam"`,
 		`Corefile:6: rewrite: invalid rule type "bogus"`,
 		`Corefile:7: tls: could not load TLS cert: open no.pem: no such file or directory`,
@@ -52,7 +52,7 @@ a.example {
 		`Corefile:11: the block for example.org:99999: "99999" is no port: use 1 to 65535`,
 		`Corefile:15: bind: not a valid IP address or interface name: "300.1.1.1"`,
 		`Corefile:16: File to import not found: gone.conf`,
-		`Corefile:17: ready: too few or too many arguments: write for example  ready :8181`,
+		"Corefile:17: ready: too few or too many arguments: write for example `ready :8181`",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -61,7 +61,7 @@ a.example {
 
 func TestOneFault(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
-		{"empty", "", "Corefile: no server block: begin with  . { forward . 192.0.2.1 }"},
+		{"empty", "", "Corefile: no server block: begin with `. { forward . 192.0.2.1 }`"},
 		{"brace", ". {\n  whoami\n", "Corefile:2: the file ends inside a block: a closing } is missing here or above"},
 		{"brace of a directive", ". {\n  cache {\n", "Corefile:2: the file ends inside a block: a closing } is missing here or above"},
 		{
@@ -73,7 +73,7 @@ func TestOneFault(t *testing.T) {
 		{"no word like it", ". {\n  qqqqqqqq\n}\n", "Corefile:2: unknown directive \"qqqqqqqq\": `resolver check --help` lists those there are"},
 		{"failover without a file", ". {\n  failover\n}\n", "Corefile:2: failover: want one argument, the path of failover.yaml: failover /etc/detour/failover.yaml"},
 		{"failover file", ". {\n  failover /nowhere/f.yaml\n}\n", "Corefile:2: failover: /nowhere/f.yaml: cannot read the file: no such file or directory"},
-		{"certificate", "https3://. {\n  whoami\n}\n", "Corefile: DoH3 requires TLS, no TLS config found: add  tls cert.pem key.pem  to its block"},
+		{"certificate", "https3://. {\n  whoami\n}\n", "Corefile: DoH3 requires TLS, no TLS config found: add `tls cert.pem key.pem` to its block"},
 		{"zone", "a..b {\n  whoami\n}\n", "Corefile:1: the block for a..b: "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

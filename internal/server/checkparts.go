@@ -78,7 +78,7 @@ func (c *checker) unencrypted(blocks []caddyfile.ServerBlock) {
 	for _, b := range blocks {
 		for _, key := range b.Keys {
 			if _, has := b.Tokens["tls"]; !has && strings.HasPrefix(key, "tls://") {
-				c.Warnings = append(c.Warnings, Fault{File: c.path, Line: c.last[b.Keys[0]], Message: key + " has no certificate and will speak plain TCP: add  tls cert.pem key.pem"})
+				c.Warnings = append(c.Warnings, Fault{File: c.path, Line: c.last[b.Keys[0]], Message: key + " has no certificate and will speak plain TCP: add `tls cert.pem key.pem`"})
 			}
 		}
 	}
@@ -92,7 +92,7 @@ func (c *checker) between(err error) Fault {
 	}
 	switch {
 	case strings.Contains(f.Message, "requires TLS"):
-		f.Message += ": add  tls cert.pem key.pem  to its block"
+		f.Message += ": add `tls cert.pem key.pem` to its block"
 	case strings.Contains(f.Message, "already defined"):
 		f.Message += ": two blocks serve the same zone on the same address; join them, give one another port or `bind`, or add `view` to one"
 	case strings.Contains(f.Message, "zone overlap"):
