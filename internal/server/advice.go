@@ -38,7 +38,7 @@ func advise(directive, text string) string {
 		return "there is no file " + m[1] + ": name the addresses of upstreams, or a file such as /etc/resolv.conf"
 	case !known:
 	case strings.HasPrefix(text, "Wrong argument count"):
-		return "too few or too many arguments: write for example `" + example + "`
+		return "too few or too many arguments: write for example `" + example + "`"
 	case strings.Contains(text, "this plugin can only be used once"):
 		return "given twice in this server block: keep one of them"
 	}
