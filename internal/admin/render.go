@@ -14,7 +14,9 @@ const someServices = 20
 
 // WriteStatus writes a status for people: a sentence, what moved and what is at
 // risk, what people and automation do, then tables. all shows every service.
-func WriteStatus(w io.Writer, s *Status, all bool) error {
+func WriteStatus(w io.Writer, status *Status, all bool) error {
+	s := *status
+	s.judge() // anew, for the sentence has times, which are read where this runs
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s  %s\n", strings.ToUpper(s.State), s.Sentence)
 	for _, line := range s.lines() {
@@ -148,6 +150,13 @@ func (s *Status) overrideText(o Override) string {
 		out += "; VOID for " + count(n, "service", "services") + " that it would leave nothing: " + strings.Join(o.Void[:min(n, 3)], ", ")
 	}
 	return out
+}
+
+func until(t, now time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return " until " + clock(t, now)
 }
 
 func (s *Status) brakeText() string {

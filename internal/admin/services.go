@@ -1,8 +1,6 @@
 package admin
 
 import (
-	"time"
-
 	"github.com/detour-dns/detour/internal/engine"
 	"github.com/detour-dns/detour/internal/health"
 	"github.com/detour-dns/detour/internal/steer"
@@ -99,7 +97,7 @@ func (p *page) hint(i int32) string {
 		for e := range st.Pools[n].Ends {
 			if o := p.hides(&st.Pools[n].Ends[e]); o != nil {
 				region := p.plan().Regions[p.plan().Services[i].Pools[n].Region].Name
-				return region + " " + st.Pools[n].Ends[e].Why.String() + " by " + o.Owner + until(o.Until, p.now) + ": lifting that would give one"
+				return region + " " + st.Pools[n].Ends[e].Why.String() + " by " + o.Owner + ": lifting that would give one"
 			}
 		}
 	}
@@ -120,13 +118,6 @@ func (p *page) hides(e *steer.EndpointState) *steer.Override {
 		}
 	}
 	return nil
-}
-
-func until(t, now time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return " until " + clock(t, now)
 }
 
 // moved counts the services that are not where they belong.

@@ -109,10 +109,11 @@ func (d *disk) load(now time.Time, cfg *config.Config) onDisk {
 	off := max(0, now.Sub(meta["saved"]))
 	checks := map[string]health.Restored{}
 	for key, r := range read[checkRecord](d, state.Checks) {
-		checks[key] = health.Restored{
-			Verdict: r.Verdict, Cause: r.Cause, WasUp: r.WasUp, Ejected: r.Ejected,
-			Lasted: max(0, now.Sub(r.Since)-off),
+		k := health.Restored{Verdict: r.Verdict, Cause: r.Cause, WasUp: r.WasUp, Ejected: r.Ejected}
+		if !r.Since.IsZero() {
+			k.Lasted = max(0, now.Sub(r.Since)-off) // Aged adds the time that it was off
 		}
+		checks[key] = k
 	}
 	out.Kept = Aged(Kept{Checks: checks, Services: read[steer.Memory](d, state.Services)}, off, cfg)
 	for name, a := range read[source.Addresses](d, state.Names) {

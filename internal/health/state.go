@@ -74,7 +74,7 @@ func Restore(r Restored, now time.Time) State {
 	}
 	if s.hint {
 		s.WasDown = r.Verdict == Down
-		s.Verdict, s.Heard = Unknown, time.Time{}
+		s.Verdict, s.Since, s.Heard = Unknown, now, time.Time{}
 	}
 	return s
 }
