@@ -20,7 +20,7 @@ func (s *shared) listenAdmin(cfg *config.Config) func() {
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
-		a.follow(stop)
+		a.run(stop)
 	}()
 	return func() {
 		close(stop)
@@ -51,13 +51,13 @@ func (a *adminAPI) open(cfg config.Admin) {
 	}
 }
 
-func (a *adminAPI) follow(stop <-chan struct{}) {
+func (a *adminAPI) run(stop <-chan struct{}) {
 	t := time.NewTicker(adminEvery)
 	defer t.Stop()
 	for {
 		select {
 		case <-t.C:
-			a.look()
+			a.follows(a.shared.load().Plan.Config.Admin)
 		case <-stop:
 			_ = a.server.Close()
 			return
@@ -65,9 +65,8 @@ func (a *adminAPI) follow(stop <-chan struct{}) {
 	}
 }
 
-// look moves to another address, or tries the one that was taken again.
-func (a *adminAPI) look() {
-	want := a.shared.load().Plan.Config.Admin
+// follows moves to another address, or tries the one that was taken again.
+func (a *adminAPI) follows(want config.Admin) {
 	same := sameAdmin(want, a.cfg)
 	if same && (a.server != nil || a.failed == "") {
 		return
