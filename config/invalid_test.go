@@ -206,7 +206,7 @@ var invalid = map[string]string{
 	"service-name-onion":           "5:3: shop.onion cannot be a service, .onion is special: it is Tor's, and must not be asked of the DNS (RFC 7686); choose a name under a domain of yours",
 	"service-name-root":            "5:3: service . is the root: name something below it",
 	"service-name-space":           "5:3: service shop example.org has the character ' ': names are of a-z, 0-9, - and _",
-	"service-name-star-only":       "5:3: service * would be every name there is: name a domain after *.",
+	"service-name-star-only":       "5:3: service * would be every name there is: name a domain after the asterisk",
 	"service-name-star":            "5:3: service shop.*.example.org has a * that is not the whole first label: write *.example.org, or no *",
 	"service-name-umlaut":          "5:3: service bücher.example.org has the letter 'ü': write the name in its xn-- form",
 	"service-no-monitors":          "5:3: service shop.example.org has no monitors: nothing would tell whether it lives, add monitors: [name]",

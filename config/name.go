@@ -26,7 +26,7 @@ func canonicalName(s string, wild bool) (string, error) {
 	labels := strings.Split(name, ".")
 	if wild && labels[0] == "*" {
 		if len(labels) == 1 {
-			return "", errors.New("would be every name there is: name a domain after *.")
+			return "", errors.New("would be every name there is: name a domain after the asterisk")
 		}
 		labels = labels[1:]
 	}

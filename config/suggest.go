@@ -54,7 +54,7 @@ func (d *decoder) suggest(word string, names func() []string) string {
 }
 
 // distance is the number of letters to insert, remove, replace or swap with
-// their neighbour to make b of a.
+// their neighbor to make b of a.
 func distance(a, b string) int {
 	before, last := make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range last {

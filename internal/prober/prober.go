@@ -24,7 +24,7 @@ import (
 
 // Target is what a probe goes to.
 type Target struct {
-	Addr netip.Addr // dialled as it is; an invalid one gives health.CauseNoAddress
+	Addr netip.Addr // dialed as it is; an invalid one gives health.CauseNoAddress
 	Port uint16     // not used by icmp
 	Host string     // SNI, Host header and the name to verify, without a last dot; "" = the address itself
 }
@@ -156,7 +156,7 @@ func (p *probe) Probe(ctx context.Context, t Target) health.Result {
 	return o.result(now)
 }
 
-// refuse returns the outcome for targets that are never dialled.
+// refuse returns the outcome for targets that are never dialed.
 func (p *probe) refuse(t Target) (outcome, bool) {
 	if !t.Addr.IsValid() {
 		return outcome{cause: health.CauseNoAddress, detail: "no address to probe"}, true

@@ -117,7 +117,7 @@ func TestTCPCancel(t *testing.T) {
 		r := newProber(t, Spec{Type: "tcp"}, Env{}).Probe(ctx, Target{Addr: to.Addr(), Port: to.Port()})
 		cancel()
 		if late := time.Since(begin) - after; r.Cause != health.CauseLate || late > 200*time.Millisecond {
-			t.Errorf("cancelled after %s: cause %s, %s late", after, r.Cause, late)
+			t.Errorf("canceled after %s: cause %s, %s late", after, r.Cause, late)
 		}
 	}
 }

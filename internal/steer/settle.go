@@ -95,27 +95,35 @@ func (b *build) holdBack(s *Service, st *ServiceState, p int) {
 // What is in use need not prove that it may be used. It reports whether this
 // changed anything.
 func (b *build) enter(s *Service, st *ServiceState, used uint64) (entered bool) {
-	own, best := make([]Standing, len(s.Pools)), None
+	best := None
 	for p := range s.Pools {
 		if used&(1<<p) != 0 {
-			own[p] = poolStanding(standings(st.Pools[p].Ends), s.Pools[p].MinHealthy)
-			best = max(best, own[p])
+			best = max(best, st.own(s, p))
 		}
 	}
 	for p := range s.Pools {
-		if used&(1<<p) == 0 || own[p] != best || st.Pools[p].Base < Ready {
-			continue
+		if used&(1<<p) != 0 && st.own(s, p) == best && st.Pools[p].Base >= Ready {
+			entered = st.enterPool(s, p, best <= Held) || entered
 		}
-		pm, ps := &st.Memory.Pools[p], &st.Pools[p]
-		if spared := best <= Held && ps.spare(pm); !pm.Out && !spared {
-			continue
-		}
-		pm.Out, pm.Returned = false, zero
-		ps.Share, ps.Why, entered = 100, WhyUp, true
-		ps.Standing = poolStanding(standings(ps.Ends), s.Pools[p].MinHealthy)
-		ps.Inside = ps.Standing
 	}
 	return entered
+}
+
+// own is how pool p stands by its endpoints, whatever it waits for.
+func (st *ServiceState) own(s *Service, p int) Standing {
+	return poolStanding(standings(st.Pools[p].Ends), s.Pools[p].MinHealthy)
+}
+
+func (st *ServiceState) enterPool(s *Service, p int, held bool) (entered bool) {
+	pm, ps := &st.Memory.Pools[p], &st.Pools[p]
+	if spared := held && ps.spare(pm); !pm.Out && !spared {
+		return false
+	}
+	pm.Out, pm.Returned = false, zero
+	ps.Share, ps.Why = 100, WhyUp
+	ps.Standing = st.own(s, p)
+	ps.Inside = ps.Standing
+	return true
 }
 
 // spare ends the hold-down of the pool's endpoints for this time.

@@ -15,7 +15,6 @@ import (
 	"github.com/miekg/dns"
 )
 
-
 // start runs a CoreDNS made of a few plugins in this order: the way of those who
 // build their own.
 func start(t *testing.T, order []string, corefile string) (*caddy.Instance, error) {

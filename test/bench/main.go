@@ -43,7 +43,6 @@ type bench struct {
 type row struct {
 	id, what, ours, other, ratio, target string
 	met                                  bool
-	note                                 string
 }
 
 func (b *bench) main(out string) error {

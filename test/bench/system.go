@@ -12,7 +12,7 @@ import (
 // names is how many names both servers know.
 const names = 10_000
 
-// prepare builds what is missing and writes zones, configurations and queries.
+// prepare builds what is missing and writes what both servers read.
 func (b *bench) prepare() error {
 	for _, tool := range []string{"dnsperf", "taskset"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -30,6 +30,12 @@ func (b *bench) prepare() error {
 	if b.stock == "" {
 		return fmt.Errorf("-coredns is needed: `make bench` builds it")
 	}
+	return b.write()
+}
+
+// write writes zones, failover.yaml and queries: the same names and addresses for
+// both servers.
+func (b *bench) write() error {
 	var zone, yaml, ours, others strings.Builder
 	zone.WriteString("$ORIGIN bench.test.\n@ 3600 IN SOA ns1 host 1 7200 1800 86400 30\n@ 3600 IN NS ns1\n@ 3600 IN NS ns2\nns1 3600 IN A 127.0.0.1\nns2 3600 IN A 127.0.0.1\n")
 	yaml.WriteString("monitors:\n  web: {type: tcp, port: 9, interval: 1h, timeout: 1s}\n" +

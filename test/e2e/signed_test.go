@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"crypto"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -24,7 +23,7 @@ func key(t *testing.T, zone string) (name, public, private string, record *dns.D
 		t.Fatal(err)
 	}
 	name = fmt.Sprintf("K%s+013+%05d", zone, k.KeyTag())
-	return name, k.String() + "\n", k.PrivateKeyString(secret.(crypto.PrivateKey)), k
+	return name, k.String() + "\n", k.PrivateKeyString(secret), k
 }
 
 // TestSignedService: `dnssec` stands above `failover`, and a validator that knows
