@@ -37,12 +37,16 @@ func (s *Server) getOverride(r *http.Request) (any, error) {
 	}
 	p := &page{pub: s.eng.Load(), now: time.Now()}
 	p.overrides, _ = s.eng.Hands()
+	var found *Override
 	for _, o := range p.overrideList() {
-		if o.Target == people(target) {
-			return o, nil
+		if o.Target == people(target) && (found == nil || found.File) { // one made at run time hides the file's
+			found = &o
 		}
 	}
-	return nil, problem(http.StatusNotFound, "there is no override on %s", people(target))
+	if found == nil {
+		return nil, problem(http.StatusNotFound, "there is no override on %s", people(target))
+	}
+	return *found, nil
 }
 
 // target returns the canonical form of a target.

@@ -163,6 +163,12 @@ func TestTargets(t *testing.T) {
 	if p.Status != 409 || !strings.Contains(p.Detail, "failover.yaml") {
 		t.Errorf("an override of the file: got %v", p)
 	}
+	if _, err := c.PutOverride(t.Context(), "shop.example.org/203.0.113.7", o); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.DeleteOverride(t.Context(), "shop.example.org/203.0.113.7"); err != nil {
+		t.Errorf("one beside the file's: %v", err)
+	}
 }
 
 func TestFreeze(t *testing.T) {

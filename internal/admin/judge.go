@@ -82,7 +82,7 @@ func (s *Status) complaint() string {
 	}
 	switch {
 	case s.Moved.Services > 0:
-		return fmt.Sprintf("%d of %s elsewhere than configured", s.Moved.Services, count(len(s.Services), "service is", "services are"))
+		return fmt.Sprintf("%d of %s elsewhere than configured%s", s.Moved.Services, count(len(s.Services), "service is", "services are"), s.backText())
 	case s.Brake.On:
 		return "the brake is on: most of the world seems to fail at once, so this resolver doubts itself and turns nothing down"
 	case s.Moved.Pending > 0:
@@ -93,6 +93,18 @@ func (s *Status) complaint() string {
 		return fmt.Sprintf("%d of %s", s.Checks.Down, count(s.Checks.Total, "check fails", "checks fail"))
 	}
 	return ""
+}
+
+// backText says whether traffic is on its way back.
+func (s *Status) backText() string {
+	switch n := s.Next; {
+	case n == nil || n.IfUp:
+		return ""
+	case n.Manual:
+		return "; " + n.Region + " is up again, its failback waits for an operator"
+	default:
+		return "; traffic returns to " + n.Region
+	}
 }
 
 // worst is the region that failed most: by verdict, then by the services that

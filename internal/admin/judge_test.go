@@ -113,11 +113,13 @@ func TestJudge(t *testing.T) {
 			s.Regions[0].NothingUp, s.Regions[0].Causes, s.Regions[0].Endpoints.Down = 1, map[string]int{"status": 1}, 1
 			s.Regions[0].Since = at.Add(-3 * 24 * time.Hour)
 		}, Degraded, 1, "aws/us-east-1 FAILING since Nov  2 03:16 (3 d): 1 of 2 services have nothing Up there; cause status 1"},
-		"moved":    {func(s *Status) { s.Moved.Services = 1 }, Degraded, 1, "1 of 2 services are elsewhere than configured"},
-		"brake":    {func(s *Status) { s.Brake.On = true }, Degraded, 1, ""},
-		"frozen":   {func(s *Status) { s.Moved.Pending = 2 }, Degraded, 1, "a freeze keeps 2 services from moving"},
-		"self":     {func(s *Status) { s.Warnings = []string{"w"} }, Degraded, 1, "w"},
-		"a canary": {func(s *Status) { s.Checks.Down = 1 }, Degraded, 1, "1 of 4 checks fail"},
+		"moved":     {func(s *Status) { s.Moved.Services = 1 }, Degraded, 1, "1 of 2 services are elsewhere than configured"},
+		"returning": {func(s *Status) { s.Moved.Services = 1; s.Next = &Next{Region: "x"} }, Degraded, 1, "1 of 2 services are elsewhere than configured; traffic returns to x"},
+		"manual":    {func(s *Status) { s.Moved.Services = 1; s.Next = &Next{Region: "x", Manual: true} }, Degraded, 1, "1 of 2 services are elsewhere than configured; x is up again, its failback waits for an operator"},
+		"brake":     {func(s *Status) { s.Brake.On = true }, Degraded, 1, ""},
+		"frozen":    {func(s *Status) { s.Moved.Pending = 2 }, Degraded, 1, "a freeze keeps 2 services from moving"},
+		"self":      {func(s *Status) { s.Warnings = []string{"w"} }, Degraded, 1, "w"},
+		"a canary":  {func(s *Status) { s.Checks.Down = 1 }, Degraded, 1, "1 of 4 checks fail"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := calm()

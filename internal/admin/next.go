@@ -42,7 +42,7 @@ func (p *page) returnOf(i int32, n int) *Next {
 	manual := s.Failback.Manual && !mem.Asked.After(mem.Returned)
 	switch {
 	case manual:
-		out.Manual = true
+		out.Manual, out.IfUp = true, mem.Returned.IsZero()
 	case ps.Why == steer.WhyFailback || ps.Why == steer.WhyRamp:
 		out.At = ps.Until
 	case !heldUntil(ps).IsZero():

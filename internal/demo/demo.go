@@ -136,7 +136,7 @@ func (s *stage) welcome() {
 	if s.moved {
 		s.say("Port %d is taken, so the resolver listens on another one.", s.Options.Port)
 	}
-	s.say("The resolver answers for %s on %s. %d clients ask it every %s.", service, s.server.Addr("udp"), s.Clients, s.Pace.Ask)
+	s.say("The resolver answers for %s on %s. %d clients ask it all the time.", service, s.server.Addr("udp"), s.Clients)
 	s.say("Look for yourself in a second terminal:")
 	s.say("  %s", s.dig())
 	if s.apiAddr == admin.DefaultAddr {
