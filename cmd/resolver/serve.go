@@ -7,7 +7,8 @@ import (
 )
 
 func newServe() *cobra.Command {
-	var corefile, format string
+	var o server.Options
+	var format string
 	cmd := &cobra.Command{
 		Use:   "serve [--config Corefile]",
 		Short: "Serve (what resolver does without a verb)",
@@ -23,10 +24,11 @@ SIGHUP or SIGUSR1 reload, after a check; SIGTERM or SIGINT stop, twice at once.`
 			if err := server.ConfigureLog(format, cmd.OutOrStdout()); err != nil {
 				return err
 			}
-			return server.Run(cmd.Context(), server.Options{Corefile: corefile})
+			return server.Run(cmd.Context(), o)
 		},
 	}
-	cmd.Flags().StringVarP(&corefile, "config", "c", "", "the Corefile (default: the one inside the binary)")
+	cmd.Flags().StringVarP(&o.Corefile, "config", "c", "", "the Corefile (default: the one inside the binary)")
 	cmd.Flags().StringVar(&format, "log-format", "text", "text or json")
+	cmd.Flags().BoolVar(&o.NoBallast, "no-ballast", false, "do not hold 2 MB of stacks to make answers cheaper")
 	return cmd
 }

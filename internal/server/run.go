@@ -45,6 +45,9 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	if !o.NoBallast {
+		defer ballast()()
+	}
 	v := Version()
 	log.Infof("Detour %s (CoreDNS %s, %s) serves %s from %s", v.Detour, v.CoreDNS, v.Go, s.where(), s.name)
 	s.serve(ctx, reload)

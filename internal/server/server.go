@@ -21,6 +21,8 @@ import (
 type Options struct {
 	Corefile string // path; "" is the Corefile inside the binary
 	Text     []byte // served instead of a file, if not nil; never read again
+
+	NoBallast bool // do without the parked goroutines that make packets' stacks start larger
 }
 
 // Server is an embedded CoreDNS. There is one at a time in a process, because
