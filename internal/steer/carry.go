@@ -9,15 +9,18 @@ func carry(plan *Plan, prev *Snapshot, kept map[string]Memory) []Memory {
 	out := make([]Memory, len(plan.Services))
 	for i := range plan.Services {
 		s := &plan.Services[i]
-		out[i] = newMemory(s)
+		out[i] = newMemory(plan, s)
 		if prev != nil {
 			if j, ok := prev.Plan.index(s.Name); ok {
-				out[i] = remap(plan, s, prev.Plan, &prev.Plan.Services[j], &prev.State(j).Memory)
+				old := &prev.Plan.Services[j]
+				out[i] = remap(plan, s, &prev.State(j).Memory, func(p, q int, ends []EndpointMemory) []EndpointMemory {
+					return remapEnds(&s.Pools[p], &old.Pools[q], ends)
+				})
 				continue
 			}
 		}
-		if m, ok := kept[s.Name]; ok && len(m.Pools) == len(s.Pools) {
-			out[i] = fit(s, m)
+		if m, ok := kept[s.Name]; ok {
+			out[i] = recall(plan, s, m)
 		}
 	}
 	return out
@@ -33,14 +36,30 @@ func (p *Plan) index(name string) (int32, bool) {
 	return i, ok
 }
 
-func remap(plan *Plan, s *Service, oldPlan *Plan, old *Service, om *Memory) Memory {
-	m := newMemory(s)
+// recall takes over what a restart left of service s. Memory from before regions
+// were noted in it goes by position.
+func recall(plan *Plan, s *Service, m Memory) Memory {
+	if len(m.Regions) == len(m.Pools) {
+		return remap(plan, s, &m, func(p, _ int, ends []EndpointMemory) []EndpointMemory {
+			return fitEnds(&s.Pools[p], ends)
+		})
+	}
+	if len(m.Pools) != len(s.Pools) {
+		return newMemory(plan, s)
+	}
+	m.Regions = newMemory(plan, s).Regions
+	return fit(s, m)
+}
+
+// remap moves the memory of each pool to the pool of the same region; ends says
+// how that of pool q's endpoints becomes pool p's.
+func remap(plan *Plan, s *Service, om *Memory, ends func(p, q int, of []EndpointMemory) []EndpointMemory) Memory {
+	m := newMemory(plan, s)
 	m.Since, m.Frozen = om.Since, om.Frozen
-	taken := make([]bool, len(old.Pools))
+	taken := make([]bool, len(om.Pools))
 	for p := range s.Pools {
-		name := plan.Regions[s.Pools[p].Region].Name
-		for q := range old.Pools {
-			if taken[q] || oldPlan.Regions[old.Pools[q].Region].Name != name {
+		for q := range om.Pools {
+			if taken[q] || om.Regions[q] != m.Regions[p] {
 				continue
 			}
 			taken[q] = true
@@ -48,7 +67,7 @@ func remap(plan *Plan, s *Service, oldPlan *Plan, old *Service, om *Memory) Memo
 				m.Used |= 1 << p
 			}
 			m.Pools[p] = om.Pools[q]
-			m.Pools[p].Ends = remapEnds(&s.Pools[p], &old.Pools[q], om.Pools[q].Ends)
+			m.Pools[p].Ends = ends(p, q, om.Pools[q].Ends)
 			break
 		}
 	}
@@ -72,11 +91,16 @@ func fit(s *Service, m Memory) Memory {
 	c := m.clone()
 	c.Used &= 1<<len(s.Pools) - 1
 	for p := range s.Pools {
-		if len(c.Pools[p].Ends) != len(s.Pools[p].Endpoints) {
-			c.Pools[p].Ends = make([]EndpointMemory, len(s.Pools[p].Endpoints))
-		}
+		c.Pools[p].Ends = fitEnds(&s.Pools[p], c.Pools[p].Ends)
 	}
 	return c
+}
+
+func fitEnds(pool *Pool, ends []EndpointMemory) []EndpointMemory {
+	if len(ends) != len(pool.Endpoints) {
+		return make([]EndpointMemory, len(pool.Endpoints))
+	}
+	return slices.Clone(ends)
 }
 
 // carryRegions keeps the verdicts of regions that a new plan still has. The

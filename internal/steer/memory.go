@@ -15,6 +15,8 @@ type Memory struct {
 	Since  time.Time // when Used last changed
 	Frozen bool      // it was frozen at the last Build
 	Pools  []PoolMemory
+
+	Regions []string // of Pools: a restart may come with an edit of their order
 }
 
 // PoolMemory is what a service remembers of one pool.
@@ -117,10 +119,11 @@ func (m *Memory) clone() Memory {
 }
 
 // newMemory returns the memory of a service that nothing is known of.
-func newMemory(s *Service) Memory {
-	m := Memory{Pools: make([]PoolMemory, len(s.Pools))}
+func newMemory(plan *Plan, s *Service) Memory {
+	m := Memory{Pools: make([]PoolMemory, len(s.Pools)), Regions: make([]string, len(s.Pools))}
 	for i, p := range s.Pools {
 		m.Pools[i].Ends = make([]EndpointMemory, len(p.Endpoints))
+		m.Regions[i] = plan.Regions[p.Region].Name
 	}
 	return m
 }

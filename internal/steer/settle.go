@@ -6,8 +6,12 @@ import "time"
 // and remembers what was chosen.
 func (b *build) settle(s *Service, st *ServiceState) {
 	m := &st.Memory
+	thawed := m.Frozen && !st.Frozen
 	m.Frozen = st.Frozen
 	for p := range s.Pools {
+		if pm := &m.Pools[p]; thawed && !m.used(p) && pm.returning() {
+			pm.Returned = b.now // what healed behind the freeze begins to wait when it ends
+		}
 		b.track(s, st, p)
 	}
 	used := usedBy(s, st.ranks(s), b.plan)
@@ -16,10 +20,21 @@ func (b *build) settle(s *Service, st *ServiceState) {
 	}
 	if st.Frozen && m.Used != 0 && st.answerable(m.Used) {
 		st.Pending = used != m.Used
+		st.keepOut(used&^m.Used, b.now)
 		used = m.Used
 	}
 	st.Would = used
 	m.use(used, b.now)
+}
+
+// keepOut notes of healthy pools that only a freeze keeps from being chosen that
+// they must return by failback.
+func (st *ServiceState) keepOut(pools uint64, now time.Time) {
+	for p := range st.Pools {
+		if pm := &st.Memory.Pools[p]; pools&(1<<p) != 0 && st.Pools[p].Base >= Ready {
+			pm.Out, pm.Returned = true, now
+		}
+	}
 }
 
 // use remembers what is in use, and onto which pools traffic moved.
@@ -41,9 +56,6 @@ func (b *build) track(s *Service, st *ServiceState, p int) {
 	ps, pm := &st.Pools[p], &st.Memory.Pools[p]
 	switch {
 	case st.Frozen:
-		if st.Memory.Used != 0 && !st.Memory.used(p) {
-			pm.Out, pm.Returned = true, b.now // its wait begins when the freeze ends
-		}
 		return
 	case ps.Base < Ready:
 		if !ps.merelyUnknown() {

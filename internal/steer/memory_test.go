@@ -1,0 +1,39 @@
+package steer
+
+import (
+	"testing"
+	"time"
+
+	"github.com/detour-dns/detour/internal/health"
+)
+
+// TestRestartWithPoolsInAnotherOrder: an edit that comes with a restart must not
+// make what is remembered of one region speak of another.
+func TestRestartWithPoolsInAnotherOrder(t *testing.T) {
+	p := small("aws/a", "gcp/b")
+	p.Services[0].Failback.Manual, p.Services[0].SingleWriter = true, true
+	p.Index()
+	s := Build(Input{Plan: p, Now: t0, Checks: up(2)})
+	s = Build(Input{Plan: p, Now: t0.Add(time.Minute), Checks: down(up(2), health.CauseTimeout, 0), Prev: s, All: true})
+	s = Build(Input{Plan: p, Now: t0.Add(time.Hour), Checks: up(2), Prev: s, All: true})
+	if got := answer(s); got != "10.0.0.1" {
+		t.Fatalf("in use: %s, want the second pool until an operator asks", got)
+	}
+	edited := small("aws/a", "gcp/b")
+	edited.Services[0].Failback.Manual, edited.Services[0].SingleWriter = true, true
+	pools := edited.Services[0].Pools
+	pools[0], pools[1] = pools[1], pools[0]
+	edited.Index()
+	kept := map[string]Memory{"s.test.": s.State(0).Memory}
+	s = Build(Input{Plan: edited, Now: t0.Add(61 * time.Minute), Checks: up(2), Kept: kept})
+	if got := answer(s); got != "10.0.0.1" {
+		t.Errorf("after the restart: %s, want the region that was in use", got)
+	}
+	third := small("aws/a", "gcp/b", "azure/c")
+	third.Services[0].Failback.Manual, third.Services[0].SingleWriter = true, true
+	third.Index()
+	s = Build(Input{Plan: third, Now: t0.Add(61 * time.Minute), Checks: up(3), Kept: kept})
+	if got := answer(s); got != "10.0.0.1" {
+		t.Errorf("with a pool added: %s, want the region that was in use", got)
+	}
+}
