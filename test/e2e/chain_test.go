@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/detour-dns/detour/test/kit"
 )
 
 // certificate makes a certificate for loopback and its key, in PEM.
@@ -46,7 +48,7 @@ func certificate(t *testing.T) (cert, key string) {
 // and knows one address.
 func upstream(t *testing.T) string {
 	t.Helper()
-	at := "127.0.0.1:" + freePort(t)
+	at := "127.0.0.1:" + kit.FreePort(t)
 	c, err := net.ListenPacket("udp", at)
 	if err != nil {
 		t.Fatal(err)
@@ -74,7 +76,7 @@ func upstream(t *testing.T) string {
 // cache, file and forward, and asks each way in with kdig.
 func TestWithOtherPlugins(t *testing.T) {
 	need(t, "kdig")
-	web, tlsPort, httpsPort, quicPort := freePort(t), freePort(t), freePort(t), freePort(t)
+	web, tlsPort, httpsPort, quicPort := kit.FreePort(t), kit.FreePort(t), kit.FreePort(t), kit.FreePort(t)
 	backend(t, "127.0.1.1", web)
 	backend(t, "127.0.2.1", web)
 	cert, key := certificate(t)
@@ -111,7 +113,7 @@ func TestWithOtherPlugins(t *testing.T) {
 // TestFailoverOnLoopback kills a backend: answers move, and cache does not hold
 // the old ones longer than our TTL says.
 func TestFailoverOnLoopback(t *testing.T) {
-	web := freePort(t)
+	web := kit.FreePort(t)
 	first := backend(t, "127.0.1.1", web)
 	backend(t, "127.0.2.1", web)
 	p := start(t, map[string]string{
@@ -125,7 +127,7 @@ func TestFailoverOnLoopback(t *testing.T) {
 	if took := time.Since(cut); took > 1500*time.Millisecond { // 0.5 s + 2 x 0.1 s + 0.3 s, and slack for a busy machine
 		t.Errorf("answers moved after %v, the bound is 1 s", took)
 	}
-	if !strings.Contains(p.text(), "service moved") || !strings.Contains(p.text(), "refused") {
-		t.Errorf("the log does not say what moved and why:\n%s", p.text())
+	if !strings.Contains(p.out.String(), "service moved") || !strings.Contains(p.out.String(), "refused") {
+		t.Errorf("the log does not say what moved and why:\n%s", p.out.String())
 	}
 }

@@ -6,13 +6,15 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/detour-dns/detour/test/kit"
 )
 
 var corefileBlock = regexp.MustCompile("(?ms)^(?:```|~~~) ?corefile\n(.*?)^(?:```|~~~)$")
 
 // TestCorefileBlocks starts every Corefile of the documentation and asks it.
 func TestCorefileBlocks(t *testing.T) {
-	web := freePort(t)
+	web := kit.FreePort(t)
 	backend(t, "127.0.1.1", web)
 	backend(t, "127.0.2.1", web)
 	var found int

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/detour-dns/detour/test/kit"
 )
 
 // load asks the resolver over a network at a steady rate until stopped, and
@@ -73,7 +75,7 @@ func (l *load) end() { close(l.stop); l.wg.Wait() }
 // TestReloadsLoseNothing edits failover.yaml again and again under load: no
 // query is lost, none is answered wrongly, and health survives.
 func TestReloadsLoseNothing(t *testing.T) {
-	web := freePort(t)
+	web := kit.FreePort(t)
 	backend(t, "127.0.1.1", web)
 	backend(t, "127.0.2.1", web)
 	p := start(t, map[string]string{
@@ -82,7 +84,7 @@ func TestReloadsLoseNothing(t *testing.T) {
 	})
 	p.eventually("answers lead to the first region", func() bool { return p.leads() == "127.0.1.1" })
 	l := begin(p, 2000)
-	reloads := func() int { return strings.Count(p.text(), "configuration reloaded") }
+	reloads := func() int { return strings.Count(p.out.String(), "configuration reloaded") }
 	const edits = 10
 	for i := range edits {
 		p.write("failover.yaml", shop("DIR", web, fmt.Sprintf("# edit %d\n", i)))
@@ -92,7 +94,7 @@ func TestReloadsLoseNothing(t *testing.T) {
 	if l.lost.Load() > 0 || l.wrong.Load() > 0 || l.asked.Load() < 1000 {
 		t.Errorf("%d asked, %d lost, %d wrong over %d reloads", l.asked.Load(), l.lost.Load(), l.wrong.Load(), edits)
 	}
-	if n := strings.Count(p.text(), "check down"); n > 0 {
+	if n := strings.Count(p.out.String(), "check down"); n > 0 {
 		t.Errorf("%d checks turned down over reloads", n)
 	}
 }
@@ -100,7 +102,7 @@ func TestReloadsLoseNothing(t *testing.T) {
 // TestConfigMapSwap changes the file the way Kubernetes does: a symlink to a
 // directory is swapped.
 func TestConfigMapSwap(t *testing.T) {
-	web := freePort(t)
+	web := kit.FreePort(t)
 	backend(t, "127.0.1.1", web)
 	backend(t, "127.0.2.1", web)
 	dir := t.TempDir()
@@ -131,7 +133,7 @@ func TestConfigMapSwap(t *testing.T) {
 	p.eventually("the swapped file is taken", func() bool { return p.leads() == "127.0.2.1" })
 	put("v3", "nonsense: true\n")
 	p.eventually("a bad file is refused aloud", func() bool {
-		return strings.Contains(p.text(), "new configuration refused") && strings.Contains(p.text(), "nonsense")
+		return strings.Contains(p.out.String(), "new configuration refused") && strings.Contains(p.out.String(), "nonsense")
 	})
 	if p.leads() != "127.0.2.1" {
 		t.Error("a bad file changed the answers")
@@ -141,7 +143,7 @@ func TestConfigMapSwap(t *testing.T) {
 // TestKillKeepsOverridesAndVerdicts: after kill -9 a restart answers as before,
 // from its first answer on.
 func TestKillKeepsVerdicts(t *testing.T) {
-	web := freePort(t)
+	web := kit.FreePort(t)
 	first := backend(t, "127.0.1.1", web)
 	backend(t, "127.0.2.1", web)
 	files := map[string]string{
@@ -153,7 +155,7 @@ func TestKillKeepsVerdicts(t *testing.T) {
 	_ = first.Close()
 	p.eventually("answers lead to the second region", func() bool { return p.leads() == "127.0.2.1" })
 	backend(t, "127.0.1.1", web) // back, but a failback takes five minutes
-	p.eventually("it is up again", func() bool { return strings.Contains(p.text(), "check up") })
+	p.eventually("it is up again", func() bool { return strings.Contains(p.out.String(), "check up") })
 	state := filepath.Join(p.dir, "state", "detour.db")
 	info, err := os.Stat(state)
 	if err != nil {
@@ -178,7 +180,7 @@ func TestKillKeepsVerdicts(t *testing.T) {
 
 // TestTakenPort: one clear line, and no start.
 func TestTakenPort(t *testing.T) {
-	bin, err := binary()
+	bin, err := kit.Binary()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,27 +13,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/miekg/dns"
-)
 
-// binary is the command, built once for all tests.
-var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "detour-e2e-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "resolver")
-	out, err := exec.Command("go", "build", "-o", path, "github.com/detour-dns/detour/cmd/resolver").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("build: %w\n%s", err, out)
-	}
-	return path, nil
-})
+	"github.com/detour-dns/detour/test/kit"
+)
 
 // process is a running resolver.
 type process struct {
@@ -42,40 +28,7 @@ type process struct {
 	dir  string
 	port string
 	cmd  *exec.Cmd
-	mu   sync.Mutex
-	out  bytes.Buffer
-}
-
-func (p *process) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.out.Write(b)
-}
-
-func (p *process) text() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.out.String()
-}
-
-// freePort returns a port that was free for UDP and TCP a moment ago.
-func freePort(t *testing.T) string {
-	t.Helper()
-	for range 50 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, port, _ := net.SplitHostPort(l.Addr().String())
-		u, err := net.ListenPacket("udp", "127.0.0.1:"+port)
-		_ = l.Close()
-		if err == nil {
-			_ = u.Close()
-			return port
-		}
-	}
-	t.Fatal("no port is free for both UDP and TCP")
-	return ""
+	out  kit.Output
 }
 
 // backend is a web server in a region, on an address of loopback.
@@ -117,16 +70,16 @@ admin: {listen: "unix://%s/admin.sock"}
 // Corefile is the one that it is asked on.
 func start(t *testing.T, files map[string]string) *process {
 	t.Helper()
-	bin, err := binary()
+	bin, err := kit.Binary()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, dir: t.TempDir(), port: freePort(t)}
+	p := &process{t: t, dir: t.TempDir(), port: kit.FreePort(t)}
 	for name, text := range files {
 		p.write(name, text)
 	}
 	p.cmd = exec.Command(bin, "serve", "--config", filepath.Join(p.dir, "Corefile"))
-	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = p.dir, p, p
+	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = p.dir, &p.out, &p.out
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +87,7 @@ func start(t *testing.T, files map[string]string) *process {
 		_ = p.cmd.Process.Signal(syscall.SIGTERM)
 		_ = p.cmd.Wait()
 		if t.Failed() {
-			t.Logf("the resolver said:\n%s", p.text())
+			t.Logf("the resolver said:\n%s", p.out.String())
 		}
 	})
 	p.eventually("the resolver answers", func() bool { return p.ask("shop.example.org.", dns.TypeA) != nil })
@@ -176,25 +129,9 @@ func (p *process) leads() string {
 // eventually waits until f is true.
 func (p *process) eventually(what string, f func() bool) {
 	p.t.Helper()
-	if err := every(50*time.Millisecond, 15*time.Second, f); err != nil {
-		p.t.Fatalf("%s: %v\n%s", what, err, p.text())
+	if err := kit.Every(50*time.Millisecond, 15*time.Second, f); err != nil {
+		p.t.Fatalf("%s: %v\n%s", what, err, p.out.String())
 	}
-}
-
-// every calls f at each tick until it says true or the time is over.
-func every(tick, limit time.Duration, f func() bool) error {
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	defer cancel()
-	t := time.NewTicker(tick)
-	defer t.Stop()
-	for !f() {
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			return errors.New("not within " + limit.String())
-		}
-	}
-	return nil
 }
 
 // need skips the test if a program is missing.

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/miekg/dns"
+
+	"github.com/detour-dns/detour/test/kit"
 )
 
 // key makes a zone's signing key: the two files that `dnssec` reads, and the
@@ -31,7 +33,7 @@ func key(t *testing.T, zone string) (name, public, private string, record *dns.D
 func TestSignedService(t *testing.T) {
 	need(t, "delv")
 	name, public, private, k := key(t, "example.org.")
-	web := freePort(t)
+	web := kit.FreePort(t)
 	backend(t, "127.0.1.1", web)
 	backend(t, "127.0.2.1", web)
 	p := start(t, map[string]string{
@@ -64,7 +66,7 @@ func TestSignedService(t *testing.T) {
 // TestUnsignedClientsSeeNoSignatures: who does not ask for signatures gets none.
 func TestUnsignedClientsSeeNoSignatures(t *testing.T) {
 	name, public, private, _ := key(t, "example.org.")
-	web := freePort(t)
+	web := kit.FreePort(t)
 	backend(t, "127.0.1.1", web)
 	backend(t, "127.0.2.1", web)
 	p := start(t, map[string]string{

@@ -37,6 +37,7 @@ var rooms = map[string][]string{
 	"internal/server":  {"config", "plugin/failover"},
 	"cmd/resolver":     {"config", "internal/server", "internal/admin", "internal/plan", "internal/demo"},
 	"internal/demo":    {"config", "internal/server", "internal/admin"},
+	"test/kit":         {},
 	"test/report":      {},
 	"test/bench":       {"config", "internal/engine", "internal/plan", "internal/steer", "internal/health", "internal/server", "plugin/failover"},
 }

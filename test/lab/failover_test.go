@@ -1,8 +1,6 @@
 package lab
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -12,6 +10,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/detour-dns/detour/test/kit"
 )
 
 // config is the example for three clouds, with the lab's addresses and short times.
@@ -40,7 +40,7 @@ const port = "1053"
 // resolver starts the command in its namespace and waits until it answers.
 func (l *lab) resolver(yaml string) *process {
 	l.t.Helper()
-	bin, err := binary()
+	bin, err := kit.Binary()
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -100,27 +100,9 @@ func (l *lab) share(place string, n int) int {
 	return hits * 100 / n
 }
 
-// every calls f at each tick until it says true or the time is over.
-func every(tick, limit time.Duration, f func() bool) error {
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	defer cancel()
-	t := time.NewTicker(tick)
-	defer t.Stop()
-	for {
-		if f() {
-			return nil
-		}
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			return errors.New("not within " + limit.String())
-		}
-	}
-}
-
 func (l *lab) eventually(limit time.Duration, what string, f func() bool) {
 	l.t.Helper()
-	if err := every(50*time.Millisecond, limit, f); err != nil {
+	if err := kit.Every(50*time.Millisecond, limit, f); err != nil {
 		l.t.Fatalf("%s: %v", what, err)
 	}
 }
@@ -146,7 +128,7 @@ func TestFailover(t *testing.T) {
 	res := l.resolver(l.config("interval: 1s, timeout: 1s", "{after: 4s, ramp: [10, 50, 100], step: 4s}"))
 	defer func() {
 		if t.Failed() {
-			t.Logf("the resolver said:\n%s", res.text())
+			t.Logf("the resolver said:\n%s", res.out.String())
 		}
 	}()
 	const bound = 4300*time.Millisecond + 200*time.Millisecond // what check prints, and two looks
@@ -229,11 +211,11 @@ func TestLossIsNoFailure(t *testing.T) {
 	res := l.resolver(l.config("interval: 5s, timeout: 2s", "{after: 5m}"))
 	l.within(5*time.Second, "aws")
 	l.lose(20)
-	err := every(time.Second, length, func() bool { return l.ask() != "aws" })
+	err := kit.Every(time.Second, length, func() bool { return l.ask() != "aws" })
 	if err == nil {
-		t.Errorf("an answer led elsewhere\n%s", res.text())
+		t.Errorf("an answer led elsewhere\n%s", res.out.String())
 	}
-	if n := strings.Count(res.text(), "service moved"); n > 0 {
-		t.Errorf("%d moves under 20 %% loss\n%s", n, res.text())
+	if n := strings.Count(res.out.String(), "service moved"); n > 0 {
+		t.Errorf("%d moves under 20 %% loss\n%s", n, res.out.String())
 	}
 }

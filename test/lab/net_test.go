@@ -4,7 +4,6 @@
 package lab
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -13,12 +12,13 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/detour-dns/detour/test/kit"
 )
 
 // lab is one set of namespaces.
@@ -118,27 +118,14 @@ func (l *lab) lose(percent int) {
 // process is a command that runs until the test ends.
 type process struct {
 	cmd *exec.Cmd
-	mu  sync.Mutex
-	out bytes.Buffer
-}
-
-func (p *process) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.out.Write(b)
-}
-
-func (p *process) text() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.out.String()
+	out kit.Output
 }
 
 // start runs a command in a namespace in the background.
 func (l *lab) start(place string, args ...string) *process {
 	l.t.Helper()
 	p := &process{cmd: exec.Command("ip", append([]string{"netns", "exec", l.prefix + place}, args...)...)}
-	p.cmd.Stdout, p.cmd.Stderr = p, p
+	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
 	if err := p.cmd.Start(); err != nil {
 		l.t.Fatal(err)
 	}
@@ -167,20 +154,6 @@ http { access_log off; client_body_temp_path %[1]s/b; proxy_temp_path %[1]s/p; f
 	}
 	l.start(place, "nginx", "-c", path, "-e", filepath.Join(dir, "start.log"))
 }
-
-// binary is the command, built once for all tests.
-var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "detour-lab-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "resolver")
-	out, err := exec.Command("go", "build", "-o", path, "github.com/detour-dns/detour/cmd/resolver").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("build: %w\n%s", err, out)
-	}
-	return path, nil
-})
 
 // dialIn opens a socket in a namespace: a thread enters it and is thrown away.
 func (l *lab) dialIn(place, network, to string) (c net.Conn, err error) {
