@@ -83,9 +83,9 @@ func TestReloadsLoseNothing(t *testing.T) {
 		"Corefile":      ".:PORT {\n bind 127.0.0.1\n errors\n failover failover.yaml\n}\n",
 	})
 	p.eventually("answers lead to the first region", func() bool { return p.leads() == "127.0.1.1" })
-	l := begin(p, 2000)
+	l := begin(p, 5000)
 	reloads := func() int { return strings.Count(p.out.String(), "configuration reloaded") }
-	const edits = 10
+	const edits = 20 // one a second: that is how often the file is looked at
 	for i := range edits {
 		p.write("failover.yaml", shop("DIR", web, fmt.Sprintf("# edit %d\n", i)))
 		p.eventually("the edit is taken", func() bool { return reloads() > i })
