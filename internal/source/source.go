@@ -36,7 +36,9 @@ const forget = time.Hour
 
 // Learn returns a with a good answer taken in. Addresses that the answer lacks
 // stay for an hour, as a reserve behind the fresh ones: load balancers rotate.
-// An answer without addresses is no good answer: it changes nothing.
+// An answer without addresses is no good answer: it changes nothing. Nor does one
+// without addresses of a family change those: its lookup failed, or its record
+// was emptied by mistake.
 func (a Addresses) Learn(ips []netip.Addr, now time.Time) Addresses {
 	if len(ips) == 0 {
 		return a
@@ -47,14 +49,22 @@ func (a Addresses) Learn(ips []netip.Addr, now time.Time) Addresses {
 	for _, ip := range slices.Compact(ips) {
 		out.Kept = append(out.Kept, Kept{ip, now, true})
 	}
+	var reserve []Kept
 	for _, k := range a.Kept {
-		if now.Sub(k.Seen) < forget && !slices.Contains(ips, k.IP) {
-			k.Fresh = false
+		switch k.Fresh = k.Fresh && !hasFamily(ips, k.IP.Is4()); {
+		case k.Fresh:
 			out.Kept = append(out.Kept, k)
+		case now.Sub(k.Seen) < forget && !slices.Contains(ips, k.IP):
+			reserve = append(reserve, k)
 		}
 	}
+	out.Kept = append(out.Kept, reserve...)
 	out.Kept = out.Kept[:min(len(out.Kept), MaxKept)]
 	return out
+}
+
+func hasFamily(ips []netip.Addr, v4 bool) bool {
+	return slices.ContainsFunc(ips, func(ip netip.Addr) bool { return ip.Is4() == v4 })
 }
 
 // Same reports whether a and b hold the same addresses in the same parts.
