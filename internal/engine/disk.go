@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"log/slog"
+	"maps"
 	"time"
 
 	"github.com/detour-dns/detour/config"
@@ -119,15 +120,21 @@ func (d *disk) load(now time.Time, cfg *config.Config) onDisk {
 	for name, a := range read[source.Addresses](d, state.Names) {
 		out.found[name] = a
 	}
-	out.hands.overrides = read[steer.Override](d, state.Overrides)
-	out.hands.freezes = read[steer.Freeze](d, state.Freezes)
+	out.hands = d.hands()
 	return out
+}
+
+func (d *disk) hands() hands {
+	return hands{read[steer.Override](d, state.Overrides), read[steer.Freeze](d, state.Freezes)}
 }
 
 func read[T any](d *disk, b state.Bucket) map[string]T {
 	m, damaged, err := state.Read[T](d.store, b)
 	if err != nil || damaged > 0 {
 		d.log.Warn("part of the state could not be read and is left out", "part", b, "records", damaged, "error", err)
+	}
+	if m == nil {
+		m = map[string]T{}
 	}
 	return m
 }
@@ -137,7 +144,7 @@ func (e *Engine) save(now time.Time, last bool) {
 	d := e.disk
 	if d.store == nil {
 		if d.dir != "" && !last && now.Sub(d.tried) >= retryEvery {
-			d.open()
+			e.reopen()
 		}
 		return
 	}
@@ -152,7 +159,23 @@ func (e *Engine) save(now time.Time, last bool) {
 	d.note(d.store.Write(append(e.differences(), state.Record{Bucket: state.Meta, Key: "saved", Value: now})...))
 }
 
-// saveAll writes everything and drops what the plan no longer has.
+// reopen tries a file again that would not open at the start. What operators had
+// decided before is in it, and counts unless they decided otherwise since.
+func (e *Engine) reopen() {
+	e.disk.open()
+	if e.disk.store == nil {
+		return
+	}
+	kept := e.disk.hands()
+	maps.Copy(kept.overrides, e.hands.overrides)
+	maps.Copy(kept.freezes, e.hands.freezes)
+	e.hands = kept
+	e.core.SetHands(e.hands.list())
+	e.log.Info("state file open at last", "overrides", len(kept.overrides), "freezes", len(kept.freezes))
+}
+
+// saveAll writes everything, what operators decided included (it may not have
+// been possible then), and drops what the plan no longer has.
 func (e *Engine) saveAll(now time.Time) error {
 	d, c := e.disk, e.core
 	checks := make(map[string]checkRecord, len(c.states))
@@ -170,6 +193,8 @@ func (e *Engine) saveAll(now time.Time) error {
 		state.Replace(d.store, state.Checks, checks),
 		state.Replace(d.store, state.Services, services),
 		state.Replace(d.store, state.Names, e.found),
+		state.Replace(d.store, state.Overrides, e.hands.overrides),
+		state.Replace(d.store, state.Freezes, e.hands.freezes),
 		d.store.Write(state.Record{Bucket: state.Meta, Key: "saved", Value: now}),
 	)
 	if err == nil {

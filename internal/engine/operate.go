@@ -11,7 +11,7 @@ import (
 	"github.com/detour-dns/detour/internal/steer"
 )
 
-// hands is what operators decided at run time, by target.
+// hands is what operators decided at run time, by the keys that they have on disk.
 type hands struct {
 	overrides map[string]steer.Override
 	freezes   map[string]steer.Freeze
@@ -59,7 +59,7 @@ func (e *Engine) PutFreeze(f steer.Freeze) error {
 		if e.hands.freezes == nil {
 			e.hands.freezes = map[string]steer.Freeze{}
 		}
-		e.hands.freezes[f.Target] = f
+		e.hands.freezes[freezeKey(f.Target)] = f
 		return state.Record{Bucket: state.Freezes, Key: freezeKey(f.Target), Value: f}
 	})
 }
@@ -67,7 +67,7 @@ func (e *Engine) PutFreeze(f steer.Freeze) error {
 // DeleteFreeze lets automation go on.
 func (e *Engine) DeleteFreeze(target string) error {
 	return e.change(func() state.Record {
-		delete(e.hands.freezes, target)
+		delete(e.hands.freezes, freezeKey(target))
 		return state.Record{Bucket: state.Freezes, Key: freezeKey(target)}
 	})
 }

@@ -1,0 +1,73 @@
+package engine
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/detour-dns/detour/internal/state"
+	"github.com/detour-dns/detour/internal/steer"
+)
+
+func drain(target string) steer.Override {
+	return steer.Override{Target: target, Kind: steer.Drain, Made: time.Now(), Until: time.Now().Add(time.Hour), Reason: "test", Owner: "jo"}
+}
+
+// TestAFreezeOfAllCanBeLiftedAfterARestart: the engine finds what it kept under
+// the name by which operators speak of it.
+func TestAFreezeOfAllCanBeLiftedAfterARestart(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		e := begin(t, parse(t, shop(dir)), &world{})
+		if err := e.PutFreeze(steer.Freeze{Until: time.Now().Add(time.Hour), Reason: "test", Owner: "jo"}); err != nil {
+			t.Fatal(err)
+		}
+		e.Close()
+		e = begin(t, parse(t, shop(dir)), &world{})
+		defer e.Close()
+		if _, f := e.Hands(); len(f) != 1 {
+			t.Fatalf("freezes after the restart: %v, want one", f)
+		}
+		if err := e.DeleteFreeze(""); err != nil {
+			t.Fatal(err)
+		}
+		if _, f := e.Hands(); len(f) != 0 || e.Load().State(0).Frozen {
+			t.Errorf("lifted, but in force: %v", f)
+		}
+	})
+}
+
+// TestDrainsOnAFileThatOpensLate: what another process held at the start is read
+// when it lets go, and what was decided meanwhile is written.
+func TestDrainsOnAFileThatOpensLate(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		other, _, err := state.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := drain("aws/us-east-1")
+		if err := other.Write(state.Record{Bucket: state.Overrides, Key: o.Target, Value: o}); err != nil {
+			t.Fatal(err)
+		}
+		e := begin(t, parse(t, shop(dir)), &world{})
+		up := steer.Override{Target: "gcp/europe-west1", Kind: steer.ForceUp, Made: time.Now(), Until: time.Now().Add(time.Hour), Reason: "test", Owner: "jo"}
+		if err := e.PutOverride(up); !errors.Is(err, ErrNotKept) {
+			t.Errorf("error %v, want that it is not kept", err)
+		}
+		if err := other.Close(); err != nil {
+			t.Fatal(err)
+		}
+		pass(30 * time.Second)
+		if e.used() != "gcp/europe-west1" {
+			t.Errorf("in use: %s; the drain in the file is not in force", e.used())
+		}
+		e.Close()
+		e = begin(t, parse(t, shop(dir)), &world{})
+		defer e.Close()
+		if o, _ := e.Hands(); len(o) != 2 {
+			t.Errorf("after a restart: %v, want both overrides", o)
+		}
+	})
+}
