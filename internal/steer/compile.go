@@ -53,6 +53,9 @@ func (c *compiler) anyShare() bool {
 
 // choice compiles what one location class gets, for one family or both (0).
 func (c *compiler) choice(order []int, fam uint8) choice {
+	if !c.addressed() {
+		return choice{refuse: true} // saying "no such data" would be cached, and be a lie
+	}
 	ranks := c.familyRanks(fam)
 	best := bestOutside(ranks)
 	if best.Panic() && !c.ideal && !c.st.Frozen {
@@ -74,6 +77,22 @@ func (c *compiler) choice(order []int, fam uint8) choice {
 		ch.sets = append(ch.sets, c.set([]int{p}, fam, c.shareOf(p, in)))
 	}
 	return ch
+}
+
+// addressed reports whether any address may be answered: names that were never
+// resolved have none, and drained endpoints do not count.
+func (c *compiler) addressed() bool {
+	if c.s.LastResort.Mode == ResortAddrs {
+		return true
+	}
+	for p := range c.s.Pools {
+		for e := range c.s.Pools[p].Endpoints {
+			if len(c.s.Pools[p].Endpoints[e].Addrs) > 0 && c.standing(p, e) != None {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (c *compiler) shareOf(p int, in []int) int {

@@ -349,3 +349,17 @@ func TestDrainIsNeverAnsweredAndTheYoungestYields(t *testing.T) {
 		t.Errorf("answers %s, hidden %v; a drain is never undone by failures, only shown", answer(s), s.State(0).DrainHid)
 	}
 }
+
+// TestNoAddressIsNoAnswer: a service whose names were never resolved has nothing to
+// say. An empty answer would be cached, and be a lie.
+func TestNoAddressIsNoAnswer(t *testing.T) {
+	p := small("aws/a", "gcp/b")
+	for i := range p.Services[0].Pools {
+		e := &p.Services[0].Pools[i].Endpoints[0]
+		e.Addrs, e.Target, e.Unresolved = nil, "lb.test.", i == 0
+	}
+	p.Index()
+	if got := answer(Build(Input{Plan: p, Now: t0, Checks: up(2)})); got != "SERVFAIL" {
+		t.Errorf("answers %q, want SERVFAIL", got)
+	}
+}

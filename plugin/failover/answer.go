@@ -106,7 +106,9 @@ func (q *query) options(m *dns.Msg, d *steer.Decision) {
 	if req.Do() {
 		opt.SetDo()
 	}
-	if d.Panic {
+	if d.Refuse {
+		opt.Option = append(opt.Option, &dns.EDNS0_EDE{InfoCode: dns.ExtendedErrorCodeNotReady, ExtraText: "no healthy or known address"})
+	} else if d.Panic {
 		opt.Option = append(opt.Option, &dns.EDNS0_EDE{InfoCode: ExtendedErrorSynthesized, ExtraText: lastResortText})
 	}
 	if q.ecs != nil {
