@@ -28,6 +28,7 @@ type Core struct {
 	kept      map[string]steer.Memory
 	snap      *steer.Snapshot
 	dirty     map[int32]bool
+	moved     []move // by the last change of the plan
 	all       bool
 	urgent    bool // a verdict changed since the last publish
 }

@@ -98,24 +98,35 @@ func (c *Core) Replan(p *plan.Plan, now time.Time, force bool) error {
 	}
 	next.Sweep(now)
 	snap := next.Publish(now)
-	if moved := c.moves(snap); !force && len(moved) > max(1, len(p.Config.Services)*p.Config.Limits.ReloadMoves/100) {
+	moved := c.moves(snap)
+	if !force && len(moved) > max(1, len(p.Config.Services)*p.Config.Limits.ReloadMoves/100) {
 		return fmt.Errorf("%w: the pool in use of %d of %d services would change (%s); limits.reload_moves allows %d %%: raise it in this same file if you mean it",
-			ErrTooManyMoves, len(moved), len(p.Config.Services), sample(moved), p.Config.Limits.ReloadMoves)
+			ErrTooManyMoves, len(moved), len(p.Config.Services), sample(snap.Plan, moved), p.Config.Limits.ReloadMoves)
 	}
-	next.all, next.urgent = false, true
+	next.all, next.urgent, next.moved = false, true, moved
 	*c = *next
 	return nil
 }
 
-func sample(names []string) string {
-	if len(names) > 3 {
-		return strings.Join(names[:3], ", ") + ", ..."
+// move is a service whose regions in use are others under another plan.
+type move struct {
+	service int32
+	from    string
+}
+
+func sample(p *steer.Plan, moved []move) string {
+	var names []string
+	for _, m := range moved[:min(len(moved), 3)] {
+		names = append(names, people(p.Services[m.service].Name))
+	}
+	if len(moved) > len(names) {
+		names = append(names, "...")
 	}
 	return strings.Join(names, ", ")
 }
 
-// moves returns the services whose regions in use are others in snap.
-func (c *Core) moves(snap *steer.Snapshot) []string {
+// moves returns what snap, of another plan, moves.
+func (c *Core) moves(snap *steer.Snapshot) []move {
 	if c.snap == nil {
 		return nil
 	}
@@ -123,24 +134,17 @@ func (c *Core) moves(snap *steer.Snapshot) []string {
 	for i := range c.snap.Plan.Services {
 		before[c.snap.Plan.Services[i].Name] = usedRegions(c.snap, int32(i))
 	}
-	var out []string
+	var out []move
 	for i := range snap.Plan.Services {
-		name := snap.Plan.Services[i].Name
-		if b, ok := before[name]; ok && b != usedRegions(snap, int32(i)) {
-			out = append(out, strings.TrimSuffix(name, "."))
+		if b, ok := before[snap.Plan.Services[i].Name]; ok && b != usedRegions(snap, int32(i)) {
+			out = append(out, move{int32(i), b})
 		}
 	}
 	return out
 }
 
 func usedRegions(s *steer.Snapshot, i int32) string {
-	var b strings.Builder
-	for p, pool := range s.Plan.Services[i].Pools {
-		if s.State(i).Memory.Used&(1<<p) != 0 {
-			b.WriteString(s.Plan.Regions[pool.Region].Name + " ")
-		}
-	}
-	return b.String()
+	return regionsIn(s.Plan, i, s.State(i).Memory.Used)
 }
 
 // predecessors finds the states that a new plan's checks start with.

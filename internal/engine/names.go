@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/detour-dns/detour/config"
 	"github.com/detour-dns/detour/internal/plan"
 	"github.com/detour-dns/detour/internal/source"
 )
@@ -146,6 +147,7 @@ func (e *Engine) learn(name string, ips []netip.Addr, failure error) error {
 		delete(e.names.never, name)
 		e.names.mu.Unlock()
 		old, asked := e.found[name]
+		ips = possible(ips, c.Plan.Config)
 		now := old.Learn(ips, time.Now())
 		if failure != nil || len(ips) == 0 {
 			e.log.Debug("name not resolved, what is known of it stays", "name", name, "error", failure, "kept", len(old.Kept))
@@ -161,6 +163,15 @@ func (e *Engine) learn(name string, ips []netip.Addr, failure error) error {
 	})
 }
 
+// possible leaves out the addresses that are never probed: a name that leads to
+// one, such as a sinkhole's 0.0.0.0, has none for us.
+func possible(ips []netip.Addr, cfg *config.Config) []netip.Addr {
+	return slices.DeleteFunc(slices.Clone(ips), func(ip netip.Addr) bool {
+		_, forbidden := config.ForbiddenTarget(ip, cfg.Probes.AllowTargets)
+		return forbidden
+	})
+}
+
 // replan moves to another plan. It runs on the loop.
 func (e *Engine) replan(p *plan.Plan, now time.Time, force bool) error {
 	if err := e.core.Replan(p, now, force); err != nil {
@@ -169,5 +180,6 @@ func (e *Engine) replan(p *plan.Plan, now time.Time, force bool) error {
 	e.watch(p)
 	e.names.want(p.Names, e.found)
 	e.publish(now)
+	e.tellMoves(e.core.moved)
 	return nil
 }

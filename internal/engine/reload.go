@@ -51,7 +51,7 @@ func (e *Engine) apply(cfg *config.Config) error {
 	if err := e.replan(plan.Make(cfg, e.found), now, false); err != nil {
 		return err
 	}
-	e.reload = Reload{At: now, Hash: cfg.Hash, OK: true, Moved: len(e.core.Snapshot().Changes)}
+	e.reload = Reload{At: now, Hash: cfg.Hash, OK: true, Moved: len(e.core.moved)}
 	e.log.Info("configuration reloaded", "hash", short(cfg.Hash), "services", len(cfg.Services), "checks", len(e.core.Plan.Checks))
 	return nil
 }

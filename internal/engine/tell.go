@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,25 +17,43 @@ import (
 func (e *Engine) tell(old *Published, s *steer.Snapshot) {
 	e.tellRegions(old, s)
 	for _, c := range s.Changes {
-		st := s.State(c.Service)
-		e.log.Info("service moved", "service", people(s.Plan.Services[c.Service].Name),
-			"from", regionsIn(s.Plan, c.Service, c.From), "to", regionsIn(s.Plan, c.Service, c.To),
-			"reason", st.Reason, "why", whyMoved(s, c), "gen", s.Gen)
+		e.tellMove(s, c, regionsIn(s.Plan, c.Service, c.From))
 	}
+}
+
+// tellMoves logs the services that another plan moved.
+func (e *Engine) tellMoves(moved []move) {
+	s := e.core.Snapshot()
+	for _, m := range moved {
+		e.tellMove(s, steer.Change{Service: m.service, From: ^uint64(0), To: s.State(m.service).Memory.Used}, m.from)
+	}
+}
+
+func (e *Engine) tellMove(s *steer.Snapshot, c steer.Change, from string) {
+	e.log.Info("service moved", "service", people(s.Plan.Services[c.Service].Name),
+		"from", from, "to", regionsIn(s.Plan, c.Service, c.To),
+		"reason", s.State(c.Service).Reason, "why", whyMoved(s, c), "gen", s.Gen)
 }
 
 func (e *Engine) tellRegions(old *Published, s *steer.Snapshot) {
 	for r := range s.Regions {
-		was := false
-		if old != nil && r < len(old.Regions) && old.Snapshot.Plan == s.Plan {
-			was = old.Regions[r].Down
-		}
+		was := old.down(s.Plan.Regions[r].Name)
 		if now := &s.Regions[r]; now.Down != was {
 			e.log.Warn("region "+map[bool]string{true: "down", false: "up again"}[now.Down],
 				"region", s.Plan.Regions[r].Name, "evidence", now.Evidence, "of", now.Could,
 				"canaries_down", now.Failing, "canaries", now.Canaries)
 		}
 	}
+}
+
+// down reports whether a region was judged down; its number may be another in
+// the next plan.
+func (p *Published) down(region string) bool {
+	if p == nil {
+		return false
+	}
+	i := slices.IndexFunc(p.Snapshot.Plan.Regions, func(r steer.Region) bool { return r.Name == region })
+	return i >= 0 && p.Regions[i].Down
 }
 
 // regionsIn names the regions of a set of pools.
