@@ -58,6 +58,9 @@ func (c *compiler) choice(order []int, fam uint8) choice {
 	}
 	ranks := c.familyRanks(fam)
 	best := bestOutside(ranks)
+	if best == None && !bestOutside(c.ranks).Panic() { // nobody has this family, and all is well
+		return choice{sets: []set{{pool: -1, share: 100, reason: c.st.Reason, ttl: c.ttl}}}
+	}
 	if best.Panic() && !c.ideal && !c.st.Frozen {
 		if ch, ok := c.lastResort(fam); ok {
 			return ch
@@ -262,14 +265,21 @@ func (c *compiler) bestOfFamily(p int, fam uint8) Standing {
 	return best
 }
 
-// addEndpoint adds the endpoint's addresses; of a name's only the best ones.
+// addEndpoint adds the endpoint's addresses; of a name's only the best ones, or
+// in mode observe those that it has now.
 func (c *compiler) addEndpoint(s *set, p, e int, fam uint8, bestOnly bool) {
 	end := &c.s.Pools[p].Endpoints[e]
 	var use []netip.Addr
 	for i := range end.Addrs {
-		if a := &end.Addrs[i]; !bestOnly || len(end.Addrs) == 1 || a.rank(c.b.addrView(a)) == c.st.Pools[p].Ends[e].best {
-			use = append(use, a.IP)
+		a := &end.Addrs[i]
+		switch {
+		case len(end.Addrs) == 1:
+		case c.ideal && a.Old:
+			continue
+		case bestOnly && a.rank(c.b.addrView(a)) != c.st.Pools[p].Ends[e].best:
+			continue
 		}
+		use = append(use, a.IP)
 	}
 	for _, ip := range use {
 		s.add(ip, uint32(max(1, end.Weight*weightUnit/len(use))), endRef{int16(p), int16(e)}, fam)

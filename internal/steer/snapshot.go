@@ -168,9 +168,6 @@ func (s *Snapshot) chooseWeighted(ch *choice, q Query) *set {
 		minute = 0
 	}
 	h := mix(ClientHash(q.Client) ^ mix(uint64(q.Service)+1) ^ uint64(minute)<<32)
-	if q.Spread {
-		h = mix(q.Seed ^ 0x9e37)
-	}
 	if chosen := pick(ch.sets, ch.cum, h); s.inside(chosen, q) || ch.rest[len(ch.rest)-1] == 0 {
 		return chosen
 	}
