@@ -16,6 +16,13 @@ var verbs = []func() *cobra.Command{
 	newCheck,
 	newStatus,
 	newExplain,
+	newDrain,
+	newUndrain,
+	newIgnoreHealth,
+	newOverrides,
+	newFreeze,
+	newUnfreeze,
+	newFailback,
 	newDemo,
 	newVersion,
 }

@@ -252,6 +252,19 @@ type PutFreeze struct {
 	Until  time.Time `json:"until,omitzero"`
 }
 
+// Hands is the reply to GET /v1/overrides: what operators decided.
+type Hands struct {
+	Overrides []Override `json:"overrides"`
+	Freezes   []Freeze   `json:"freezes"`
+}
+
+// PostFailback is the body of POST /v1/failback.
+type PostFailback struct {
+	Target string `json:"target"` // region, service, or * for all
+	Owner  string `json:"owner"`
+	Reason string `json:"reason"`
+}
+
 // Changed is the reply to a change.
 type Changed struct {
 	Override *Override `json:"override,omitempty"`

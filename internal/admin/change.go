@@ -24,10 +24,7 @@ const maxText = 500
 func (s *Server) getOverrides(*http.Request) (any, error) {
 	p := &page{pub: s.eng.Load(), now: time.Now()}
 	p.overrides, p.freezes = s.eng.Hands()
-	return struct {
-		Overrides []Override `json:"overrides"`
-		Freezes   []Freeze   `json:"freezes"`
-	}{p.overrideList(), p.freezeList()}, nil
+	return Hands{p.overrideList(), p.freezeList()}, nil
 }
 
 func (s *Server) getOverride(r *http.Request) (any, error) {
@@ -81,7 +78,7 @@ func (s *Server) putOverride(r *http.Request) (any, error) {
 	if len(out.NoReady) > 0 && !in.BreakGlass && !in.DryRun {
 		s.log.Warn("admin: change refused", "peer", peer(r), "do", in.Do, "target", people(target), "owner", o.Owner,
 			"reason", o.Reason, "why", count(len(out.NoReady), "service", "services")+" would have no ready region")
-		p := problem(http.StatusConflict, "that would leave %s without a ready region; if you mean it, break the glass (break_glass: true)",
+		p := problem(http.StatusConflict, "that would leave %s without a ready region; if you mean it, break the glass (--break-glass, or break_glass: true)",
 			count(len(out.NoReady), "service", "services"))
 		p.Services = out.NoReady
 		return nil, p

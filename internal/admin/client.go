@@ -140,6 +140,17 @@ func (c *Client) DeleteFreeze(ctx context.Context, target string) (*Changed, err
 	return call[Changed](ctx, c, http.MethodDelete, "/v1/freeze?"+url.Values{"target": {target}}.Encode(), nil)
 }
 
+// Failback lets the returning pools of a target take their traffic now. "*" is
+// every target.
+func (c *Client) Failback(ctx context.Context, f PostFailback) (*Changed, error) {
+	return call[Changed](ctx, c, http.MethodPost, "/v1/failback", f)
+}
+
+// Hands returns the overrides and freezes in force, those of the file included.
+func (c *Client) Hands(ctx context.Context) (*Hands, error) {
+	return call[Hands](ctx, c, http.MethodGet, "/v1/overrides", nil)
+}
+
 // escape keeps the slashes of a target, which are part of the path.
 func escape(target string) string {
 	return (&url.URL{Path: target}).EscapedPath()

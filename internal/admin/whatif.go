@@ -127,11 +127,7 @@ func orAll(target string) string {
 // postFailback lets returning pools take their traffic without waiting. It is
 // how a manual failback is done.
 func (s *Server) postFailback(r *http.Request) (any, error) {
-	var in struct {
-		Target string `json:"target"` // region, service, or * for all
-		Owner  string `json:"owner"`
-		Reason string `json:"reason"`
-	}
+	var in PostFailback
 	if err := read(r, &in); err != nil {
 		return nil, err
 	}

@@ -223,7 +223,7 @@ func FuzzCheck(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, word := range []string{"import", "route53", "clouddns", "azure", "etcd", "trace", "file", "auto", "tls", "secondary", "dnssec", "hosts"} {
 			if strings.Contains(text, word) {
-				t.Skip("reads files or talks to others")
+				return // it reads files or talks to others
 			}
 		}
 		for _, fault := range check(input("Corefile", []byte(text))).Faults {

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/detour-dns/detour/internal/admin"
+)
+
+// hand is what the verbs have in common that change something by hand.
+type hand struct {
+	to     *admin.ClientOptions
+	reason string
+	owner  string
+	length time.Duration
+	asJSON bool
+	did    string // what becomes of the override or freeze, in words
+}
+
+// newHand adds the flags of hands to a verb. length 0 means that it has no end.
+func newHand(cmd *cobra.Command, length time.Duration) *hand {
+	h := &hand{to: reach(cmd.Flags()), did: "in force"}
+	cmd.Flags().StringVar(&h.reason, "reason", "", "why, for those who find it later (needed)")
+	cmd.Flags().StringVar(&h.owner, "owner", whoami(), "whom to ask about it")
+	cmd.Flags().BoolVar(&h.asJSON, "json", false, "print JSON")
+	if length > 0 {
+		cmd.Flags().DurationVar(&h.length, "for", length, "until it ends by itself")
+	}
+	return h
+}
+
+// whoami is the person at the keyboard, also behind sudo.
+func whoami() string {
+	if u := os.Getenv("SUDO_USER"); u != "" {
+		return u
+	}
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return ""
+}
+
+// act runs a change and says what it did.
+func (h *hand) act(cmd *cobra.Command, f func(*admin.Client) (*admin.Changed, error)) error {
+	c, err := admin.NewClient(*h.to)
+	if err != nil {
+		return err
+	}
+	changed, err := f(c)
+	if err != nil {
+		return err
+	}
+	if h.asJSON {
+		return json.NewEncoder(cmd.OutOrStdout()).Encode(changed)
+	}
+	return admin.WriteChanged(cmd.OutOrStdout(), h.did, changed, time.Now())
+}
+
+// oneTarget wants one argument.
+func oneTarget(verb string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return fmt.Errorf("say which target, a region, a service or service/endpoint: resolver %s aws/us-east-1", verb)
+		}
+		return nil
+	}
+}
+
+// newOverride is a verb that sets an override.
+func newOverride(verb, do, short, long string) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: verb + " TARGET --reason WHY", Short: short, Long: long,
+		Example: "  resolver " + verb + " aws/us-east-1 --reason \"migration CHG-4711\" --for 6h\n" +
+			"  resolver " + verb + " shop.example.org/192.0.2.10 --reason \"disk swap\" --dry-run",
+		Args: oneTarget(verb),
+	}
+	h := newHand(cmd, 4*time.Hour)
+	var put admin.PutOverride
+	cmd.Flags().BoolVar(&put.DryRun, "dry-run", false, "say who would move where, and change nothing")
+	cmd.Flags().BoolVar(&put.BreakGlass, "break-glass", false, "even if services are left without a ready region")
+	if do == "drain" {
+		cmd.Flags().BoolVar(&put.LastResort, "last-resort", false, "use it rather than what is dark")
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		put.Do, put.Reason, put.Owner, put.For = do, h.reason, h.owner, h.length.String()
+		return h.act(cmd, func(c *admin.Client) (*admin.Changed, error) {
+			return c.PutOverride(cmd.Context(), args[0], put)
+		})
+	}
+	return cmd
+}
+
+func newDrain() *cobra.Command {
+	return newOverride("drain", "drain", "Take a region, a service or an endpoint out of the answers",
+		"Take a target out of the answers until the time is over or it is undrained. It\nreturns by failback and ramp. A drain that would leave a service without any\nendpoint does not act on that service.")
+}
+
+func newIgnoreHealth() *cobra.Command {
+	return newOverride("ignore-health", "up", "Answer with a target as if its checks passed",
+		"Answer with a target as if its checks passed, until the time is over.")
+}
+
+func newUndrain() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "undrain TARGET", Short: "End the override on a target",
+		Example: "  resolver undrain aws/us-east-1",
+		Args:    oneTarget("undrain"),
+	}
+	h := newHand(cmd, 0)
+	h.did = "ended"
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return h.act(cmd, func(c *admin.Client) (*admin.Changed, error) {
+			return c.DeleteOverride(cmd.Context(), args[0])
+		})
+	}
+	return cmd
+}
+
+func newFreeze() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "freeze [TARGET] --reason WHY", Short: "Stop automation for a while: pools in use stay",
+		Example: "  resolver freeze --reason \"incident 12\"\n  resolver freeze shop.example.org --reason \"cut-over\" --for 20m",
+		Args:    cobra.MaximumNArgs(1),
+	}
+	h := newHand(cmd, time.Hour)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		put := admin.PutFreeze{Target: append(args, "")[0], Reason: h.reason, Owner: h.owner, For: h.length.String()}
+		return h.act(cmd, func(c *admin.Client) (*admin.Changed, error) { return c.PutFreeze(cmd.Context(), put) })
+	}
+	return cmd
+}
+
+func newUnfreeze() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "unfreeze [TARGET]", Short: "Let automation go on",
+		Example: "  resolver unfreeze", Args: cobra.MaximumNArgs(1),
+	}
+	h := newHand(cmd, 0)
+	h.did = "ended"
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return h.act(cmd, func(c *admin.Client) (*admin.Changed, error) {
+			return c.DeleteFreeze(cmd.Context(), append(args, "")[0])
+		})
+	}
+	return cmd
+}
+
+func newFailback() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "failback TARGET --reason WHY", Short: "Let what is healthy again take its traffic now",
+		Long:    "Let the healthy pools of a region or a service take their traffic now, by the\nramp, without waiting. This is how a manual failback is done. * is everything.",
+		Example: "  resolver failback db.example.org --reason \"primary checked\"",
+		Args:    oneTarget("failback"),
+	}
+	h := newHand(cmd, 0)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		var let int
+		err := h.act(cmd, func(c *admin.Client) (*admin.Changed, error) {
+			changed, err := c.Failback(cmd.Context(), admin.PostFailback{Target: args[0], Owner: h.owner, Reason: h.reason})
+			if err == nil {
+				let = changed.Failback
+			}
+			return changed, err
+		})
+		if err == nil && let == 0 {
+			return errors.New("nothing there waits for a failback: resolver status shows what does")
+		}
+		if err == nil && !h.asJSON {
+			fmt.Fprintf(cmd.OutOrStdout(), "%d pools take their traffic back now\n", let)
+		}
+		return err
+	}
+	return cmd
+}
+
+func newOverrides() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "overrides", Short: "List what operators decided", Args: noArgs,
+		Example: "  resolver overrides",
+	}
+	to := reach(cmd.Flags())
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := admin.NewClient(*to)
+		if err != nil {
+			return err
+		}
+		all, err := c.Hands(cmd.Context())
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return json.NewEncoder(cmd.OutOrStdout()).Encode(all)
+		}
+		return admin.WriteHands(cmd.OutOrStdout(), all, time.Now())
+	}
+	return cmd
+}

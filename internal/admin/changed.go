@@ -1,0 +1,80 @@
+package admin
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// WriteChanged says what a change did, or would do, for people. did is what became
+// of the override or freeze: "in force", "ended".
+func WriteChanged(w io.Writer, did string, c *Changed, now time.Time) error {
+	if c.DryRun {
+		did = "nothing is changed; this would be " + did
+	}
+	switch {
+	case c.Override != nil:
+		o := c.Override
+		fmt.Fprintf(w, "%s: %s of %s%s, by %s: %s\n", did, o.Do, o.Target, ends(o.Until, now), o.Owner, o.Reason)
+	case c.Freeze != nil:
+		f := c.Freeze
+		fmt.Fprintf(w, "%s: freeze of %s%s, by %s: %s\n", did, everything(f.Target), ends(f.Until, now), f.Owner, f.Reason)
+	}
+	for _, m := range c.Moves {
+		fmt.Fprintf(w, "moves      %s: %s -> %s\n", m.Service, list(m.From), list(m.To))
+	}
+	if len(c.NoReady) > 0 {
+		fmt.Fprintf(w, "no region  %s: left without a ready region\n", strings.Join(c.NoReady, ", "))
+	}
+	if len(c.NoBackup) > 0 {
+		fmt.Fprintf(w, "no backup  %s: this takes the last one\n", strings.Join(c.NoBackup, ", "))
+	}
+	if c.Warning != "" {
+		fmt.Fprintf(w, "warning    %s\n", c.Warning)
+	}
+	return nil
+}
+
+func ends(t, now time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf(" until %s (%s)", t.Local().Format("15:04:05"), t.Sub(now).Round(time.Second))
+}
+
+func everything(target string) string {
+	if target == "" {
+		return "everything"
+	}
+	return target
+}
+
+func list(regions []string) string {
+	if len(regions) == 0 {
+		return "nothing"
+	}
+	return strings.Join(regions, "+")
+}
+
+// WriteHands lists what operators decided, for people.
+func WriteHands(w io.Writer, h *Hands, now time.Time) error {
+	if len(h.Overrides)+len(h.Freezes) == 0 {
+		_, err := fmt.Fprintln(w, "no overrides, no freeze")
+		return err
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "TARGET\tDO\tOWNER\tENDS\tREASON")
+	for _, o := range h.Overrides {
+		end := "when the file says so"
+		if !o.Until.IsZero() {
+			end = "in " + o.Until.Sub(now).Round(time.Second).String()
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", o.Target, o.Do, o.Owner, end, o.Reason)
+	}
+	for _, f := range h.Freezes {
+		fmt.Fprintf(t, "%s\tfreeze\t%s\tin %s\t%s\n", everything(f.Target), f.Owner, f.Until.Sub(now).Round(time.Second), f.Reason)
+	}
+	return t.Flush()
+}
