@@ -64,6 +64,15 @@ func (e *Engine) Refused(why error) {
 	})
 }
 
+// Restored notes that the file holds again what is in use, after something else
+// in it was refused.
+func (e *Engine) Restored() {
+	_ = e.Do(func(*Core) {
+		e.reload.At, e.reload.OK, e.reload.Error = time.Now(), true, ""
+		e.log.Info("the file holds the configuration in use again", "hash", short(e.reload.Hash))
+	})
+}
+
 // LastReload returns how the last change of failover.yaml went.
 func (e *Engine) LastReload() Reload {
 	var r Reload

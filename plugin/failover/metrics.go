@@ -1,7 +1,7 @@
 package failover
 
 import (
-	"maps"
+	"math"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -135,26 +135,56 @@ func (collector) Describe(ch chan<- *prometheus.Desc) {
 func (collector) Collect(ch chan<- prometheus.Metric) {
 	engines.mu.Lock()
 	defer engines.mu.Unlock()
+	all := scrape{}
 	for _, s := range engines.shared {
 		if e := s.engine(); e != nil {
-			s.collectAnswers(ch)
-			collectSnapshot(ch, e.Load())
-			collectEngine(ch, e)
+			s.collectAnswers(all)
+			collectSnapshot(all, e.Load())
+			collectEngine(all, e)
 		}
+	}
+	all.send(ch)
+}
+
+// sample is a metric with its labels' values, as many of them as it has.
+type sample struct {
+	desc   *prometheus.Desc
+	labels [3]string
+	n      int
+}
+
+// scrape gathers the samples of all files: one that came twice would make
+// Prometheus refuse every metric of the process.
+type scrape map[sample]float64
+
+// merge adds a sample; of several with the same labels what says of them.
+func (s scrape) merge(what func(x, y float64) float64, d *prometheus.Desc, v float64, labels ...string) {
+	k := sample{desc: d, n: len(labels)}
+	copy(k.labels[:], labels)
+	if was, ok := s[k]; ok {
+		v = what(was, v)
+	}
+	s[k] = v
+}
+
+func sum(x, y float64) float64 { return x + y }
+
+func (s scrape) send(ch chan<- prometheus.Metric) {
+	for k, v := range s {
+		kind := prometheus.GaugeValue
+		if k.desc == descAnswers || k.desc == descLost {
+			kind = prometheus.CounterValue
+		}
+		ch <- prometheus.MustNewConstMetric(k.desc, kind, v, k.labels[:k.n]...)
 	}
 }
 
-type series struct {
-	service, region string
-	reason          steer.Reason
-}
-
-func (s *shared) collectAnswers(ch chan<- prometheus.Metric) {
+func (s *shared) collectAnswers(all scrape) {
 	c := s.counts.Load()
 	if c == nil {
 		return
 	}
-	sums, counted := map[series]uint64{}, map[*cell]bool{}
+	counted := map[*cell]bool{}
 	c.each(func(service, region string, c *cell) {
 		if counted[c] { // two pools of one service in one region share a cell
 			return
@@ -164,49 +194,41 @@ func (s *shared) collectAnswers(ch chan<- prometheus.Metric) {
 			service = "all"
 		}
 		for r := range c.n {
-			sums[series{service, region, steer.Reason(r)}] += c.n[r].Load()
+			if n := c.n[r].Load(); n > 0 {
+				all.merge(sum, descAnswers, float64(n), service, region, steer.Reason(r).String())
+			}
 		}
 	})
-	maps.DeleteFunc(sums, func(_ series, n uint64) bool { return n == 0 })
-	for k, n := range sums {
-		ch <- prometheus.MustNewConstMetric(descAnswers, prometheus.CounterValue, float64(n), k.service, k.region, k.reason.String())
-	}
 }
 
-func collectSnapshot(ch chan<- prometheus.Metric, pub *engine.Published) {
-	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
-	}
+func collectSnapshot(all scrape, pub *engine.Published) {
 	if len(pub.Plan.Steer.Services) <= maxSeries {
 		for i := range pub.Plan.Steer.Services {
 			st, name := pub.State(int32(i)), strings.TrimSuffix(pub.Plan.Steer.Services[i].Name, ".")
-			gauge(descPanic, flag(st.Reason == steer.ReasonPanic), name)
-			gauge(descBackups, float64(st.Backups), name)
+			all.merge(math.Max, descPanic, flag(st.Reason == steer.ReasonPanic), name)
+			all.merge(math.Min, descBackups, float64(st.Backups), name)
 		}
 	}
 	for r := range pub.Regions {
 		name, st := pub.Snapshot.Plan.Regions[r].Name, &pub.Regions[r]
-		gauge(descRegion, flag(st.Down), name)
+		all.merge(math.Max, descRegion, flag(st.Down), name)
 		ratio := 0.0
 		if st.Could > 0 {
 			ratio = float64(st.Evidence) / float64(st.Could)
 		}
-		gauge(descRatio, ratio, name)
+		all.merge(math.Max, descRatio, ratio, name)
 	}
 }
 
-func collectEngine(ch chan<- prometheus.Metric, e *engine.Engine) {
-	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+func collectEngine(all scrape, e *engine.Engine) {
+	now := e.Summary()
+	for v, n := range now.Verdicts {
+		all.merge(sum, descChecks, float64(n), v)
 	}
-	sum := e.Summary()
-	for v, n := range sum.Verdicts {
-		gauge(descChecks, float64(n), v)
-	}
-	gauge(descBrake, flag(sum.Brake.On))
-	gauge(descReload, flag(sum.Reload.OK))
-	gauge(descOverdue, float64(e.Stats().Overdue))
-	ch <- prometheus.MustNewConstMetric(descLost, prometheus.CounterValue, float64(sum.StateErrors))
+	all.merge(math.Max, descBrake, flag(now.Brake.On))
+	all.merge(math.Min, descReload, flag(now.Reload.OK))
+	all.merge(sum, descOverdue, float64(e.Stats().Overdue))
+	all.merge(sum, descLost, float64(now.StateErrors))
 }
 
 func flag(b bool) float64 {

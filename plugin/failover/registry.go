@@ -195,7 +195,7 @@ func (s *shared) begin(e *engine.Engine, cfg *config.Config) {
 	s.crowd = newCrowd(time.Now())
 	s.eng.Store(e)
 	s.wg.Go(s.tick)
-	s.wg.Go(func() { s.watch(cfg.Hash) })
+	s.wg.Go(s.watch)
 	s.admin = s.listenAdmin(cfg)
 }
 

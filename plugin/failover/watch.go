@@ -16,39 +16,49 @@ const watchEvery = time.Second
 
 // watch applies the file's edits. A file that is away, half written or faulty
 // leaves the configuration in use, and is said once.
-func (s *shared) watch(seen string) {
+func (s *shared) watch() {
+	refused := ""
 	t := time.NewTicker(watchEvery)
 	defer t.Stop()
 	for {
 		select {
 		case <-t.C:
-			seen = s.look(seen)
+			refused = s.look(refused)
 		case <-s.quit:
 			return
 		}
 	}
 }
 
-// look applies the file if its content is not the one last seen.
-func (s *shared) look(seen string) string {
+// look applies the file if its content is neither in use nor what was refused
+// before. It returns what is refused now, "" if all is well.
+func (s *shared) look(refused string) string {
 	data, err := os.ReadFile(s.path)
 	if err != nil {
 		const away = "unreadable"
-		if seen != away {
+		if refused != away {
 			s.engine().Refused(err)
 		}
 		return away
 	}
 	sum := sha256.Sum256(data)
 	hash := hex.EncodeToString(sum[:])
-	if hash == seen || hash == s.load().Plan.Config.Hash {
-		return hash
+	switch hash {
+	case s.load().Plan.Config.Hash:
+		if refused != "" {
+			s.engine().Restored()
+		}
+		return ""
+	case refused:
+		return refused
 	}
 	cfg, err := config.Parse(s.path, data)
 	if err != nil {
 		s.engine().Refused(err)
 		return hash
 	}
-	_ = s.engine().Apply(cfg) // a refusal is in status and log
-	return hash
+	if s.engine().Apply(cfg) != nil { // in status and log
+		return hash
+	}
+	return ""
 }
