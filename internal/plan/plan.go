@@ -79,9 +79,29 @@ func Make(cfg *config.Config, found source.Found) *Plan {
 		m.out.Self = append(m.out.Self, m.check(&c.Monitor, -1, c.Addr, "", "self"))
 	}
 	m.out.Steer.Checks, m.out.Places = len(m.out.Checks), len(m.places)
+	m.others()
 	m.out.Steer.Index()
 	m.out.Extras = len(cfg.Zones) > 0 || slices.ContainsFunc(cfg.Services, func(s config.Service) bool { return len(s.SRV) > 0 })
 	return m.out
+}
+
+// others notes the names besides services' own that are there.
+func (m *maker) others() {
+	cfg, sp := m.out.Config, m.out.Steer
+	for i := range cfg.Zones {
+		sp.Others = append(sp.Others, cfg.Zones[i].Name)
+	}
+	for i := range cfg.Services {
+		for _, label := range cfg.Services[i].SRV {
+			sp.Others = append(sp.Others, SRVOwner(&cfg.Services[i], label))
+		}
+	}
+}
+
+// SRVOwner is the owner name of a service's SRV record, label being such as
+// "_https._tcp".
+func SRVOwner(s *config.Service, label string) string {
+	return strings.ToLower(label) + "." + strings.TrimPrefix(s.Name, "*.")
 }
 
 func (m *maker) addRegions() {

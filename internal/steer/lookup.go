@@ -24,7 +24,7 @@ func (p *Plan) Lookup(name []byte) (service int32, ok bool) {
 // walked for names that are not ours.
 func (p *Plan) Wild() bool { return len(p.wild) > 0 }
 
-// Exists reports whether a name is a service's own or an ancestor of one: names
+// Exists reports whether a name is ours (a service's or another owner) or an ancestor of one: names
 // of which no NXDOMAIN may be said (RFC 8020).
 func (p *Plan) Exists(name []byte) bool { return p.exists[string(name)] }
 

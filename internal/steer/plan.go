@@ -22,6 +22,7 @@ type Plan struct {
 	Limits   Limits
 	Clients  *bart.Table[uint16] // client network -> index of its home region; nil if no service is nearest
 	Checks   int                 // number of checks; indexes are below it
+	Others   []string            // names that exist without being a service's: SRV owners, zones' apexes
 
 	names    map[string]int32 // owner name -> service
 	wild     map[string]int32 // "example.org." -> service "*.example.org."
@@ -147,6 +148,9 @@ func (p *Plan) Index() {
 		p.indexParts(s, int32(i))
 		nearest = nearest || s.Policy == Nearest
 	}
+	for _, name := range p.Others {
+		p.indexExists(name)
+	}
 	p.classes = nil
 	if nearest && p.Clients != nil {
 		for r := range p.Regions {
@@ -162,6 +166,10 @@ func (p *Plan) indexName(name string, i int32) {
 	} else {
 		p.names[name] = i
 	}
+	p.indexExists(name)
+}
+
+func (p *Plan) indexExists(name string) {
 	for n := name; n != ""; n = parent(n) {
 		p.exists[n] = true
 	}

@@ -35,12 +35,8 @@ func (f *Failover) start(m *dns.Msg, q *query, aa bool) {
 
 // addresses makes the reply with the decision's addresses.
 func (f *Failover) addresses(q *query, i int32, d *steer.Decision, v6 bool) *dns.Msg {
-	limit := min(q.pub.Plan.Steer.Limits.MaxAnswers, steer.MaxAnswers)
-	if q.pub.Plan.Steer.Services[i].Policy == steer.Weighted && !d.Panic {
-		limit = 1
-	}
 	var ips [steer.MaxAnswers]netip.Addr
-	n := d.Addrs(ips[:limit])
+	n := d.Addrs(ips[:q.limit(i, d)])
 	re := &reply{}
 	m := &re.msg
 	f.start(m, q, true)
@@ -55,6 +51,15 @@ func (f *Failover) addresses(q *query, i int32, d *steer.Decision, v6 bool) *dns
 		m.Answer = append(m.Answer, addressRR(q.r.Question[0].Name, ip, d.TTL))
 	}
 	return m
+}
+
+// limit is how many addresses of a decision are said.
+func (q *query) limit(i int32, d *steer.Decision) int {
+	p := q.pub.Plan.Steer
+	if p.Services[i].Policy == steer.Weighted && !d.Panic {
+		return 1
+	}
+	return min(p.Limits.MaxAnswers, steer.MaxAnswers)
 }
 
 // fill writes A records into the reply's own room.
@@ -154,8 +159,8 @@ func (f *Failover) refuse(w dns.ResponseWriter, r *dns.Msg) (int, error) {
 	q := query{w: w, r: r}
 	m := new(dns.Msg)
 	f.start(m, &q, false)
-	m.Rcode, m.RecursionAvailable = dns.RcodeRefused, false
-	m.Question = []dns.Question{r.Question[0]}
+	m.Opcode, m.Rcode, m.RecursionAvailable = r.Opcode, dns.RcodeRefused, false
+	m.Question = r.Question
 	if req := r.IsEdns0(); req != nil {
 		opt := &dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT}}
 		opt.Option = []dns.EDNS0{&dns.EDNS0_EDE{InfoCode: dns.ExtendedErrorCodeProhibited}}

@@ -40,6 +40,7 @@ func TestExamplesAnswer(t *testing.T) {
 				cfg.Monitors[i].CAFile = "" // a file that only the example's machine has
 			}
 			cfg.State.Dir = t.TempDir()
+			cfg.Probes.AllowTargets = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 			next := plugin.HandlerFunc(func(_ context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
 				m := new(dns.Msg).SetReply(r)
 				if r.Question[0].Qtype == dns.TypeA {

@@ -39,6 +39,7 @@ type query struct {
 	place  netip.Addr // where the answer is for: the client, or an ECS prefix
 	ecs    *dns.EDNS0_SUBNET
 	spread bool
+	seed   uint64 // one for all that a reply says, so that its parts agree
 }
 
 // ServeDNS implements plugin.Handler. If it wrote a reply it returns
@@ -50,10 +51,10 @@ type query struct {
 // addresses, the reply) is done in calls that have returned before the reply is
 // written, which is where the stack is deepest.
 func (f *Failover) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
-	if len(r.Question) != 1 || r.Opcode != dns.OpcodeQuery || r.Question[0].Qclass != dns.ClassINET {
-		return plugin.NextOrFailure(pluginName, f.Next, ctx, w, r)
-	}
 	pub := f.shared.load()
+	if len(r.Question) != 1 || r.Opcode != dns.OpcodeQuery || r.Question[0].Qclass != dns.ClassINET {
+		return f.unusual(ctx, w, r, pub)
+	}
 	i, found := find(pub, w, r)
 	switch found {
 	case foreign:
@@ -63,8 +64,8 @@ func (f *Failover) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Ms
 		return dns.RcodeSuccess, nil
 	case service:
 		return f.service(ctx, w, r, pub, i)
-	case refused:
-		return f.refuse(w, r)
+	case outside:
+		return f.outsider(w, r, pub)
 	case related:
 	}
 	return f.other(ctx, w, r, pub)
@@ -76,7 +77,7 @@ type finding uint8
 const (
 	foreign      finding = iota // nothing: the next plugin's
 	related                     // an ancestor of a service, a zone's apex, an SRV owner, or perhaps one
-	refused                     // from a client that may not ask
+	outside                     // from a client that may not ask plugins below, or anything
 	service                     // at a service's name
 	plainAddress                // and for the addresses of one that looks at nothing but them
 )
@@ -92,9 +93,11 @@ func find(pub *engine.Published, w dns.ResponseWriter, r *dns.Msg) (i int32, _ f
 		i, ours = p.Lookup(name)
 	}
 	if cfg := pub.Plan.Config; !cfg.Recursion.Contains(clientAddr(w)) && (!ours || !cfg.Services[i].Public) {
-		return 0, refused
+		return 0, outside
 	}
 	switch t := r.Question[0].Qtype; {
+	case isTransfer(t): // many messages, none of which may be touched
+		return 0, foreign
 	case ours && (t == dns.TypeA || t == dns.TypeAAAA) && pub.Plan.Config.Services[i].Flatten:
 		return i, plainAddress
 	case ours:
@@ -104,6 +107,8 @@ func find(pub *engine.Published, w dns.ResponseWriter, r *dns.Msg) (i int32, _ f
 	}
 	return 0, foreign
 }
+
+func isTransfer(t uint16) bool { return t == dns.TypeAXFR || t == dns.TypeIXFR }
 
 // plain makes the reply to a question for addresses.
 //
@@ -116,7 +121,7 @@ func (f *Failover) plain(pub *engine.Published, i int32, w dns.ResponseWriter, r
 // query gathers what an answer depends on.
 func (f *Failover) query(w dns.ResponseWriter, r *dns.Msg, pub *engine.Published) query {
 	client := clientAddr(w)
-	q := query{w: w, r: r, pub: pub, client: client, place: client}
+	q := query{w: w, r: r, pub: pub, client: client, place: client, seed: rand.Uint64()}
 	f.shared.crowd.add(client)
 	cfg := pub.Plan.Config
 	if len(cfg.ECSTrust) > 0 {
@@ -161,7 +166,7 @@ func (f *Failover) address(q *query, i int32, v6 bool) *dns.Msg {
 // decide asks the snapshot.
 func (q *query) decide(f *Failover, i int32, v6 bool) steer.Decision {
 	return q.pub.Decide(steer.Query{
-		Service: i, V6: v6, Client: q.place, Minute: f.shared.minute.Load(), Seed: rand.Uint64(),
+		Service: i, V6: v6, Client: q.place, Minute: f.shared.minute.Load(), Seed: q.seed,
 		Spread: q.spread || f.shared.few.Load(),
 	})
 }
@@ -180,6 +185,9 @@ func (f *Failover) otherType(ctx context.Context, q *query, i int32, t uint16) (
 	case dns.TypeCNAME:
 		return q.send(f.negative(q, i))
 	}
+	if f.recursive && !q.pub.Plan.Config.Recursion.Contains(q.client) {
+		return f.refuse(q.w, q.r) // that a service is public opens nothing but itself
+	}
 	return f.below(ctx, q, i)
 }
 
@@ -189,17 +197,44 @@ func (f *Failover) otherType(ctx context.Context, q *query, i int32, t uint16) (
 func (f *Failover) other(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, pub *engine.Published) (int, error) {
 	var buf [maxName]byte
 	name, _ := lower(&buf, r.Question[0].Name)
-	ns, client := f.shared.namesOf(pub), clientAddr(w)
-	q := query{w: w, r: r, pub: pub, names: ns, client: client, place: client}
+	ns := f.shared.namesOf(pub)
 	if i, ok := ns.srv[string(name)]; ok {
+		q := f.query(w, r, pub)
 		return f.srv(&q, i)
 	}
 	t := r.Question[0].Qtype
+	q := query{w: w, r: r, pub: pub, names: ns}
 	if z := ns.apex(string(name)); z != nil && (t == dns.TypeSOA || t == dns.TypeNS) {
 		return f.apex(&q, z, t)
 	}
 	if pub.Plan.Steer.Exists(name) {
 		return f.ancestor(ctx, &q)
+	}
+	return plugin.NextOrFailure(pluginName, f.Next, ctx, w, r)
+}
+
+// outsider answers a client that may ask for public services only: their SRV
+// owners, and the apexes of zones that hold one, are as public as they are.
+func (f *Failover) outsider(w dns.ResponseWriter, r *dns.Msg, pub *engine.Published) (int, error) {
+	var buf [maxName]byte
+	name, _ := lower(&buf, r.Question[0].Name)
+	ns := f.shared.namesOf(pub)
+	if i, ok := ns.srv[string(name)]; ok && pub.Plan.Config.Services[i].Public {
+		q := f.query(w, r, pub)
+		return f.srv(&q, i)
+	}
+	t := r.Question[0].Qtype
+	if z := ns.apex(string(name)); z != nil && ns.public[z] && (t == dns.TypeSOA || t == dns.TypeNS) {
+		return f.apex(&query{w: w, r: r, pub: pub, names: ns}, z, t)
+	}
+	return f.refuse(w, r)
+}
+
+// unusual passes on what is no plain question, from clients that may ask the
+// plugins below. NOTIFY is no question: who may send it, its plugin knows.
+func (f *Failover) unusual(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, pub *engine.Published) (int, error) {
+	if r.Opcode != dns.OpcodeNotify && !pub.Plan.Config.Recursion.Contains(clientAddr(w)) {
+		return f.refuse(w, r)
 	}
 	return plugin.NextOrFailure(pluginName, f.Next, ctx, w, r)
 }

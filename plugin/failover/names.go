@@ -16,18 +16,23 @@ type names struct {
 	plan  *plan.Plan
 	srv   map[string]int32 // "_https._tcp.shop.example.org." -> service
 	zones []*config.Zone   // longest first is not needed: apexes differ
+
+	public map[*config.Zone]bool // zones that hold a public service
 }
 
 func newNames(p *plan.Plan) *names {
-	n := &names{plan: p, srv: map[string]int32{}}
+	n := &names{plan: p, srv: map[string]int32{}, public: map[*config.Zone]bool{}}
+	for i := range p.Config.Zones {
+		n.zones = append(n.zones, &p.Config.Zones[i])
+	}
 	for i := range p.Config.Services {
 		s := &p.Config.Services[i]
 		for _, label := range s.SRV {
-			n.srv[strings.ToLower(label)+"."+strings.TrimPrefix(s.Name, "*.")] = int32(i)
+			n.srv[plan.SRVOwner(s, label)] = int32(i)
 		}
-	}
-	for i := range p.Config.Zones {
-		n.zones = append(n.zones, &p.Config.Zones[i])
+		if z := n.zoneOf(strings.TrimPrefix(s.Name, "*.")); z != nil && s.Public {
+			n.public[z] = true
+		}
 	}
 	return n
 }

@@ -32,10 +32,10 @@ func (f *Failover) binding(q *query, i int32, t uint16) (int, error) {
 		svcb.Value = append(svcb.Value, &dns.SVCBPort{Port: s.Port})
 	}
 	d6 := q.decide(f, i, true)
-	if hint := q.hints(&d4); len(hint) > 0 {
+	if hint := q.hints(i, &d4); len(hint) > 0 {
 		svcb.Value = append(svcb.Value, &dns.SVCBIPv4Hint{Hint: hint})
 	}
-	if hint := q.hints(&d6); len(hint) > 0 {
+	if hint := q.hints(i, &d6); len(hint) > 0 {
 		svcb.Value = append(svcb.Value, &dns.SVCBIPv6Hint{Hint: hint})
 	}
 	if t == dns.TypeHTTPS {
@@ -49,9 +49,9 @@ func (f *Failover) binding(q *query, i int32, t uint16) (int, error) {
 // httpsPort is the port that an HTTPS record need not say.
 const httpsPort = 443
 
-func (q *query) hints(d *steer.Decision) []net.IP {
+func (q *query) hints(i int32, d *steer.Decision) []net.IP {
 	var ips [steer.MaxAnswers]netip.Addr
-	n := d.Addrs(ips[:min(q.pub.Plan.Steer.Limits.MaxAnswers, steer.MaxAnswers)])
+	n := d.Addrs(ips[:q.limit(i, d)])
 	out := make([]net.IP, 0, n)
 	for _, ip := range ips[:n] {
 		out = append(out, ip.AsSlice())
@@ -78,7 +78,7 @@ func (f *Failover) srv(q *query, i int32) (int, error) {
 	for _, v6 := range []bool{false, true} {
 		a := q.decide(f, i, v6)
 		var ips [steer.MaxAnswers]netip.Addr
-		for _, ip := range ips[:a.Addrs(ips[:min(q.pub.Plan.Steer.Limits.MaxAnswers, steer.MaxAnswers)])] {
+		for _, ip := range ips[:a.Addrs(ips[:q.limit(i, &a)])] {
 			m.Extra = append(m.Extra, addressRR(s.Name, ip, d.TTL))
 		}
 	}
@@ -91,9 +91,9 @@ func (f *Failover) srv(q *query, i int32) (int, error) {
 func (f *Failover) unflattened(ctx context.Context, q *query, i int32, t uint16) (int, error) {
 	d := q.decide(f, i, t == dns.TypeAAAA)
 	target, isName := d.Target(q.pub.Plan.Steer, i)
-	if !isName && t != dns.TypeAAAA { // the pool may have the name's addresses in the other family only
-		d6 := q.decide(f, i, true)
-		target, isName = d6.Target(q.pub.Plan.Steer, i)
+	if !isName && !d.Has() { // the pool may have the name's addresses in the other family only
+		other := q.decide(f, i, t != dns.TypeAAAA)
+		target, isName = other.Target(q.pub.Plan.Steer, i)
 	}
 	if !isName || q.zones(f).apex(q.pub.Plan.Config.Services[i].Name) != nil {
 		return f.flattened(ctx, q, i, t)
