@@ -53,3 +53,28 @@ func TestObserveLeavesOutWhatANameNoLongerHas(t *testing.T) {
 		}
 	}
 }
+
+// TestTargetsFollowWeights: of several names it is the weight that chooses, not
+// how many addresses each has.
+func TestTargetsFollowWeights(t *testing.T) {
+	p := small("aws/a")
+	pool := &p.Services[0].Pools[0]
+	pool.Endpoints[0].Target, pool.Endpoints[0].Weight = "heavy.test.", 9
+	light := Endpoint{Label: "light.test", Target: "light.test.", Weight: 1, Enabled: true}
+	for i := range byte(6) {
+		light.Addrs = append(light.Addrs, Addr{IP: netip.AddrFrom4([4]byte{10, 0, 1, i}), Checks: []int32{0}})
+	}
+	pool.Endpoints = append(pool.Endpoints, light)
+	p.Index()
+	s := Build(Input{Plan: p, Now: t0, Checks: up(1)})
+	r, heavy := rand.New(rand.NewPCG(7, 7)), 0
+	for range 1000 {
+		d := s.Decide(Query{Client: client(1), Seed: r.Uint64()})
+		if name, ok := d.Target(p, 0); ok && name == "heavy.test." {
+			heavy++
+		}
+	}
+	if heavy < 850 || heavy > 950 {
+		t.Errorf("the name of weight 9 was chosen in %d of 1000 answers, want about 900", heavy)
+	}
+}

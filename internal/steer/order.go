@@ -3,6 +3,7 @@ package steer
 import (
 	"math/bits"
 	"net/netip"
+	"slices"
 )
 
 // MaxAnswers is the largest number of addresses that an answer can carry.
@@ -81,13 +82,15 @@ func (d *Decision) shuffleWeighted(out []netip.Addr) {
 	}
 }
 
-// Target returns the name behind the first address of the chosen pool, for
-// services that do not flatten; ok is false if it is no name.
+// Target returns the name behind the first address of the answer, for services
+// that do not flatten; ok is false if it is no name.
 func (d *Decision) Target(p *Plan, service int32) (name string, ok bool) {
 	if len(d.list.ends) == 0 || d.list.ends[0].pool < 0 {
 		return "", false
 	}
-	ref := d.list.ends[int(reduce(mix(d.seed), uint64(len(d.list.ends))))]
+	var first [1]netip.Addr
+	d.Addrs(first[:])
+	ref := d.list.ends[slices.Index(d.list.ips, first[0])]
 	t := p.Services[service].Pools[ref.pool].Endpoints[ref.end].Target
 	return t, t != ""
 }
