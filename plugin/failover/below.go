@@ -10,6 +10,9 @@ import (
 // below asks the plugins below for a type that we do not answer at a service's
 // name, and corrects what would take the name away from us.
 func (f *Failover) below(ctx context.Context, q *query, i int32) (int, error) {
+	if f.Next == nil {
+		return q.send(f.negative(q, i)) // nobody knows more of the name; SERVFAIL would stop who asks for CAA
+	}
 	c := &corrector{ResponseWriter: q.w, f: f, q: *q, service: i}
 	return plugin.NextOrFailure(pluginName, f.Next, ctx, c, q.r)
 }

@@ -122,14 +122,14 @@ func (f *Failover) plain(pub *engine.Published, i int32, w dns.ResponseWriter, r
 func (f *Failover) query(w dns.ResponseWriter, r *dns.Msg, pub *engine.Published) query {
 	client := clientAddr(w)
 	q := query{w: w, r: r, pub: pub, client: client, place: client, seed: rand.Uint64()}
-	f.shared.crowd.add(client)
 	cfg := pub.Plan.Config
 	if len(cfg.ECSTrust) > 0 {
 		q.locate(cfg)
 	}
-	if len(cfg.Forwarders) > 0 {
+	if len(cfg.Forwarders) > 0 && q.ecs == nil { // one that says for whom it asks is no crowd
 		q.spread = contains(cfg.Forwarders, client)
 	}
+	f.shared.crowd.add(q.place)
 	return q
 }
 

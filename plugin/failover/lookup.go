@@ -51,13 +51,18 @@ func lookupBelow(next plugin.Handler) source.Lookup {
 // engine's own bounds are tighter.
 const maxTTL = 3600
 
-func askBelow(ctx context.Context, next plugin.Handler, name string, t uint16) (*dns.Msg, error) {
+func askBelow(ctx context.Context, next plugin.Handler, name string, t uint16) (_ *dns.Msg, err error) {
+	defer func() { // the server catches this for queries; on our goroutines nobody does
+		if p := recover(); p != nil {
+			err = fmt.Errorf("a plugin below failover panicked: %v", p)
+		}
+	}()
 	r := new(dns.Msg)
 	r.SetQuestion(name, t)
 	r.SetEdns0(1232, false)
 	w := &catcher{}
 	ctx = context.WithValue(ctx, dnsserver.LoopKey{}, 0)
-	if _, err := next.ServeDNS(ctx, w, r); err != nil {
+	if _, err = next.ServeDNS(ctx, w, r); err != nil {
 		return nil, err
 	}
 	switch m := w.msg; {

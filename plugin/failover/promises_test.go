@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coredns/coredns/plugin"
 	"github.com/miekg/dns"
@@ -219,5 +220,38 @@ func TestWatchFollowsTheFile(t *testing.T) {
 	s.look(seen)
 	if got := s.load().Plan.Config.Hash; got != edited {
 		t.Errorf("in use is %s, in the file %s", got, edited)
+	}
+}
+
+// TestNamesSurvivePanicsBelow: names are looked up on goroutines of ours, where
+// nobody else catches what a plugin below does.
+func TestNamesSurvivePanicsBelow(t *testing.T) {
+	look := lookupBelow(plugin.HandlerFunc(func(context.Context, dns.ResponseWriter, *dns.Msg) (int, error) { panic("below") }))
+	if _, _, err := look(t.Context(), "lb.example.net."); err == nil || !strings.Contains(err.Error(), "below") {
+		t.Errorf("error %v, want the panic", err)
+	}
+}
+
+// TestNothingBelowIsNoFailure: authorities for CAA and mail take SERVFAIL for a
+// reason to stop.
+func TestNothingBelowIsNoFailure(t *testing.T) {
+	f := handler(t, twoRegions, nil)
+	m, _ := ask(t, f, "10.240.0.1", question("old.example.org.", dns.TypeCAA))
+	assertNoData(t, m, "old.example.org.", 5)
+}
+
+// TestPrefixesAreClients: a forwarder that says for whom it asks is not a crowd.
+func TestPrefixesAreClients(t *testing.T) {
+	f := handler(t, "forwarders: [10.0.0.53/32]\n"+spread, nil)
+	for i := range byte(crowdEnough + 10) {
+		r := question("near.example.org.", dns.TypeA)
+		r.SetEdns0(1232, false)
+		r.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_SUBNET{Code: dns.EDNS0SUBNET, Family: 1, SourceNetmask: 24, Address: net.IPv4(100, 65, i, 0).To4()}}
+		if q := f.query(&writer{addr: udp("10.0.0.53")}, r, f.shared.load()); q.spread {
+			t.Fatal("the shares of a known prefix are drawn per answer")
+		}
+	}
+	if f.shared.crowd.few(time.Now()) {
+		t.Error("sixty prefixes count as few clients")
 	}
 }
