@@ -22,6 +22,7 @@ type disk struct {
 	store  *state.Store
 	log    *slog.Logger
 	tried  time.Time
+	trying bool // on a goroutine
 	saved  time.Time
 	errors int
 	lost   string // why nothing is kept, "" if all is well
@@ -86,7 +87,11 @@ func openDisk(dir string, log *slog.Logger) *disk {
 
 func (d *disk) open() {
 	d.tried = time.Now()
-	s, notice, err := state.Open(d.dir)
+	d.opened(state.Open(d.dir))
+}
+
+// opened takes a file into use, or notes why there is none.
+func (d *disk) opened(s *state.Store, notice string, err error) {
 	if notice != "" {
 		d.log.Warn(notice)
 	}
@@ -143,7 +148,7 @@ func read[T any](d *disk, b state.Bucket) map[string]T {
 func (e *Engine) save(now time.Time, last bool) {
 	d := e.disk
 	if d.store == nil {
-		if d.dir != "" && !last && now.Sub(d.tried) >= retryEvery {
+		if d.dir != "" && !last && !d.trying && now.Sub(d.tried) >= retryEvery {
 			e.reopen()
 		}
 		return
@@ -159,10 +164,25 @@ func (e *Engine) save(now time.Time, last bool) {
 	d.note(d.store.Write(append(e.differences(), state.Record{Bucket: state.Meta, Key: "saved", Value: now})...))
 }
 
-// reopen tries a file again that would not open at the start. What operators had
-// decided before is in it, and counts unless they decided otherwise since.
+// reopen tries a file again that would not open at the start: beside the loop,
+// for to wait for another process takes a second.
 func (e *Engine) reopen() {
-	e.disk.open()
+	d := e.disk
+	d.trying = true
+	go func() {
+		s, notice, err := state.Open(d.dir)
+		closed := e.Do(func(*Core) { e.reopened(s, notice, err) })
+		if closed != nil && s != nil {
+			_ = s.Close() // nothing was written
+		}
+	}()
+}
+
+// reopened takes the file into use. What operators had decided before is in it,
+// and counts unless they decided otherwise since.
+func (e *Engine) reopened(s *state.Store, notice string, err error) {
+	e.disk.trying, e.disk.tried = false, time.Now()
+	e.disk.opened(s, notice, err)
 	if e.disk.store == nil {
 		return
 	}

@@ -71,3 +71,28 @@ func TestDrainsOnAFileThatOpensLate(t *testing.T) {
 		}
 	})
 }
+
+// TestABusyFileDelaysNothing: while another process holds the file, the tries to
+// open it must not hold up verdicts.
+func TestABusyFileDelaysNothing(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		other, _, err := state.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer other.Close() //nolint:errcheck // of no consequence here
+		e := begin(t, parse(t, shop(dir)), &world{})
+		defer e.Close()
+		for range 300 {
+			asked := time.Now()
+			if _, failed := e.StateLost(); failed > 0 {
+				t.Fatal("a file that is not open was written")
+			}
+			if took := time.Since(asked); took > 100*time.Millisecond {
+				t.Fatalf("the engine was busy for %v", took)
+			}
+			pass(100 * time.Millisecond)
+		}
+	})
+}
