@@ -58,6 +58,7 @@ func (a Addresses) Learn(ips []netip.Addr, now time.Time) Addresses {
 			reserve = append(reserve, k)
 		}
 	}
+	slices.SortFunc(out.Kept, func(a, b Kept) int { return a.IP.Compare(b.IP) })
 	out.Kept = append(out.Kept, reserve...)
 	out.Kept = out.Kept[:min(len(out.Kept), MaxKept)]
 	return out

@@ -25,6 +25,9 @@ func TestAnEmptyFamilyShrinksNothing(t *testing.T) {
 		if got := fresh(a.Learn(ips, at.Add(2*time.Hour))); len(got) != 2 {
 			t.Errorf("after %v: fresh are %v, want both families", ips, got)
 		}
+		if !a.Same(a.Learn(ips, at.Add(2*time.Hour))) {
+			t.Errorf("after %v: the same addresses are others", ips)
+		}
 	}
 	a = a.Learn([]netip.Addr{other}, at.Add(time.Minute))
 	if got := fresh(a); len(got) != 2 || len(a.Kept) != 3 {
