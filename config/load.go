@@ -23,6 +23,9 @@ const (
 
 // Load reads and parses the file at path. Its error is of type Faults.
 func Load(path string) (*Config, error) {
+	if info, err := os.Stat(path); err == nil && !info.IsDir() && !info.Mode().IsRegular() {
+		return nil, Faults{{File: path, Message: "cannot read the file: it is a pipe, a socket or a device: name a file"}} // opening one may wait for ever
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, Faults{{File: path, Message: cannotRead(err)}}
