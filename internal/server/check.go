@@ -33,9 +33,13 @@ func Check(path string) (Report, error) {
 func check(in caddy.Input) Report {
 	c := checker{path: in.Path(), Report: Report{Name: in.Path()}}
 	blocks, faults := parse(in)
+	if line := strayBrace(in.Path(), in.Body()); line > 0 && len(faults) == 0 { // Caddy takes it for a zone, and misreads what follows
+		c.Faults = Faults{{File: c.path, Line: line, Message: "a } closes nothing here: remove it"}}
+		return c.Report
+	}
 	c.Faults = append(faults, unknown(c.path, blocks)...)
 	if len(blocks) == 0 && len(c.Faults) == 0 {
-		c.Faults = append(c.Faults, Fault{File: c.path, Message: "no server block: begin with `. { forward . 192.0.2.1 }`"})
+		c.Faults = append(c.Faults, Fault{File: c.path, Message: "no server block: write one, on three lines: `. {`, `forward . 192.0.2.1` and `}`"})
 	}
 	c.lines, c.last = keyLines(in), map[string]int{}
 	blocks = c.keys(blocks)

@@ -61,7 +61,11 @@ a.example {
 
 func TestOneFault(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
-		{"empty", "", "Corefile: no server block: begin with `. { forward . 192.0.2.1 }`"},
+		{"empty", "", "Corefile: no server block: write one, on three lines: `. {`, `forward . 192.0.2.1` and `}`"},
+		{"brace too many", ". {\n  whoami\n}\n}\n", "Corefile:4: a } closes nothing here: remove it"},
+		{"brace too many before a block", "a. {\n  whoami\n}\n}\nb.example {\n  whoami\n}\n", "Corefile:4: a } closes nothing here: remove it"},
+		{"block on one line", ". { forward . 192.0.2.1 }\n", "Corefile:1: a } closes nothing here: after a { and before a } a new line begins"},
+		{"quote", ". {\n  errors \"abc\n}\n", "Corefile:2: the file ends inside a block: a closing } is missing here or above, or a closing quote"},
 		{"brace", ". {\n  whoami\n", "Corefile:2: the file ends inside a block: a closing } is missing here or above"},
 		{"brace of a directive", ". {\n  cache {\n", "Corefile:2: the file ends inside a block: a closing } is missing here or above"},
 		{

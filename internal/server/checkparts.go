@@ -44,6 +44,23 @@ func keyLines(in caddy.Input) map[string][]int {
 	return lines
 }
 
+// strayBrace returns the line of the first } that closes nothing, 0 if there is
+// none in the file itself.
+func strayBrace(path string, body []byte) int {
+	d := caddyfile.NewDispenser(path, bytes.NewReader(body))
+	for depth := 0; d.Next(); {
+		switch d.Val() {
+		case "{":
+			depth++
+		case "}":
+			if depth--; depth < 0 {
+				return d.Line()
+			}
+		}
+	}
+	return 0
+}
+
 // checkKeys reports what is wrong with the zones and ports of a block, and
 // returns its first key as Caddy writes it.
 func checkKeys(t *throwaway, b caddyfile.ServerBlock) (first string, err error) {

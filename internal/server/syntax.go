@@ -26,7 +26,7 @@ func parse(in caddy.Input) ([]caddyfile.ServerBlock, Faults) {
 		if err == nil {
 			return blocks, faults
 		}
-		f := syntaxFault(in.Path(), err)
+		f := syntaxFault(in.Path(), in.Body(), err)
 		faults = append(faults, f)
 		if f.File != in.Path() || f.Line < 1 || f.Line > len(lines) || !isImport(lines[f.Line-1]) {
 			return blocks, faults
@@ -40,7 +40,7 @@ func isImport(line []byte) bool {
 	return strings.HasPrefix(strings.TrimSpace(string(line)), "import")
 }
 
-func syntaxFault(path string, err error) Fault {
+func syntaxFault(path string, body []byte, err error) Fault {
 	text := oneLine(err.Error())
 	f := Fault{File: path, Message: text}
 	if m := position.FindStringSubmatch(text); m != nil {
@@ -49,6 +49,12 @@ func syntaxFault(path string, err error) Fault {
 	}
 	if strings.HasPrefix(f.Message, "Unexpected EOF") || strings.HasSuffix(f.Message, "expecting '}'") {
 		f.Message = "the file ends inside a block: a closing } is missing here or above"
+		if bytes.Count(body, []byte(`"`))%2 == 1 {
+			f.Message += ", or a closing quote"
+		}
+	}
+	if strings.HasPrefix(f.Message, "Unexpected '}'") {
+		f.Message = "a } closes nothing here: after a { and before a } a new line begins"
 	}
 	return f
 }
