@@ -38,7 +38,12 @@ A Corefile may use: ` + strings.Join(slices.Sorted(slices.Values(server.Directiv
 		Example: `  resolver check /etc/detour/Corefile
   resolver check /etc/detour/failover.yaml
   resolver check --json /etc/detour/Corefile`,
-		Args: cobra.MaximumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return errors.New("check takes one file at a time, such as: resolver check /etc/detour/Corefile")
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := checkFile(append(args, "")[0])
 			if err != nil {
