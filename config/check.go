@@ -104,6 +104,9 @@ func (d *decoder) checkRecords(seen given, s *serviceDraft) {
 			d.fault(seen[key], "%s without port: add port:, such as port: 443", key)
 		}
 	}
+	if seen.has("srv") && strings.HasPrefix(s.Name, "*.") {
+		d.fault(seen["srv"], "srv on a wildcard: an SRV record must lead to one name; give that name a service of its own")
+	}
 	if seen.has("except") && s.Name != "" {
 		d.checkExcept(seen["except"], s)
 	}

@@ -207,6 +207,7 @@ var invalid = map[string]string{
 	"service-name-root":            "5:3: service . is the root: name something below it",
 	"service-name-space":           "5:3: service shop example.org has the character ' ': names are of a-z, 0-9, - and _",
 	"service-name-star-only":       "5:3: service * would be every name there is: name a domain after the asterisk",
+	"service-srv-wildcard":         "7:10: srv on a wildcard: an SRV record must lead to one name; give that name a service of its own",
 	"service-name-star":            "5:3: service shop.*.example.org has a * that is not the whole first label: write *.example.org, or no *",
 	"service-name-umlaut":          "5:3: service bücher.example.org has the letter 'ü': write the name in its xn-- form",
 	"service-no-monitors":          "5:3: service shop.example.org has no monitors: nothing would tell whether it lives, add monitors: [name]",

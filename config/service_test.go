@@ -182,7 +182,7 @@ func TestEveryKey(t *testing.T) {
 		"rcode":         {c.Monitors[2].Expect.Rcode, "NXDOMAIN"},
 		"grpc service":  {c.Monitors[3].Service, "orders.v1"},
 		"service mode":  {s.Mode, Act},
-		"srv":           {s.SRV, []string{"_https._tcp"}},
+		"srv":           {c.Services[1].SRV, []string{"_https._tcp"}},
 		"except":        {s.Except, []string{"mail.example.org."}},
 		"booleans":      {[]bool{s.Sticky, s.Public, s.Flatten, s.SingleWriter}, []bool{true, true, false, false}},
 		"ttl":           {s.TTL, TTL{20 * time.Second, 10 * time.Second}},

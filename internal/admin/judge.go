@@ -9,6 +9,10 @@ import (
 	"time"
 )
 
+// settling is how long after a start nobody is alarmed that nothing is known:
+// as long as the ready plugin waits.
+const settling = 10 * time.Second
+
 // judge sums the page up in a state, an exit code and a sentence.
 func (s *Status) judge() {
 	panics, lost := 0, 0
@@ -89,6 +93,8 @@ func (s *Status) complaint() string {
 		return fmt.Sprintf("a freeze keeps %s from moving", count(s.Moved.Pending, "service", "services"))
 	case len(s.Warnings) > 0:
 		return s.Warnings[0]
+	case s.Checks.Total > 0 && s.Checks.Unknown == s.Checks.Total && s.At.Sub(s.Started) >= settling:
+		return fmt.Sprintf("none of %s a verdict, so nothing is known: look at this machine's own network", count(s.Checks.Total, "check has", "checks has"))
 	case s.Checks.Down > 0:
 		return fmt.Sprintf("%d of %s", s.Checks.Down, count(s.Checks.Total, "check fails", "checks fail"))
 	}

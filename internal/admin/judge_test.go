@@ -57,8 +57,8 @@ hands     1 override, freeze off, brake off (fired 03:12:09 for 1 s), cap 1 of 1
 next      earliest failback to aws/us-east-1 at 03:21:12, if Up from now on
 config    7f3a1122 of 2 d ago, decisions 00c0ffee00c0ffee, 89 of 120 checks up, started 12 d ago (Oct 24 03:16)
 
-REGION            STATE  SINCE      SERVING   ENDPOINTS                   CANARIES   RETURNING
-aws/us-east-1     DOWN   4 min ago  9 of 40   49 up, 31 down              1 of 2 up  -
+REGION            STATE  SINCE      SERVING   ENDPOINTS                   CANARIES     RETURNING
+aws/us-east-1     DOWN   4 min ago  9 of 40   49 up, 31 down              1 of 2 fail  -
 gcp/europe-west1  up     -          28 of 40  40 up                       -          -
 azure/westeurope  up     -          3 of 3    3 up, 1 unknown, 1 drained  -          3 services, ramp at 10 %
 
@@ -102,6 +102,8 @@ func TestJudge(t *testing.T) {
 		sentence string
 	}{
 		"calm":         {func(*Status) {}, Healthy, 0, "2 services in 2 regions, all where they belong; 4 checks pass"},
+		"deaf":         {func(s *Status) { s.Checks.Unknown, s.Checks.Up = 4, 0 }, Degraded, 1, "none of 4 checks has a verdict, so nothing is known: look at this machine's own network"},
+		"just started": {func(s *Status) { s.Checks.Unknown, s.Checks.Up, s.Started = 4, 0, s.At.Add(-time.Second) }, Healthy, 0, "2 services in 2 regions, all where they belong; 0 of 4 checks pass, 4 have no verdict yet"},
 		"starting":     {func(s *Status) { s.Checks.Unknown = 1; s.Checks.Up = 3 }, Healthy, 0, "2 services in 2 regions, all where they belong; 3 of 4 checks pass, 1 have no verdict yet"},
 		"single":       {func(s *Status) { s.AtRisk = []Risk{{Service: "a"}} }, Healthy, 0, ""},
 		"observing":    {func(s *Status) { s.Mode = "observe" }, Healthy, 0, "2 services in 2 regions, all where they belong; 4 checks pass; observing only: answers are as if all were healthy"},

@@ -245,7 +245,7 @@ func (r *Region) canaryText() string {
 	if r.Canaries == 0 {
 		return "-"
 	}
-	return fmt.Sprintf("%d of %d up", r.Canaries-r.CanariesDown, r.Canaries)
+	return fmt.Sprintf("%d of %d fail", r.CanariesDown, r.Canaries) // those without a verdict are not up either
 }
 
 func (r *Region) returnText() string {

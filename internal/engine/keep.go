@@ -73,10 +73,7 @@ func (c *Core) AskFailback(target string, now time.Time) (asked int) {
 		for p := range s.Pools {
 			region := c.snap.Plan.Regions[s.Pools[p].Region].Name
 			if m.Pools[p].Out && (target == "" || target == s.Name || target == region) {
-				m.Pools[p].Asked = now
-				for e := range m.Pools[p].Ends {
-					m.Pools[p].Ends[e].Released = time.Time{} // who asks for it need not wait for the end of a drain
-				}
+				m.Pools[p].Ask(now)
 				asked++
 			}
 		}

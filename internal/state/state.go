@@ -11,6 +11,7 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -65,7 +66,7 @@ func Open(dir string) (s *Store, notice string, err error) {
 		return nil, "", fmt.Errorf("%w: %s", ErrBusy, path)
 	}
 	if !isDamage(err) {
-		return nil, "", fmt.Errorf("state file %s: %w; check that %s is writable for this user", path, err, dir)
+		return nil, "", fmt.Errorf("state file %s: %w; %s", path, err, remedy(err, dir))
 	}
 	aside := fmt.Sprintf("%s.bad-%s", path, time.Now().UTC().Format("20060102T150405.000"))
 	if rerr := os.Rename(path, aside); rerr != nil {
@@ -76,6 +77,14 @@ func Open(dir string) (s *Store, notice string, err error) {
 		return nil, notice, fmt.Errorf("state file %s: %w", path, err)
 	}
 	return &Store{db, path}, notice, nil
+}
+
+// remedy says what helps when a file in dir cannot be opened or made.
+func remedy(err error, dir string) string {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return "make room in " + dir
+	}
+	return "check that " + dir + " is writable for this user"
 }
 
 // Path returns the file's path.

@@ -3,8 +3,10 @@ package state
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	bolt "go.etcd.io/bbolt"
@@ -125,6 +127,16 @@ func TestUnusableFileIsSetAside(t *testing.T) {
 				t.Errorf("the fresh file does not work: %v", err)
 			}
 		})
+	}
+}
+
+func TestRemedy(t *testing.T) {
+	full := fmt.Errorf("write: %w", &os.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC})
+	if got := remedy(full, "/d"); got != "make room in /d" {
+		t.Error(got)
+	}
+	if got := remedy(os.ErrPermission, "/d"); got != "check that /d is writable for this user" {
+		t.Error(got)
 	}
 }
 

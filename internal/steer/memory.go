@@ -98,6 +98,15 @@ func (s *Service) heldUntil(v health.View, m *EndpointMemory) (time.Time, Why) {
 
 func (m *Memory) used(pool int) bool { return m.Used&(1<<uint(pool)) != 0 }
 
+// Ask notes that an operator asked for the pool's failback. Who asks need not wait
+// for what the end of a drain would hold back.
+func (m *PoolMemory) Ask(now time.Time) {
+	m.Asked = now
+	for e := range m.Ends {
+		m.Ends[e].Released = zero
+	}
+}
+
 // Equal reports whether m and o remember the same.
 func (m *Memory) Equal(o *Memory) bool {
 	return m.Used == o.Used && m.Since.Equal(o.Since) && m.Frozen == o.Frozen &&
