@@ -59,8 +59,8 @@ config    7f3a1122 of 2 d ago, decisions 00c0ffee00c0ffee, 89 of 120 checks up, 
 
 REGION            STATE  SINCE      SERVING   ENDPOINTS                   CANARIES     RETURNING
 aws/us-east-1     DOWN   4 min ago  9 of 40   49 up, 31 down              1 of 2 fail  -
-gcp/europe-west1  up     -          28 of 40  40 up                       -          -
-azure/westeurope  up     -          3 of 3    3 up, 1 unknown, 1 drained  -          3 services, ramp at 10 %
+gcp/europe-west1  up     -          28 of 40  40 up                       -            -
+azure/westeurope  up     -          3 of 3    3 up, 1 unknown, 1 drained  -            3 services, ramp at 10 %
 
 SERVICE          ANSWERS FROM      WHY    SINCE      BACKUPS  POOLS
 pay.example.org  gcp/europe-west1  moved  3 min ago  0        aws/us-east-1 dark (1 of 1 down: timeout)
