@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -105,7 +106,31 @@ func (c *checked) addServices(path string, faults bool) {
 		return
 	}
 	c.Warnings = append(c.Warnings, convert(cfg.Warnings)...)
+	c.Warnings = append(c.Warnings, unreadable(cfg)...)
 	c.Services = append(c.Services, boundsOf(cfg)...)
+}
+
+// unreadable warns of the files that the resolver will need and that cannot be
+// read here. It is no fault: a file may be checked on another machine.
+func unreadable(cfg *config.Config) (out server.Faults) {
+	need := [][2]string{
+		{"admin.token_file", cfg.Admin.TokenFile}, {"admin.tls.cert_file", cfg.Admin.CertFile}, {"admin.tls.key_file", cfg.Admin.KeyFile},
+	}
+	for _, m := range cfg.Monitors {
+		need = append(need, [2]string{"ca_file of monitor " + m.Name, m.CAFile})
+	}
+	for _, n := range need {
+		if n[1] == "" {
+			continue
+		}
+		f, err := os.Open(n[1])
+		if err != nil {
+			out = append(out, server.Fault{File: cfg.Path, Message: n[0] + " cannot be read here: " + err.Error() + "; where the resolver runs its user must be able to"})
+			continue
+		}
+		_ = f.Close()
+	}
+	return out
 }
 
 func convert(in []config.Fault) server.Faults {

@@ -132,3 +132,13 @@ func TestCheckOfTheBuiltIn(t *testing.T) {
 		t.Errorf("code %d\n%s%s", code, stdout, stderr)
 	}
 }
+
+// A file that the resolver would not start without is missed by check already.
+func TestCheckWarnsOfMissingFiles(t *testing.T) {
+	path := write(t, "f.yaml", strings.Replace(head, "web: {type: https}", "web: {type: https, ca_file: no.crt}", 1)+
+		"    monitors: [web]\n    pools: [{aws/us-east-1: [192.0.2.1]}]\nadmin: {token_file: no.token}\n")
+	code, stdout, stderr := run("check", path)
+	if code != 0 || !strings.Contains(stdout, "ca_file of monitor web cannot be read here") || !strings.Contains(stdout, "admin.token_file cannot be read here") {
+		t.Errorf("%d\n%s%s", code, stdout, stderr)
+	}
+}
