@@ -31,7 +31,7 @@ func (s *Server) explain(pub *engine.Published, name string, v6 bool, client net
 		return nil, problem(http.StatusBadRequest, "say which name: /v1/explain?name=shop.example.org")
 	}
 	full := strings.ToLower(strings.TrimSuffix(name, ".")) + "."
-	i, ok := pub.Plan.Steer.Lookup([]byte(full))
+	i, ok, _ := pub.Plan.Steer.Lookup([]byte(full))
 	if !ok { // a wildcard may be asked for by its own name
 		var err error
 		if i, err = serviceIndex(pub, name); err != nil {

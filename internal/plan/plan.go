@@ -4,7 +4,6 @@ package plan
 
 import (
 	"net/netip"
-	"slices"
 	"strings"
 
 	"github.com/gaissmai/bart"
@@ -25,7 +24,6 @@ type Plan struct {
 	Places int     // number of distinct addresses in regions
 	Self   []int32 // checks that judge ourselves
 	Names  []string
-	Extras bool // owners besides the services are ours: SRV records, zones
 }
 
 // Check is one monitor applied to one address.
@@ -81,7 +79,6 @@ func Make(cfg *config.Config, found source.Found) *Plan {
 	m.out.Steer.Checks, m.out.Places = len(m.out.Checks), len(m.places)
 	m.others()
 	m.out.Steer.Index()
-	m.out.Extras = len(cfg.Zones) > 0 || slices.ContainsFunc(cfg.Services, func(s config.Service) bool { return len(s.SRV) > 0 })
 	return m.out
 }
 

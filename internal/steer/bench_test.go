@@ -77,7 +77,7 @@ func BenchmarkNameToDecision(b *testing.B) {
 	b.ReportAllocs()
 	var sum int
 	for i := 0; b.Loop(); i++ {
-		idx, _ := p.Lookup(names[i%len(names)])
+		idx, _, _ := p.Lookup(names[i%len(names)])
 		d := s.Decide(Query{Service: idx, Client: c, Seed: uint64(i)})
 		sum += int(d.TTL)
 	}
@@ -121,7 +121,7 @@ func TestDecideAllocatesNothing(t *testing.T) {
 	name, c := []byte("s00042.example.org."), netip.MustParseAddr("10.1.2.3")
 	var out [MaxAnswers]netip.Addr
 	if n := testing.AllocsPerRun(100, func() {
-		i, _ := p.Lookup(name)
+		i, _, _ := p.Lookup(name)
 		d := s.Decide(Query{Service: i, Client: c, Seed: 7})
 		d.Addrs(out[:8])
 	}); n != 0 {

@@ -33,7 +33,7 @@ func (p *Plan) index(name string) (int32, bool) {
 		return i, ok
 	}
 	i, ok := p.names[name]
-	return i, ok
+	return i, ok && i != ancestor
 }
 
 // recall takes over what a restart left of service s. Memory from before regions

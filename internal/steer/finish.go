@@ -135,22 +135,19 @@ func (ps *PoolState) changing() bool {
 	return false
 }
 
-// backups counts the pools of other regions that could take over now.
+// backups counts the regions that would be left if the one that serves a client
+// failed now: all usable ones but one, also where several serve at once.
 func (st *ServiceState) backups(s *Service) int {
-	regions := map[int]bool{}
+	usable, serving := map[int]bool{}, 0
 	for p := range s.Pools {
-		if st.Memory.used(p) {
-			regions[s.Pools[p].Region] = true
+		if st.Pools[p].Standing >= Held-half {
+			usable[s.Pools[p].Region] = true
+			if st.Memory.used(p) {
+				serving = 1
+			}
 		}
 	}
-	n := 0
-	for p := range s.Pools {
-		if r := s.Pools[p].Region; !regions[r] && st.Pools[p].Standing >= Held-half {
-			regions[r] = true
-			n++
-		}
-	}
-	return n
+	return len(usable) - serving
 }
 
 // drainHides reports whether what is drained is healthy while nothing else is.

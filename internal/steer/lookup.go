@@ -10,28 +10,29 @@ import (
 // dot. Wildcards follow RFC 4592: only the one at the closest encloser counts,
 // never for labels that start with an underscore (they are other protocols'
 // names), nor at or below the names that the wildcard excepts.
-func (p *Plan) Lookup(name []byte) (service int32, ok bool) {
-	if i, ok := p.names[string(name)]; ok {
-		return i, true
+//
+// exists is true as well for other owners that are ours and for ancestors of what
+// is: names of which no NXDOMAIN may be said (RFC 8020).
+func (p *Plan) Lookup(name []byte) (service int32, ours, exists bool) {
+	if i, ok := p.names[string(name)]; ok || len(p.wild) == 0 {
+		return i, ok && i != ancestor, ok
 	}
-	if len(p.wild) == 0 {
-		return 0, false
-	}
-	return p.lookupWild(name)
+	i, ok := p.lookupWild(name)
+	return i, ok, ok
 }
 
-// Wild reports whether any service is a wildcard, in which case labels must be
-// walked for names that are not ours.
-func (p *Plan) Wild() bool { return len(p.wild) > 0 }
+// ancestor marks names that exist and are no service.
+const ancestor = -1
 
-// Exists reports whether a name is ours (a service's or another owner) or an ancestor of one: names
-// of which no NXDOMAIN may be said (RFC 8020).
-func (p *Plan) Exists(name []byte) bool { return p.exists[string(name)] }
+// Exists reports whether a name is ours or an ancestor of one that is.
+func (p *Plan) Exists(name []byte) bool {
+	_, ok := p.names[string(name)]
+	return ok
+}
 
+// lookupWild looks for a wildcard above a name that does not exist itself: one
+// that does, an empty non-terminal say, is no wildcard's (RFC 4592 section 2.2.2).
 func (p *Plan) lookupWild(name []byte) (int32, bool) {
-	if p.exists[string(name)] {
-		return 0, false // an empty non-terminal is a name (RFC 4592 section 2.2.2)
-	}
 	for rest := name; ; {
 		if rest[0] == '_' {
 			return 0, false
@@ -41,7 +42,7 @@ func (p *Plan) lookupWild(name []byte) (int32, bool) {
 			return 0, false
 		}
 		rest = rest[dot+1:]
-		if !p.exists[string(rest)] {
+		if !p.Exists(rest) {
 			continue
 		}
 		i, ok := p.wild[string(rest)]

@@ -24,9 +24,8 @@ type Plan struct {
 	Checks   int                 // number of checks; indexes are below it
 	Others   []string            // names that exist without being a service's: SRV owners, zones' apexes
 
-	names    map[string]int32 // owner name -> service
+	names    map[string]int32 // owner name -> service; ancestor if it only exists
 	wild     map[string]int32 // "example.org." -> service "*.example.org."
-	exists   map[string]bool  // names and empty non-terminals, for the closest encloser
 	byRegion [][]int32        // region -> services with a pool there
 	byCheck  [][]int32        // check -> services that it judges
 	classes  []uint16         // location classes that some service tells apart
@@ -138,7 +137,6 @@ const (
 func (p *Plan) Index() {
 	p.names = make(map[string]int32, len(p.Services))
 	p.wild = map[string]int32{}
-	p.exists = map[string]bool{}
 	p.byRegion = make([][]int32, len(p.Regions))
 	p.byCheck = make([][]int32, p.Checks)
 	nearest := false
@@ -171,7 +169,9 @@ func (p *Plan) indexName(name string, i int32) {
 
 func (p *Plan) indexExists(name string) {
 	for n := name; n != ""; n = parent(n) {
-		p.exists[n] = true
+		if _, ok := p.names[n]; !ok {
+			p.names[n] = ancestor
+		}
 	}
 }
 

@@ -363,3 +363,21 @@ func TestNoAddressIsNoAnswer(t *testing.T) {
 		t.Errorf("answers %q, want SERVFAIL", got)
 	}
 }
+
+func TestBackupsAreWhatWouldBeLeft(t *testing.T) {
+	for _, policy := range []Policy{Failover, Weighted, Nearest, All} {
+		p := small("aws/a", "gcp/b", "azure/c")
+		p.Services[0].Policy = policy
+		p.Index()
+		for dark, want := range []int{2, 1, 0, 0} {
+			var which []int
+			for i := range dark {
+				which = append(which, i)
+			}
+			s := Build(Input{Plan: p, Now: t0, Checks: down(up(3), health.CauseTimeout, which...)})
+			if got := s.State(0).Backups; got != want {
+				t.Errorf("%v with %d of 3 regions dark: %d backups, want %d", policy, dark, got, want)
+			}
+		}
+	}
+}

@@ -88,9 +88,9 @@ const (
 func find(pub *engine.Published, w dns.ResponseWriter, r *dns.Msg) (i int32, _ finding) {
 	var buf [maxName]byte
 	name, ok := lower(&buf, r.Question[0].Name)
-	p, ours := pub.Plan.Steer, false
+	ours, exists := false, false
 	if ok {
-		i, ours = p.Lookup(name)
+		i, ours, exists = pub.Plan.Steer.Lookup(name)
 	}
 	if cfg := pub.Plan.Config; !cfg.Recursion.Contains(clientAddr(w)) && (!ours || !cfg.Services[i].Public) {
 		return 0, outside
@@ -102,7 +102,7 @@ func find(pub *engine.Published, w dns.ResponseWriter, r *dns.Msg) (i int32, _ f
 		return i, plainAddress
 	case ours:
 		return i, service
-	case ok && (pub.Plan.Extras || p.Exists(name)):
+	case exists:
 		return 0, related
 	}
 	return 0, foreign
