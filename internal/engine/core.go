@@ -30,7 +30,7 @@ type Core struct {
 	dirty     map[int32]bool
 	moved     []move // by the last change of the plan
 	all       bool
-	urgent    bool // a verdict changed since the last publish
+	changed   bool // a verdict changed since the last publish
 }
 
 // crowd is how many checks of a region may confirm at once at their full pace.
@@ -57,7 +57,7 @@ func NewCore(p *plan.Plan, checks map[string]health.Restored, services map[strin
 
 // adopt takes a plan with the states that a lookup finds for its checks.
 func (c *Core) adopt(p *plan.Plan, lookup func(*plan.Check) (health.State, bool)) {
-	c.Plan, c.all, c.urgent = p, true, true
+	c.Plan, c.all, c.changed = p, true, true
 	c.states = make([]health.State, len(p.Checks))
 	c.views = make([]health.View, len(p.Checks))
 	c.heard = make([]time.Time, len(p.Checks))
@@ -94,7 +94,7 @@ func (c *Core) Observe(i int32, start time.Time, r health.Result) time.Duration 
 		ctx.Braked = c.doubt(i, r)
 	}
 	if st.Observe(k.Params, ctx, r) {
-		c.urgent = true
+		c.changed = true
 	}
 	c.census.count(i, k, st, c.event(r.At))
 	c.refresh(i)
@@ -146,7 +146,7 @@ func (c *Core) refresh(i int32) {
 		c.dirty[s] = true
 	}
 	if r := c.Plan.Checks[i].Region; r >= 0 && len(c.Plan.Uses[i]) == 0 && v.Verdict != old.Verdict {
-		c.urgent = true // a canary: it judges no service, only its region
+		c.changed = true // a canary: it judges no service, only its region
 	}
 }
 
@@ -179,7 +179,7 @@ func (c *Core) hasty(i int32, now time.Time) bool {
 func (c *Core) Sweep(now time.Time) {
 	for i := range c.states {
 		if c.states[i].Age(c.Plan.Checks[i].Params, now) {
-			c.urgent = true
+			c.changed = true
 			c.refresh(int32(i))
 		}
 		c.census.count(int32(i), &c.Plan.Checks[i], &c.states[i], c.event(now))
@@ -189,14 +189,14 @@ func (c *Core) Sweep(now time.Time) {
 	}
 }
 
-// Due reports whether Publish would build anything, and whether it is urgent:
-// a first change is published at once, later ones are gathered.
-func (c *Core) Due(now time.Time) (due, urgent bool) {
-	if c.snap == nil || c.all || len(c.dirty) > 0 || c.urgent {
-		return true, c.urgent || c.snap == nil
+// Due reports whether Publish would build anything: something changed, or time
+// alone did it.
+func (c *Core) Due(now time.Time) bool {
+	if c.snap == nil || c.all || len(c.dirty) > 0 || c.changed || c.handsDue(now) {
+		return true
 	}
 	next := c.snap.Next()
-	return !next.IsZero() && !now.Before(next), false
+	return !next.IsZero() && !now.Before(next)
 }
 
 // Publish builds the next snapshot.
@@ -213,7 +213,7 @@ func (c *Core) Publish(now time.Time) *steer.Snapshot {
 	}
 	c.snap = steer.Build(in)
 	clear(c.dirty)
-	c.all, c.urgent = false, false
+	c.all, c.changed = false, false
 	return c.snap
 }
 

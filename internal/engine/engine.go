@@ -185,12 +185,11 @@ func (e *Engine) loop() {
 // settle publishes if that is due and returns how long to sleep if nothing
 // happens.
 func (e *Engine) settle(now time.Time) time.Duration {
-	due, _ := e.core.Due(now)
-	due = due || e.core.HandsEnded(now)
+	due := e.core.Due(now)
 	gap := now.Sub(e.published)
 	e.tellBrake()
 	switch {
-	case due && (gap >= gather):
+	case due && gap >= gather:
 		e.publish(now)
 	case due:
 		return gather - gap

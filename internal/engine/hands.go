@@ -75,9 +75,6 @@ func (c *Core) Wake() time.Time {
 	return wake
 }
 
-// HandsEnded reports whether time alone changed what operators decided.
-func (c *Core) HandsEnded(now time.Time) bool { return c.handsDue(now) }
-
 // ErrTooManyMoves is returned for a reload that would move too much at once.
 var ErrTooManyMoves = errors.New("too many services would move")
 
@@ -103,7 +100,7 @@ func (c *Core) Replan(p *plan.Plan, now time.Time, force bool) error {
 		return fmt.Errorf("%w: the pool in use of %d of %d services would change (%s); limits.reload_moves allows %d %%: raise it in this same file if you mean it",
 			ErrTooManyMoves, len(moved), len(p.Config.Services), sample(snap.Plan, moved), p.Config.Limits.ReloadMoves)
 	}
-	next.all, next.urgent, next.moved = false, true, moved
+	next.all, next.changed, next.moved = false, true, moved
 	*c = *next
 	return nil
 }

@@ -177,14 +177,6 @@ func (s *State) Age(p Params, now time.Time) bool {
 	return true
 }
 
-// StaleAt is when Age would turn the verdict, zero if it is Unknown already.
-func (s *State) StaleAt(p Params) time.Time {
-	if s.Verdict == Unknown {
-		return time.Time{}
-	}
-	return s.Heard.Add(p.Stale)
-}
-
 // Confirming reports whether a change of the verdict is being confirmed, so
 // that the next probe is due after Params.Confirm instead of Params.Interval.
 func (s *State) Confirming() bool {
@@ -216,14 +208,6 @@ func (s *State) Suspect(p Params, event time.Time) (was, failed bool) {
 
 // Settled reports whether the check has a verdict that is not in doubt.
 func (s *State) Settled() bool { return s.Verdict != Unknown && !s.Confirming() }
-
-// Sooner returns how many more results could change the verdict, at least 1.
-func (s *State) Sooner(p Params) int {
-	if s.Verdict == Up {
-		return max(1, p.Fall-int(max(s.fails, s.answered)))
-	}
-	return max(1, p.Rise-int(s.passes))
-}
 
 // inc counts without wrapping round.
 func inc(n *uint8) {

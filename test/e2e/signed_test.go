@@ -28,20 +28,27 @@ func key(t *testing.T, zone string) (name, public, private string, record *dns.D
 	return name, k.String() + "\n", k.PrivateKeyString(secret), k
 }
 
-// TestSignedService: `dnssec` stands above `failover`, and a validator that knows
-// the zone's key accepts both an answer and a denial.
-func TestSignedService(t *testing.T) {
-	need(t, "delv")
+// signed runs a resolver whose one service lies in a zone that `dnssec`, above
+// `failover`, signs with the key that is returned.
+func signed(t *testing.T) (*process, *dns.DNSKEY) {
+	t.Helper()
 	name, public, private, k := key(t, "example.org.")
 	web := kit.FreePort(t)
 	backend(t, "127.0.1.1", web)
 	backend(t, "127.0.2.1", web)
-	p := start(t, map[string]string{
+	return start(t, map[string]string{
 		"failover.yaml":   shop("DIR", web, "zones: {example.org: {ns: [ns1.example.org], minimum: 5s}}\n"),
 		name + ".key":     public,
 		name + ".private": private,
 		"Corefile":        ".:PORT {\n bind 127.0.0.1\n errors\n dnssec example.org {\n  key file DIR/" + name + "\n }\n failover failover.yaml\n cache 30\n}\n",
-	})
+	}), k
+}
+
+// TestSignedService: a validator that knows the zone's key accepts both an answer
+// and a denial.
+func TestSignedService(t *testing.T) {
+	need(t, "delv")
+	p, k := signed(t)
 	p.write("anchors", fmt.Sprintf("trust-anchors {\n example.org. static-key %d %d %d \"%s\";\n};\n", k.Flags, k.Protocol, k.Algorithm, k.PublicKey))
 	for _, q := range []struct{ name, typ, want string }{
 		{"shop.example.org", "A", "127.0.1.1"},
@@ -65,16 +72,7 @@ func TestSignedService(t *testing.T) {
 
 // TestUnsignedClientsSeeNoSignatures: who does not ask for signatures gets none.
 func TestUnsignedClientsSeeNoSignatures(t *testing.T) {
-	name, public, private, _ := key(t, "example.org.")
-	web := kit.FreePort(t)
-	backend(t, "127.0.1.1", web)
-	backend(t, "127.0.2.1", web)
-	p := start(t, map[string]string{
-		"failover.yaml":   shop("DIR", web, "zones: {example.org: {ns: [ns1.example.org]}}\n"),
-		name + ".key":     public,
-		name + ".private": private,
-		"Corefile":        ".:PORT {\n bind 127.0.0.1\n dnssec example.org {\n  key file DIR/" + name + "\n }\n failover failover.yaml\n}\n",
-	})
+	p, _ := signed(t)
 	m := p.ask("shop.example.org.", dns.TypeA)
 	if len(m.Answer) != 1 || m.AuthenticatedData {
 		t.Errorf("without DO: %v, want one address and no AD", m)

@@ -191,23 +191,23 @@ func (w *world) sweep(life int) {
 	})
 }
 
-// changed publishes at once what is urgent, the rest within 100 ms.
+// changed publishes a first change at once, and gathers later ones for 100 ms.
 func (w *world) changed() {
-	due, urgent := w.core.Due(w.clock())
-	switch gap := w.now - w.pubAt; {
-	case !due:
-	case urgent && gap >= 100*time.Millisecond:
-		w.publish()
-	default:
-		w.after(max(0, 100*time.Millisecond-gap), w.publish)
+	if !w.core.Due(w.clock()) {
+		return
 	}
+	if gap := w.now - w.pubAt; gap < 100*time.Millisecond {
+		w.after(100*time.Millisecond-gap, w.publish)
+		return
+	}
+	w.publish()
 }
 
 func (w *world) publish() {
 	if w.stopped {
 		return
 	}
-	if due, _ := w.core.Due(w.clock()); !due && !w.core.HandsEnded(w.clock()) {
+	if !w.core.Due(w.clock()) {
 		return
 	}
 	w.pubAt = w.now
