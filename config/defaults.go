@@ -42,6 +42,7 @@ func newConfig() *Config {
 	return &Config{
 		Mode:      Act,
 		Limits:    Limits{RegionsOut: 50, Brake: time.Minute, ReloadMoves: 20, MaxAnswers: 8},
+		Metrics:   Metrics{Services: 1000},
 		Recursion: Networks{Private: true},
 		Admin:     Admin{Listen: &url.URL{Scheme: "tcp", Host: "127.0.0.1:8053"}},
 		State:     State{Dir: defaultStateDir()},

@@ -16,6 +16,7 @@ var fileBlock = newBlock("file",
 	field[Config]{"defaults", func(d *decoder, v value, _ *Config) { defaultsBlock.decode(d, v, &d.defaults) }},
 	field[Config]{"limits", func(d *decoder, v value, c *Config) { limitsBlock.decode(d, v, &c.Limits) }},
 	field[Config]{"probes", func(d *decoder, v value, c *Config) { probesBlock.decode(d, v, &c.Probes) }},
+	field[Config]{"metrics", func(d *decoder, v value, c *Config) { metricsBlock.decode(d, v, &c.Metrics) }},
 	field[Config]{"regions", decodeRegions},
 	field[Config]{"monitors", decodeMonitors},
 	field[Config]{"services", decodeServices},
@@ -92,6 +93,13 @@ var probesBlock = newBlock("probes",
 		p.MaxInFlight, _ = d.parseInt(v, 1, maxInFlight)
 	}},
 	field[Probes]{"allow_targets", networks(func(p *Probes) *[]netip.Prefix { return &p.AllowTargets })},
+)
+
+// maxSeries bounds metrics.services: each service has about a dozen series.
+const maxSeries = 100_000
+
+var metricsBlock = newBlock("metrics",
+	field[Metrics]{"services", integer(func(m *Metrics) *int { return &m.Services }, 0, maxSeries)},
 )
 
 var selfBlock = newBlock("self",

@@ -141,6 +141,7 @@ func TestSchemaRefuses(t *testing.T) {
 	s := compileSchema(t)
 	for _, name := range []string{
 		"root-unknown-key", "root-version", "monitor-unknown-key", "monitor-type", "monitor-no-type", "monitor-port-range",
+		"metrics-services", "metrics-word", "metrics-unknown-key",
 		"defaults-no-unit", "defaults-bad-duration", "defaults-fall-zero", "defaults-min-healthy", "limits-percent",
 		"service-unknown-key", "service-no-pools", "service-pools-empty", "service-pools-block", "service-policy",
 		"pool-empty", "pool-region", "pool-no-region", "pool-two-regions", "pool-weight", "pool-address-port", "pool-unknown-key",

@@ -80,7 +80,8 @@ func TestExampleShowsTheBuiltInValues(t *testing.T) {
 		!reflect.DeepEqual(a.LastResort, b.LastResort) || a.Pools[0].MinHealthy != b.Pools[0].MinHealthy {
 		t.Errorf("example %+v, built in %+v", a, b)
 	}
-	if c.Monitors[0].Timing != bare.Monitors[0].Timing || c.Limits != bare.Limits || c.Probes.MaxInFlight != bare.Probes.MaxInFlight {
+	if c.Monitors[0].Timing != bare.Monitors[0].Timing || c.Limits != bare.Limits || c.Probes.MaxInFlight != bare.Probes.MaxInFlight ||
+		c.Metrics != bare.Metrics || bare.Metrics.Services != 1000 {
 		t.Errorf("example %+v %+v, built in %+v %+v", c.Monitors[0].Timing, c.Limits, bare.Monitors[0].Timing, bare.Limits)
 	}
 	if c.Recursion.Private != bare.Recursion.Private || c.Admin.Listen.String() != bare.Admin.Listen.String() {
@@ -166,6 +167,7 @@ func TestEveryKey(t *testing.T) {
 		"mode":          {c.Mode, Observe},
 		"limits":        {c.Limits, Limits{30, 30 * time.Second, 10, 4}},
 		"max_in_flight": {c.Probes.MaxInFlight, 500},
+		"metrics":       {c.Metrics, Metrics{200}},
 		"clients":       {c.Regions[0].Clients, []netip.Prefix{netip.MustParsePrefix("10.64.0.0/12"), netip.MustParsePrefix("192.0.2.7/32")}},
 		"near":          {c.Regions[0].Near, []string{"gcp/europe-west1"}},
 		"host":          {m.Host, "shop.example.org"},

@@ -22,6 +22,7 @@ type Config struct {
 	Self       Self
 	Limits     Limits
 	Probes     Probes
+	Metrics    Metrics
 	Zones      []Zone
 	Recursion  Networks // with the regions' networks if it has `private`
 	Overrides  []Override
@@ -226,6 +227,11 @@ type Limits struct {
 type Probes struct {
 	MaxInFlight  int // 0 = auto
 	AllowTargets []netip.Prefix
+}
+
+// Metrics bounds what is exported.
+type Metrics struct {
+	Services int // with more of them, series are summed up over services
 }
 
 // Zone is a zone whose apex SOA and NS are ours.

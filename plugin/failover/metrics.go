@@ -95,10 +95,6 @@ func (s *shared) recount(pub *engine.Published) *counts {
 
 var recounting sync.Mutex
 
-// maxSeries is the number of services above which the counters are summed up by
-// region, so that a scrape stays readable.
-const maxSeries = 1000
-
 // collector reads the counters and the snapshot when Prometheus asks.
 type collector struct{}
 
@@ -190,7 +186,7 @@ func (s *shared) collectAnswers(all scrape) {
 			return
 		}
 		counted[c] = true
-		if len(s.load().Plan.Steer.Services) > maxSeries {
+		if len(s.load().Plan.Steer.Services) > s.load().Plan.Config.Metrics.Services {
 			service = "all"
 		}
 		for r := range c.n {
@@ -202,7 +198,7 @@ func (s *shared) collectAnswers(all scrape) {
 }
 
 func collectSnapshot(all scrape, pub *engine.Published) {
-	if len(pub.Plan.Steer.Services) <= maxSeries {
+	if len(pub.Plan.Steer.Services) <= pub.Plan.Config.Metrics.Services {
 		for i := range pub.Plan.Steer.Services {
 			st, name := pub.State(int32(i)), strings.TrimSuffix(pub.Plan.Steer.Services[i].Name, ".")
 			all.merge(math.Max, descPanic, flag(st.Reason == steer.ReasonPanic), name)
