@@ -88,7 +88,7 @@ func (s *Server) putOverride(r *http.Request) (any, error) {
 	if in.DryRun {
 		return out, nil
 	}
-	err = s.keep(out, s.eng.PutOverride(o))
+	err = s.keep(out, s.eng.PutOverride(o, peer(r)))
 	s.audit(r, err, in.Do, "target", people(target), "owner", o.Owner, "reason", o.Reason, "until", o.Until.UTC().Format(time.RFC3339),
 		"last_resort", o.Reserve, "break_glass", in.BreakGlass, "moved", len(out.Moves))
 	return out, err
@@ -160,7 +160,7 @@ func (s *Server) deleteOverride(r *http.Request) (any, error) {
 		return nil, problem(http.StatusConflict, "the override on %s stands in failover.yaml: remove it there", o.Target)
 	}
 	out := &Changed{Override: &o}
-	err = s.keep(out, s.eng.DeleteOverride(target))
+	err = s.keep(out, s.eng.DeleteOverride(target, peer(r)))
 	s.audit(r, err, "undo "+o.Do, "target", o.Target)
 	return out, err
 }

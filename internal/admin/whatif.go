@@ -76,7 +76,7 @@ func (s *Server) putFreeze(r *http.Request) (any, error) {
 	f := steer.Freeze{Target: target, Until: until, Reason: in.Reason, Owner: in.Owner}
 	w := wireFreeze(f)
 	out := &Changed{Freeze: &w}
-	err = s.keep(out, s.eng.PutFreeze(f))
+	err = s.keep(out, s.eng.PutFreeze(f, peer(r)))
 	s.audit(r, err, "freeze", "target", orAll(w.Target), "owner", f.Owner, "reason", f.Reason, "until", f.Until.UTC().Format(time.RFC3339))
 	return out, err
 }
@@ -93,7 +93,7 @@ func (s *Server) deleteFreeze(r *http.Request) (any, error) {
 	}
 	w := wireFreeze(freezes[at])
 	out := &Changed{Freeze: &w}
-	err = s.keep(out, s.eng.DeleteFreeze(target))
+	err = s.keep(out, s.eng.DeleteFreeze(target, peer(r)))
 	s.audit(r, err, "unfreeze", "target", orAll(w.Target))
 	return out, err
 }
@@ -141,7 +141,7 @@ func (s *Server) postFailback(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, err := s.eng.Failback(target)
+	n, err := s.eng.Failback(target, peer(r))
 	err = gone(err)
 	s.audit(r, err, "failback", "target", orAll(people(target)), "owner", in.Owner, "reason", in.Reason, "pools", n)
 	return &Changed{Failback: n}, err

@@ -31,6 +31,10 @@ type Core struct {
 	moved     []move // by the last change of the plan
 	all       bool
 	changed   bool // a verdict changed since the last publish
+
+	turned  []Turn         // not told yet
+	held    map[int32]bool // checks that the brake, which is on, keeps from turning Down
+	heldNew int            // of them, not told yet
 }
 
 // crowd is how many checks of a region may confirm at once at their full pace.
@@ -93,8 +97,11 @@ func (c *Core) Observe(i int32, start time.Time, r health.Result) time.Duration 
 	if !r.Cause.Local() {
 		ctx.Braked = c.doubt(i, r)
 	}
+	before := *st
 	if st.Observe(k.Params, ctx, r) {
-		c.changed = true
+		c.turn(i, &before, r.At)
+	} else if ctx.Braked {
+		c.holdBack(i, before, r)
 	}
 	c.census.count(i, k, st, c.event(r.At))
 	c.refresh(i)
@@ -124,6 +131,7 @@ func (c *Core) brake(now time.Time) {
 	if !c.Brake.Update(c.census.take(c.states, c.Plan.Self), limit, now) || c.Brake.On {
 		return
 	}
+	c.held = nil
 	if now.Sub(c.Brake.Since) < limit { // the doubt is over: what failed meanwhile was our failing
 		for i := range c.states {
 			c.states[i].Forgive()
@@ -178,8 +186,9 @@ func (c *Core) hasty(i int32, now time.Time) bool {
 // Sweep ages verdicts and lets the brake go. It is called at least once a second.
 func (c *Core) Sweep(now time.Time) {
 	for i := range c.states {
+		before := c.states[i]
 		if c.states[i].Age(c.Plan.Checks[i].Params, now) {
-			c.changed = true
+			c.turn(int32(i), &before, now)
 			c.refresh(int32(i))
 		}
 		c.census.count(int32(i), &c.Plan.Checks[i], &c.states[i], c.event(now))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/detour-dns/detour/config"
 	"github.com/detour-dns/detour/internal/health"
+	"github.com/detour-dns/detour/internal/journal"
 	"github.com/detour-dns/detour/internal/plan"
 	"github.com/detour-dns/detour/internal/source"
 	"github.com/detour-dns/detour/internal/state"
@@ -21,6 +22,7 @@ type disk struct {
 	dir    string
 	store  *state.Store
 	log    *slog.Logger
+	events *journal.Journal
 	tried  time.Time
 	trying bool // on a goroutine
 	saved  time.Time
@@ -74,8 +76,8 @@ type onDisk struct {
 	hands hands
 }
 
-func openDisk(dir string, log *slog.Logger) *disk {
-	d := &disk{dir: dir, log: log}
+func openDisk(dir string, log *slog.Logger, events *journal.Journal) *disk {
+	d := &disk{dir: dir, log: log, events: events}
 	if dir == "" {
 		d.lost = "no state directory: set state.dir"
 		log.Warn("nothing will survive a restart", "why", d.lost)
@@ -98,11 +100,23 @@ func (d *disk) opened(s *state.Store, notice string, err error) {
 	if err != nil {
 		if d.lost == "" {
 			d.log.Warn("nothing will survive a restart until this is mended", "why", err)
+			d.tell("nothing will survive a restart until this is mended: " + err.Error())
 		}
 		d.lost = err.Error()
 		return
 	}
 	d.store, d.lost = s, ""
+	switch damaged, err := d.events.Keep(d.dir); {
+	case err != nil:
+		d.log.Warn("the history of events is in memory only", "why", err)
+	case damaged > 0:
+		d.log.Warn("part of the history of events could not be read and is left out", "lines", damaged)
+	}
+}
+
+// tell puts the disk's fate into the history, which may be the only place left.
+func (d *disk) tell(text string) {
+	d.events.Add(journal.Event{At: time.Now(), Kind: journal.State, Text: text})
 }
 
 // load reads what an earlier process kept, made as old as it is.
@@ -251,15 +265,20 @@ func (d *disk) note(err error) {
 		d.wrote = written{} // write all of it again when that works
 		if d.lost == "" {
 			d.log.Error("state cannot be written: a restart now would forget", "error", err)
+			d.tell("state cannot be written, a restart now would forget: " + err.Error())
 		}
 		d.lost = err.Error()
 	case d.lost != "":
 		d.lost = ""
 		d.log.Info("state is written again")
+		d.tell("state is written again")
 	}
 }
 
 func (d *disk) close() {
+	if err := d.events.Close(); err != nil {
+		d.log.Warn("history of events", "error", err)
+	}
 	if d.store != nil {
 		if err := d.store.Close(); err != nil {
 			d.log.Warn("state file", "error", err)

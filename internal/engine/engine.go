@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/detour-dns/detour/config"
+	"github.com/detour-dns/detour/internal/journal"
 	"github.com/detour-dns/detour/internal/monitor"
 	"github.com/detour-dns/detour/internal/plan"
 	"github.com/detour-dns/detour/internal/share"
@@ -61,6 +62,10 @@ type Engine struct {
 	waiting   map[int32]bool
 	reload    Reload
 	told      bool // that the brake is on
+	count     counters
+	refused   refusals
+	warned    map[string]time.Time // overrides that are told to end soon: until when, by target
+	journal   *journal.Journal
 }
 
 // Published is a snapshot with the plan that it belongs to.
@@ -80,7 +85,8 @@ func Start(o Options) (*Engine, error) {
 	e := &Engine{
 		log: o.Log, share: o.Share, dial: o.Dial, started: time.Now(),
 		calls: make(chan func()), reports: make(chan monitor.Report, 1024),
-		stop: make(chan struct{}), done: make(chan struct{}), first: make(chan struct{}),
+		stop: make(chan struct{}), done: make(chan struct{}), first: make(chan struct{}), count: newCounters(),
+		refused: newRefusals(), warned: map[string]time.Time{}, journal: journal.New(),
 	}
 	if e.log == nil {
 		e.log = slog.Default()
@@ -91,7 +97,7 @@ func Start(o Options) (*Engine, error) {
 	if err := e.probable(o.Config); err != nil {
 		return nil, err
 	}
-	e.disk = openDisk(o.Config.State.Dir, e.log)
+	e.disk = openDisk(o.Config.State.Dir, e.log, e.journal)
 	kept := e.disk.load(e.started, o.Config)
 	e.found, e.hands = kept.found, kept.hands
 	p := plan.Make(o.Config, e.found)
@@ -100,12 +106,19 @@ func Start(o Options) (*Engine, error) {
 	e.reload = Reload{At: e.started, Hash: o.Config.Hash, OK: true}
 	e.monitor = monitor.New(monitor.Options{Out: e.reports, MaxInFlight: o.Config.Probes.MaxInFlight})
 	e.names = newNames(e, o.Lookup)
+	e.record(journal.Event{
+		Kind: journal.Started, Text: "started with " + many(len(o.Config.Services), "service", "services") + " and " +
+			many(len(p.Checks), "check", "checks") + ", configuration " + short(o.Config.Hash),
+	})
 	e.watch(p)
 	e.publish(e.started)
 	e.names.want(p.Names, e.found)
 	go e.loop()
 	return e, nil
 }
+
+// Journal is the history of what the engine did.
+func (e *Engine) Journal() *journal.Journal { return e.journal }
 
 // Load returns what is published now. It is the only thing that a query needs.
 func (e *Engine) Load() *Published { return e.snap.Load() }
@@ -175,6 +188,7 @@ func (e *Engine) loop() {
 			f()
 		case <-sweep.C:
 			e.core.Sweep(time.Now())
+			e.tellSoon(time.Now())
 			e.save(time.Now(), false)
 		case <-wake.C:
 		}
@@ -202,7 +216,9 @@ func (e *Engine) settle(now time.Time) time.Duration {
 
 func (e *Engine) publish(now time.Time) {
 	old := e.snap.Load()
+	began := time.Now()
 	s := e.core.Publish(now)
+	e.count.builds.add(time.Since(began))
 	e.snap.Store(&Published{s, e.core.Plan})
 	e.published = now
 	e.tell(old, s)
@@ -224,5 +240,6 @@ func (e *Engine) shutdown() {
 	e.monitor.Close()
 	close(stopped)
 	e.save(time.Now(), true)
+	e.record(journal.Event{Kind: journal.Stopped, Text: "stopped"})
 	e.disk.close()
 }

@@ -132,7 +132,7 @@ func TestOverridesAreKeptWhenAcknowledged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := begin(t, parse(t, shop(dir)), &world{})
 		o := steer.Override{Target: "aws/us-east-1", Kind: steer.Drain, Made: time.Now(), Until: time.Now().Add(time.Hour), Reason: "test", Owner: "jo"}
-		if err := e.PutOverride(o); err != nil {
+		if err := e.PutOverride(o, "test"); err != nil {
 			t.Fatal(err)
 		}
 		if e.used() != "gcp/europe-west1" {
@@ -143,7 +143,7 @@ func TestOverridesAreKeptWhenAcknowledged(t *testing.T) {
 		if e.used() != "gcp/europe-west1" {
 			t.Errorf("a restart forgot the drain: %s", e.used())
 		}
-		if err := e.DeleteOverride("aws/us-east-1"); err != nil {
+		if err := e.DeleteOverride("aws/us-east-1", "test"); err != nil {
 			t.Fatal(err)
 		}
 		if o, _ := e.Hands(); len(o) != 0 {
@@ -161,7 +161,7 @@ func TestWithoutDiskItWorksAndSaysSo(t *testing.T) {
 		if why, _ := e.StateLost(); why == "" {
 			t.Error("nothing was said of the state that cannot be kept")
 		}
-		err := e.PutOverride(steer.Override{Target: "aws/us-east-1", Kind: steer.Drain, Reason: "test", Owner: "jo"})
+		err := e.PutOverride(steer.Override{Target: "aws/us-east-1", Kind: steer.Drain, Reason: "test", Owner: "jo"}, "test")
 		if !errors.Is(err, ErrNotKept) || e.used() != "gcp/europe-west1" {
 			t.Errorf("error %v, in use %s; want it in force and said that it is not kept", err, e.used())
 		}

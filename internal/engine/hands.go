@@ -85,7 +85,7 @@ var ErrTooManyMoves = errors.New("too many services would move")
 func (c *Core) Replan(p *plan.Plan, now time.Time, force bool) error {
 	next := &Core{
 		Brake: c.Brake, overrides: c.overrides, freezes: c.freezes,
-		kept: c.kept, snap: c.snap, dirty: map[int32]bool{},
+		kept: c.kept, snap: c.snap, dirty: map[int32]bool{}, heldNew: c.heldNew,
 	}
 	old := c.predecessors()
 	next.adopt(p, old.state)
@@ -109,6 +109,7 @@ func (c *Core) Replan(p *plan.Plan, now time.Time, force bool) error {
 type move struct {
 	service int32
 	from    string
+	pools   uint64 // that were left, all if they are not known by number
 }
 
 func sample(p *steer.Plan, moved []move) string {
@@ -134,7 +135,7 @@ func (c *Core) moves(snap *steer.Snapshot) []move {
 	var out []move
 	for i := range snap.Plan.Services {
 		if b, ok := before[snap.Plan.Services[i].Name]; ok && b != usedRegions(snap, int32(i)) {
-			out = append(out, move{int32(i), b})
+			out = append(out, move{int32(i), b, ^uint64(0)})
 		}
 	}
 	return out

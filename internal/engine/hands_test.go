@@ -20,7 +20,7 @@ func TestAFreezeOfAllCanBeLiftedAfterARestart(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		e := begin(t, parse(t, shop(dir)), &world{})
-		if err := e.PutFreeze(steer.Freeze{Until: time.Now().Add(time.Hour), Reason: "test", Owner: "jo"}); err != nil {
+		if err := e.PutFreeze(steer.Freeze{Until: time.Now().Add(time.Hour), Reason: "test", Owner: "jo"}, "test"); err != nil {
 			t.Fatal(err)
 		}
 		e.Close()
@@ -29,7 +29,7 @@ func TestAFreezeOfAllCanBeLiftedAfterARestart(t *testing.T) {
 		if _, f := e.Hands(); len(f) != 1 {
 			t.Fatalf("freezes after the restart: %v, want one", f)
 		}
-		if err := e.DeleteFreeze(""); err != nil {
+		if err := e.DeleteFreeze("", "test"); err != nil {
 			t.Fatal(err)
 		}
 		if _, f := e.Hands(); len(f) != 0 || e.Load().State(0).Frozen {
@@ -53,7 +53,7 @@ func TestDrainsOnAFileThatOpensLate(t *testing.T) {
 		}
 		e := begin(t, parse(t, shop(dir)), &world{})
 		up := steer.Override{Target: "gcp/europe-west1", Kind: steer.ForceUp, Made: time.Now(), Until: time.Now().Add(time.Hour), Reason: "test", Owner: "jo"}
-		if err := e.PutOverride(up); !errors.Is(err, ErrNotKept) {
+		if err := e.PutOverride(up, "test"); !errors.Is(err, ErrNotKept) {
 			t.Errorf("error %v, want that it is not kept", err)
 		}
 		if err := other.Close(); err != nil {

@@ -174,12 +174,13 @@ func possible(ips []netip.Addr, cfg *config.Config) []netip.Addr {
 
 // replan moves to another plan. It runs on the loop.
 func (e *Engine) replan(p *plan.Plan, now time.Time, force bool) error {
+	e.tellTurns() // they are numbered by the plan that ends
 	if err := e.core.Replan(p, now, force); err != nil {
 		return err
 	}
 	e.watch(p)
 	e.names.want(p.Names, e.found)
 	e.publish(now)
-	e.tellMoves(e.core.moved)
+	e.tellMoves(e.core.Snapshot(), e.core.moved, "reload")
 	return nil
 }

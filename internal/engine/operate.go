@@ -4,9 +4,9 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
+	"github.com/detour-dns/detour/internal/journal"
 	"github.com/detour-dns/detour/internal/state"
 	"github.com/detour-dns/detour/internal/steer"
 )
@@ -33,10 +33,11 @@ func (h *hands) list() ([]steer.Override, []steer.Freeze) {
 // a restart.
 var ErrNotKept = errors.New("in force, but not on disk: a restart would forget it")
 
-// PutOverride sets the override on o.Target, and has it on disk when it returns
-// nil.
-func (e *Engine) PutOverride(o steer.Override) error {
+// PutOverride sets the override on o.Target for who, the peer that asks, and has
+// it on disk when it returns nil.
+func (e *Engine) PutOverride(o steer.Override, who string) error {
 	return e.change(func() state.Record {
+		e.tellHand(journal.Override, o.Target, o.Kind.String()+" of "+people(o.Target)+" by "+o.Owner+lasting(o.Until, time.Now()), o.Reason, who)
 		if e.hands.overrides == nil {
 			e.hands.overrides = map[string]steer.Override{}
 		}
@@ -46,16 +47,18 @@ func (e *Engine) PutOverride(o steer.Override) error {
 }
 
 // DeleteOverride lifts the override on a target.
-func (e *Engine) DeleteOverride(target string) error {
+func (e *Engine) DeleteOverride(target, who string) error {
 	return e.change(func() state.Record {
+		e.tellHand(journal.Override, target, "override on "+people(target)+" lifted", "", who)
 		delete(e.hands.overrides, target)
 		return state.Record{Bucket: state.Overrides, Key: target}
 	})
 }
 
 // PutFreeze stops automation on f.Target.
-func (e *Engine) PutFreeze(f steer.Freeze) error {
+func (e *Engine) PutFreeze(f steer.Freeze, who string) error {
 	return e.change(func() state.Record {
+		e.tellHand(journal.Freeze, f.Target, "freeze of "+orAll(f.Target)+" by "+f.Owner+lasting(f.Until, time.Now()), f.Reason, who)
 		if e.hands.freezes == nil {
 			e.hands.freezes = map[string]steer.Freeze{}
 		}
@@ -65,8 +68,9 @@ func (e *Engine) PutFreeze(f steer.Freeze) error {
 }
 
 // DeleteFreeze lets automation go on.
-func (e *Engine) DeleteFreeze(target string) error {
+func (e *Engine) DeleteFreeze(target, who string) error {
 	return e.change(func() state.Record {
+		e.tellHand(journal.Freeze, target, "freeze of "+orAll(target)+" lifted", "", who)
 		delete(e.hands.freezes, freezeKey(target))
 		return state.Record{Bucket: state.Freezes, Key: freezeKey(target)}
 	})
@@ -82,9 +86,10 @@ func freezeKey(target string) string {
 
 // Failback lets the returning pools of a target take their traffic now, and
 // returns how many there were.
-func (e *Engine) Failback(target string) (asked int, err error) {
+func (e *Engine) Failback(target, who string) (asked int, err error) {
 	err = e.Do(func(c *Core) {
 		asked = c.AskFailback(target, time.Now())
+		e.tellHand(journal.Failback, target, "failback of "+orAll(target)+" asked for, "+many(asked, "pool returns", "pools return"), "", who)
 		e.publish(time.Now())
 	})
 	return asked, err
@@ -132,6 +137,3 @@ func (e *Engine) Hands() (o []steer.Override, f []steer.Freeze) {
 	})
 	return o, f
 }
-
-// people writes a service's name without its last dot.
-func people(name string) string { return strings.TrimSuffix(name, ".") }

@@ -103,12 +103,12 @@ func (e *Engine) weigh(r monitor.Report) {
 	if !ok {
 		return // of a check that is no more
 	}
-	before := *e.core.State(i)
 	next := e.core.Observe(i, r.Start, r.Result)
-	if next < e.core.Plan.Checks[i].Params.Interval {
+	k := &e.core.Plan.Checks[i]
+	if next < k.Params.Interval {
 		e.monitor.Hurry(r.ID, r.Start.Add(next))
 	}
-	e.tellCheck(i, &before)
+	e.count.probed(string(k.Monitor.Type), r.Result.At.Sub(r.Start))
 	if len(e.waiting) > 0 {
 		delete(e.waiting, i)
 		e.heardAll()

@@ -1,9 +1,12 @@
 package engine
 
 import (
+	"errors"
+	"strings"
 	"time"
 
 	"github.com/detour-dns/detour/config"
+	"github.com/detour-dns/detour/internal/journal"
 	"github.com/detour-dns/detour/internal/plan"
 )
 
@@ -52,7 +55,16 @@ func (e *Engine) apply(cfg *config.Config) error {
 		return err
 	}
 	e.reload = Reload{At: now, Hash: cfg.Hash, OK: true, Moved: len(e.core.moved)}
+	names := make(map[string]bool, len(cfg.Services))
+	for i := range cfg.Services {
+		names[people(cfg.Services[i].Name)] = true
+	}
+	e.count.keepOnly(names)
 	e.log.Info("configuration reloaded", "hash", short(cfg.Hash), "services", len(cfg.Services), "checks", len(e.core.Plan.Checks))
+	e.record(journal.Event{
+		Kind: journal.Reload, To: "taken", Text: "configuration " + short(cfg.Hash) + " taken: " + many(len(cfg.Services), "service", "services") +
+			", " + many(len(e.core.moved), "service moves", "services move"),
+	})
 	return nil
 }
 
@@ -61,6 +73,11 @@ func (e *Engine) Refused(why error) {
 	_ = e.Do(func(*Core) {
 		e.reload.At, e.reload.OK, e.reload.Error = time.Now(), false, why.Error()
 		e.log.Error("new configuration refused, the one in use stays", "in_use", short(e.reload.Hash), "error", why)
+		if errors.Is(why, ErrTooManyMoves) {
+			e.count.refused[RefusedReload]++
+		}
+		first, _, _ := strings.Cut(why.Error(), "\n")
+		e.record(journal.Event{Kind: journal.Reload, To: "refused", Why: RefusedReload, Text: "new configuration refused, " + short(e.reload.Hash) + " stays: " + first})
 	})
 }
 
@@ -70,6 +87,7 @@ func (e *Engine) Restored() {
 	_ = e.Do(func(*Core) {
 		e.reload.At, e.reload.OK, e.reload.Error = time.Now(), true, ""
 		e.log.Info("the file holds the configuration in use again", "hash", short(e.reload.Hash))
+		e.record(journal.Event{Kind: journal.Reload, To: "taken", Text: "the file holds the configuration in use again, " + short(e.reload.Hash)})
 	})
 }
 

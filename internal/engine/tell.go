@@ -1,48 +1,124 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/detour-dns/detour/internal/health"
+	"github.com/detour-dns/detour/internal/journal"
 	"github.com/detour-dns/detour/internal/steer"
 )
 
-// tell logs one line per service whose answer changed, and one per region
-// verdict. Nothing is logged per probe or per query.
+// What an engine does is told three times: a line of the log for each thing, a
+// counter, and an event of the history, in which what happened alike at once is
+// one event. Nothing is told per probe or per query.
+
+// record puts an event into the history, now.
+func (e *Engine) record(ev journal.Event) {
+	ev.At = time.Now()
+	e.journal.Add(ev)
+}
+
+// tell tells what a publish changed. What led to it comes first.
 func (e *Engine) tell(old *Published, s *steer.Snapshot) {
+	e.tellTurns()
 	e.tellRegions(old, s)
-	for _, c := range s.Changes {
-		e.tellMove(s, c, regionsIn(s.Plan, c.Service, c.From))
+	moves := make([]move, len(s.Changes))
+	for i, c := range s.Changes {
+		moves[i] = move{c.Service, regionsIn(s.Plan, c.Service, c.From), c.From}
 	}
+	e.tellMoves(s, moves, "")
+	e.tellRefusals(s)
+	e.tellEnds(old, s.At)
 }
 
-// tellMoves logs the services that another plan moved.
-func (e *Engine) tellMoves(moved []move) {
-	s := e.core.Snapshot()
+// moveKind is what services that moved alike have in common.
+type moveKind struct{ from, to, reason, why string }
+
+// maxMoveKinds bounds the events of one publish. Beyond it the whys are left to
+// the log.
+const maxMoveKinds = 100
+
+// moveGroups gathers services by how they moved, in the order in which they come.
+type moveGroups struct {
+	names map[moveKind][]string
+	order []moveKind
+}
+
+func (g *moveGroups) add(k moveKind, name string) {
+	if len(g.order) >= maxMoveKinds && g.names[k] == nil {
+		k.why = ""
+	}
+	if g.names[k] == nil {
+		g.order = append(g.order, k)
+	}
+	g.names[k] = append(g.names[k], name)
+}
+
+// tellMoves tells which services moved. because is counted as their reason; ""
+// counts the reason of the answers that they give now.
+func (e *Engine) tellMoves(s *steer.Snapshot, moved []move, because string) {
+	groups := moveGroups{names: map[moveKind][]string{}}
 	for _, m := range moved {
-		e.tellMove(s, steer.Change{Service: m.service, From: ^uint64(0), To: s.State(m.service).Memory.Used}, m.from)
+		name := people(s.Plan.Services[m.service].Name)
+		k := e.logMove(s, m, name)
+		groups.add(k, name)
+		e.count.moves[Moved{name, k.from, k.to, cmp.Or(because, k.reason)}]++
+	}
+	for _, k := range groups.order {
+		names := groups.names[k]
+		e.record(journal.Event{
+			Kind: journal.Moved, Text: k.text(names), Services: names, Count: len(names), From: k.from, To: k.to, Why: k.reason,
+		})
 	}
 }
 
-func (e *Engine) tellMove(s *steer.Snapshot, c steer.Change, from string) {
-	e.log.Info("service moved", "service", people(s.Plan.Services[c.Service].Name),
-		"from", from, "to", regionsIn(s.Plan, c.Service, c.To),
-		"reason", s.State(c.Service).Reason, "why", whyMoved(s, c), "gen", s.Gen)
+func (k *moveKind) text(names []string) string {
+	text := some(names) + ": " + k.from + " -> " + k.to
+	if n := len(names); n > 1 {
+		text = many(n, "service", "services") + " " + k.from + " -> " + k.to
+	}
+	if k.why != "" {
+		text += ": " + k.why
+	}
+	return text
+}
+
+// logMove writes the line of one service that moved.
+func (e *Engine) logMove(s *steer.Snapshot, m move, name string) moveKind {
+	st := s.State(m.service)
+	why, since := whyMoved(s, steer.Change{Service: m.service, From: m.pools, To: st.Memory.Used})
+	k := moveKind{m.from, regionsIn(s.Plan, m.service, st.Memory.Used), st.Reason.String(), why}
+	args := []any{"service", name, "from", k.from, "to", k.to, "reason", k.reason, "why", why, "gen", s.Gen}
+	if !since.IsZero() {
+		args = append(args, "since", since.UTC().Format(time.RFC3339))
+	}
+	e.log.Info("service moved", args...)
+	return k
 }
 
 func (e *Engine) tellRegions(old *Published, s *steer.Snapshot) {
 	for r := range s.Regions {
-		was := old.down(s.Plan.Regions[r].Name)
-		if now := &s.Regions[r]; now.Down != was {
-			e.log.Warn("region "+map[bool]string{true: "down", false: "up again"}[now.Down],
-				"region", s.Plan.Regions[r].Name, "evidence", now.Evidence, "of", now.Could,
-				"canaries_down", now.Failing, "canaries", now.Canaries)
+		now, name := &s.Regions[r], s.Plan.Regions[r].Name
+		if now.Down == old.down(name) {
+			continue
 		}
+		word := map[bool]string{true: "down", false: "up again"}[now.Down]
+		e.log.Warn("region "+word, "region", name, "evidence", now.Evidence, "of", now.Could,
+			"canaries_down", now.Failing, "canaries", now.Canaries)
+		text := "region " + name + " is " + word + ": " + many(now.Could, "service", "services") + " could speak against it, " +
+			many(now.Evidence, "does", "do")
+		if now.Canaries > 0 {
+			text += "; of " + many(now.Canaries, "canary", "canaries") + " " + many(now.Failing, "fails", "fail")
+		}
+		e.record(journal.Event{
+			Kind: journal.Region, Text: text, Region: name,
+			From: map[bool]string{true: "up", false: "down"}[now.Down], To: map[bool]string{true: "down", false: "up"}[now.Down],
+		})
 	}
 }
 
@@ -56,107 +132,82 @@ func (p *Published) down(region string) bool {
 	return i >= 0 && p.Regions[i].Down
 }
 
-// regionsIn names the regions of a set of pools.
-func regionsIn(p *steer.Plan, service int32, pools uint64) string {
-	var out []string
-	for i, pool := range p.Services[service].Pools {
-		if pools&(1<<i) != 0 {
-			out = append(out, p.Regions[pool.Region].Name)
-		}
-	}
-	if len(out) == 0 {
-		return "nothing"
-	}
-	return strings.Join(out, "+")
-}
+// turnKind is what checks that turned alike have in common.
+type turnKind struct{ region, from, to, cause string }
 
-// whyMoved says what is wrong with the pools that were left, or what is right
-// again with those that were entered.
-func whyMoved(s *steer.Snapshot, c steer.Change) string {
-	st := s.State(c.Service)
-	var out []string
-	for p := range st.Pools {
-		bit := uint64(1) << p
-		if c.From&bit == 0 && c.To&bit == 0 {
+// tellTurns tells which checks changed their verdict since it was last called.
+// That a check is Up for the first time is no news.
+func (e *Engine) tellTurns() {
+	turns := e.core.Turned()
+	type group struct{ endpoints, services []string }
+	groups := map[turnKind]*group{}
+	var order []turnKind
+	for _, t := range turns {
+		e.logTurn(t)
+		if t.First {
 			continue
 		}
-		region := s.Plan.Regions[s.Plan.Services[c.Service].Pools[p].Region].Name
-		out = append(out, region+" "+Describe(&st.Pools[p]))
-	}
-	return strings.Join(out, "; ")
-}
-
-// Describe says how a pool stands, in words: "dark (2 of 2 down: timeout)".
-func Describe(ps *steer.PoolState) string {
-	down, total := 0, 0
-	var causes []string
-	for i := range ps.Ends {
-		e := &ps.Ends[i]
-		if e.Why == steer.WhyDisabled {
-			continue
+		c := &e.core.Plan.Checks[t.Check]
+		k := turnKind{regionName(e.core.Plan, c), t.From.String(), t.To.String(), ""}
+		if t.To == health.Down {
+			k.cause = t.Cause.String()
 		}
-		total++
-		if e.View.Verdict == health.Down {
-			down++
-			causes = appendMissing(causes, e.View.Cause.String())
+		g := groups[k]
+		if g == nil {
+			g = new(group)
+			groups[k] = g
+			order = append(order, k)
+		}
+		g.endpoints = append(g.endpoints, c.Addr.String())
+		for _, s := range e.core.Plan.Steer.ServicesOf(t.Check) {
+			g.services = append(g.services, people(e.core.Plan.Steer.Services[s].Name))
 		}
 	}
-	var b strings.Builder
-	b.WriteString(ps.Standing.String())
-	switch {
-	case down > 0:
-		b.WriteString(" (" + strconv.Itoa(down) + " of " + strconv.Itoa(total) + " down: " + strings.Join(causes, ", ") + ")")
-	case ps.Why != steer.WhyUp:
-		b.WriteString(" (" + ps.Why.String() + ")")
-	case len(ps.Ends) > 0 && ps.Ends[0].Why != steer.WhyUp:
-		b.WriteString(" (" + ps.Ends[0].Why.String() + ")")
+	for _, k := range order {
+		g := groups[k]
+		slices.Sort(g.services)
+		slices.Sort(g.endpoints)
+		ends := slices.Compact(g.endpoints)
+		text := strings.TrimSuffix(many(len(ends), "endpoint", "endpoints")+" "+k.to+" in "+k.region+" ("+some(ends)+"): "+k.cause, ": ")
+		e.record(journal.Event{
+			Kind: journal.Check, Text: text, Region: k.region, Endpoints: ends, Services: slices.Compact(g.services),
+			Count: len(ends), From: k.from, To: k.to, Why: k.cause,
+		})
 	}
-	return b.String()
 }
 
-func appendMissing(list []string, s string) []string {
-	for _, x := range list {
-		if x == s {
-			return list
-		}
-	}
-	return append(list, s)
-}
-
-// tellCheck logs a transition of one check. That a check is Up for the first time
-// is no news.
-func (e *Engine) tellCheck(i int32, before *health.State) {
-	now := e.core.State(i)
-	if now.Verdict == before.Verdict {
-		return
-	}
-	k := &e.core.Plan.Checks[i]
+func (e *Engine) logTurn(t Turn) {
+	k := &e.core.Plan.Checks[t.Check]
 	args := []any{
 		"endpoint", k.Addr, "monitor", k.Monitor.Name, "type", k.Monitor.Type,
-		"region", regionName(e.core.Plan, k), "was", before.Verdict,
+		"region", regionName(e.core.Plan, k), "was", t.From,
 	}
-	if now.Verdict == health.Down {
-		args = append(args, "cause", now.Cause, "detail", now.Last.Detail)
+	if t.To == health.Down {
+		args = append(args, "cause", t.Cause, "detail", t.Detail)
 	}
-	if !before.Since.IsZero() {
-		args = append(args, "after", time.Since(before.Since).Round(time.Second))
+	if t.After > 0 {
+		args = append(args, "after", t.After.Round(time.Second))
 	}
 	level := slog.LevelInfo
-	if now.Verdict == health.Up && !before.WasUp && !before.WasDown && before.Verdict == health.Unknown {
+	if t.First {
 		level = slog.LevelDebug
 	}
-	e.log.Log(context.Background(), level, "check "+now.Verdict.String(), args...)
+	e.log.Log(context.Background(), level, "check "+t.To.String(), args...)
 }
 
-// tellBrake logs when the brake went on or off since it was last told of.
+// tellBrake tells when the brake went on or off since it was last told of.
 func (e *Engine) tellBrake() {
-	was, on := e.told, e.core.Brake.On
-	e.told = on
-	switch {
-	case on && !was:
-		e.log.Warn("brake on: most of the world seems to fail at once, so we doubt ourselves; no verdict turns down for at most "+
-			e.core.Plan.Config.Limits.Brake.String(), "fired", e.core.Brake.Fired)
-	case !on && was:
-		e.log.Warn("brake off", "after", time.Since(e.core.Brake.Since).Round(time.Second))
+	was, b := e.told, &e.core.Brake
+	if e.told = b.On; b.On == was {
+		return
 	}
+	if b.On {
+		limit := e.core.Plan.Config.Limits.Brake.String()
+		e.log.Warn("brake on: most of the world seems to fail at once, so we doubt ourselves; no verdict turns down for at most "+limit, "fired", b.Fired)
+		e.record(journal.Event{Kind: journal.Brake, To: "on", Text: "brake on: most of the world seems to fail at once, so this resolver doubts itself; nothing turns down for at most " + limit})
+		return
+	}
+	after := time.Since(b.Since).Round(time.Second).String()
+	e.log.Warn("brake off", "after", after)
+	e.record(journal.Event{Kind: journal.Brake, To: "off", Text: "brake off after " + after})
 }
