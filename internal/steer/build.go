@@ -146,7 +146,7 @@ func (b *build) assemble(in Input, list []int32) *Snapshot {
 	n := len(b.plan.Services)
 	s := &Snapshot{
 		Plan: b.plan, At: b.now, Gen: in.Gen, Regions: b.regions,
-		nexts: make([]int64, n), quick: make([]quick, n), Built: len(list),
+		nexts: make([]int64, n), quick: make([]quick, n), Built: list,
 	}
 	if b.prev != nil {
 		copy(s.nexts, b.prev.nexts)

@@ -13,7 +13,7 @@ type Snapshot struct {
 	Gen     uint64
 	Regions []RegionState
 	Changes []Change // against the previous snapshot
-	Built   int      // services that were built anew
+	Built   []int32  // services that were built anew
 
 	quick []quick // by service
 	nexts []int64 // when each service must be built again, unix ns, 0 = never
