@@ -115,9 +115,9 @@ func TestRefusals(t *testing.T) {
 }
 
 // fleet has n services in two regions, each with its own addresses.
-func fleet(n int) string {
+func fleet(n int, dir string) string {
 	var b strings.Builder
-	b.WriteString("monitors: {sql: {type: tcp, port: 5432}}\nadmin: {listen: \"off\"}\nself: {checks: [\"tcp://203.0.113.1:53\"]}\nservices:\n")
+	b.WriteString("state: {dir: " + dir + "}\nmonitors: {sql: {type: tcp, port: 5432}}\nadmin: {listen: \"off\"}\nself: {checks: [\"tcp://203.0.113.1:53\"]}\nservices:\n")
 	for i := range n {
 		fmt.Fprintf(&b, "  s%d.example.org: {monitors: [sql], pools: [{aws/us-east-1: [10.1.%d.%d]}, {gcp/europe-west1: [10.2.%d.%d]}]}\n", i, i/250, i%250+1, i/250, i%250+1)
 	}
@@ -130,7 +130,7 @@ func TestARegionIsFewEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 300
 		w := &world{}
-		e := begin(t, parse(t, fleet(n)), w)
+		e := begin(t, parse(t, fleet(n, t.TempDir())), w)
 		defer e.Close()
 		pass(20 * time.Second)
 		for i := range n {
@@ -163,7 +163,7 @@ func TestARegionIsFewEvents(t *testing.T) {
 func TestHistoryOfTheBrake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{}
-		yaml := strings.Replace(fleet(4), "self: {checks: [\"tcp://203.0.113.1:53\"]}\n", "", 1)
+		yaml := strings.Replace(fleet(4, t.TempDir()), "self: {checks: [\"tcp://203.0.113.1:53\"]}\n", "", 1)
 		e := begin(t, parse(t, yaml), w)
 		defer e.Close()
 		pass(20 * time.Second)
