@@ -21,6 +21,9 @@ const (
 	maxAliased = 200_000  // nodes reached through aliases, all together
 )
 
+// emptyFile is the fault of a file without a document.
+const emptyFile = "the file is empty: it needs at least services:"
+
 // Load reads and parses the file at path. Its error is of type Faults.
 func Load(path string) (*Config, error) {
 	if info, err := os.Stat(path); err == nil && !info.IsDir() && !info.Mode().IsRegular() {
@@ -101,7 +104,7 @@ func readDocument(path string, data []byte) (doc *yaml.Node, fault *Fault) {
 	doc = &yaml.Node{}
 	switch err := dec.Decode(doc); {
 	case errors.Is(err, io.EOF) || err == nil && len(doc.Content) == 0:
-		return nil, &Fault{File: path, Line: 1, Col: 1, Message: "the file is empty: it needs at least services:"}
+		return nil, &Fault{File: path, Line: 1, Col: 1, Message: emptyFile}
 	case err != nil:
 		return nil, yamlFault(path, data, err)
 	}

@@ -16,6 +16,33 @@ var overrideBlock = newBlock("override",
 	field[Override]{"break_glass", boolean(func(o *Override) *bool { return &o.BreakGlass })},
 )
 
+// maxHandFile bounds a file of overrides.
+const maxHandFile = 64 << 10 // bytes
+
+// ParseOverrides reads data, the content of a file of overrides at path: a list
+// such as that under overrides: here, with targets that c has. An empty file has
+// none. The error is of type Faults and holds every fault.
+func (c *Config) ParseOverrides(path string, data []byte) ([]Override, error) {
+	if len(data) > maxHandFile {
+		return nil, Faults{{File: path, Message: "the file is larger than 64 KiB: it is no list of overrides"}}
+	}
+	root, faults := parseTree(path, data)
+	switch {
+	case len(faults) == 1 && faults[0].Message == emptyFile:
+		return nil, nil
+	case len(faults) > 0:
+		return nil, faults
+	}
+	d := newDecoder(path)
+	d.cfg, d.services, d.regions = c, c.index.services, c.index.regions
+	var out Config
+	decodeOverrides(d, value{"overrides", root}, &out)
+	if len(d.faults) > 0 {
+		return nil, d.faults.sorted()
+	}
+	return out.Overrides, nil
+}
+
 // decodeOverrides reads the overrides that live in the file.
 func decodeOverrides(d *decoder, v value, c *Config) {
 	first := map[string]int{} // line by target

@@ -1,0 +1,64 @@
+package config
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+const handsOf = "monitors: {web: {type: tcp, port: 1}}\nservices:\n  shop.example.org: {monitors: [web], pools: [{aws/us-east-1: [192.0.2.10]}, {gcp/europe-west1: [198.51.100.7]}]}\n"
+
+// A file of overrides is a list as in failover.yaml, for the targets that it has.
+func TestParseOverrides(t *testing.T) {
+	c, err := Parse("f.yaml", []byte(handsOf))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ name, text, want string }{
+		{"one", "- {target: AWS/us-east-1, do: drain, reason: r, owner: jo, until: 2026-01-31T18:00:00Z}\n", "aws/us-east-1"},
+		{"two", "- {target: shop.example.org, do: up, reason: r, owner: jo}\n- {target: shop.example.org/192.0.2.10, do: down, reason: r, owner: jo}\n", "shop.example.org. shop.example.org./192.0.2.10"},
+		{"empty", " \n", ""},
+		{"all of it commented out", "# - {target: aws/us-east-1}\n", ""},
+		{"unknown", "- {target: aws/us-east-2, do: drain, reason: r, owner: jo}\n", "FAULT h.yaml:1:12: unknown target aws/us-east-2: did you mean aws/us-east-1?"},
+		{"no reason", "- {target: aws/us-east-1, do: drain, owner: jo}\n", "FAULT h.yaml:1:3: the override has no reason"},
+		{"a mapping", "overrides: []\n", "FAULT h.yaml:1:1: overrides is"},
+		{"not YAML", "- {target\n", "FAULT h.yaml:"},
+		{"large", strings.Repeat("#", maxHandFile+1), "FAULT h.yaml: the file is larger"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			list, err := c.ParseOverrides("h.yaml", []byte(tt.text))
+			var got []string
+			for _, o := range list {
+				got = append(got, o.Target)
+			}
+			said := strings.Join(got, " ")
+			var faults Faults
+			if errors.As(err, &faults) {
+				said = "FAULT " + faults.Error()
+			}
+			if fault := strings.HasPrefix(tt.want, "FAULT "); fault && !strings.HasPrefix(said, tt.want) || !fault && said != tt.want {
+				t.Errorf("%s\nwant %s", said, tt.want)
+			}
+			if len(c.Overrides) != 0 {
+				t.Error("the configuration was changed")
+			}
+		})
+	}
+}
+
+func FuzzParseOverrides(f *testing.F) {
+	c, err := Parse("f.yaml", []byte(handsOf))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add([]byte("- {target: aws/us-east-1, do: drain, reason: r, owner: jo, until: 2026-01-31T18:00:00Z}\n"))
+	f.Add([]byte("- &a [*a]\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		list, err := c.ParseOverrides("h.yaml", data)
+		for _, o := range list {
+			if _, ok := c.Target(o.Target); !ok || err != nil || o.Reason == "" || o.Owner == "" {
+				t.Errorf("taken: %+v, %v", o, err)
+			}
+		}
+	})
+}
