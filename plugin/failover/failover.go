@@ -24,6 +24,7 @@ type Failover struct {
 
 	shared    *shared
 	recursive bool // the server block has `forward`: RA is set
+	noted     bool // and `metadata`: others want to know what was decided
 }
 
 // Name implements plugin.Handler.
@@ -60,12 +61,15 @@ func (f *Failover) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Ms
 	case foreign:
 		return plugin.NextOrFailure(pluginName, f.Next, ctx, w, r)
 	case plainAddress:
+		if f.noted {
+			return f.service(ctx, w, r, pub, i)
+		}
 		_ = w.WriteMsg(f.plain(pub, i, w, r)) // a client that left is no error of ours
 		return dns.RcodeSuccess, nil
 	case service:
 		return f.service(ctx, w, r, pub, i)
 	case outside:
-		return f.outsider(w, r, pub)
+		return f.outsider(ctx, w, r, pub)
 	case related:
 	}
 	return f.other(ctx, w, r, pub)
@@ -115,7 +119,9 @@ func isTransfer(t uint16) bool { return t == dns.TypeAXFR || t == dns.TypeIXFR }
 //go:noinline
 func (f *Failover) plain(pub *engine.Published, i int32, w dns.ResponseWriter, r *dns.Msg) *dns.Msg {
 	q := f.query(w, r, pub)
-	return f.address(&q, i, r.Question[0].Qtype == dns.TypeAAAA)
+	v6 := r.Question[0].Qtype == dns.TypeAAAA
+	d := q.decide(f, i, v6)
+	return f.address(&q, i, &d, v6)
 }
 
 // query gathers what an answer depends on.
@@ -145,22 +151,23 @@ func (f *Failover) service(ctx context.Context, w dns.ResponseWriter, r *dns.Msg
 
 func (f *Failover) flattened(ctx context.Context, q *query, i int32, t uint16) (int, error) {
 	if t == dns.TypeA || t == dns.TypeAAAA {
-		return q.send(f.address(q, i, t == dns.TypeAAAA))
+		d := q.decide(f, i, t == dns.TypeAAAA)
+		f.note(ctx, q, i, &d)
+		return q.send(f.address(q, i, &d, t == dns.TypeAAAA))
 	}
 	return f.otherType(ctx, q, i, t)
 }
 
 // address makes the reply to A and AAAA.
-func (f *Failover) address(q *query, i int32, v6 bool) *dns.Msg {
-	d := q.decide(f, i, v6)
-	f.shared.count(q.pub, i, &d)
+func (f *Failover) address(q *query, i int32, d *steer.Decision, v6 bool) *dns.Msg {
+	f.shared.count(q.pub, i, d)
 	switch {
 	case d.Refuse:
-		return q.finish(f.fail(q), &d)
+		return q.finish(f.fail(q), d)
 	case !d.Has():
-		return q.finish(f.negative(q, i), &d)
+		return q.finish(f.negative(q, i), d)
 	}
-	return q.finish(f.addresses(q, i, &d, v6), &d)
+	return q.finish(f.addresses(q, i, d, v6), d)
 }
 
 // decide asks the snapshot.
@@ -175,7 +182,7 @@ func (q *query) decide(f *Failover, i int32, v6 bool) steer.Decision {
 func (f *Failover) otherType(ctx context.Context, q *query, i int32, t uint16) (int, error) {
 	switch t {
 	case dns.TypeHTTPS, dns.TypeSVCB:
-		return f.binding(q, i, t)
+		return f.binding(ctx, q, i, t)
 	case dns.TypeANY:
 		return q.send(f.any(q))
 	case dns.TypeSOA, dns.TypeNS:
@@ -200,7 +207,7 @@ func (f *Failover) other(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, 
 	ns := f.shared.namesOf(pub)
 	if i, ok := ns.srv[string(name)]; ok {
 		q := f.query(w, r, pub)
-		return f.srv(&q, i)
+		return f.srv(ctx, &q, i)
 	}
 	t := r.Question[0].Qtype
 	q := query{w: w, r: r, pub: pub, names: ns}
@@ -215,13 +222,13 @@ func (f *Failover) other(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, 
 
 // outsider answers a client that may ask for public services only: their SRV
 // owners, and the apexes of zones that hold one, are as public as they are.
-func (f *Failover) outsider(w dns.ResponseWriter, r *dns.Msg, pub *engine.Published) (int, error) {
+func (f *Failover) outsider(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, pub *engine.Published) (int, error) {
 	var buf [maxName]byte
 	name, _ := lower(&buf, r.Question[0].Name)
 	ns := f.shared.namesOf(pub)
 	if i, ok := ns.srv[string(name)]; ok && pub.Plan.Config.Services[i].Public {
 		q := f.query(w, r, pub)
-		return f.srv(&q, i)
+		return f.srv(ctx, &q, i)
 	}
 	t := r.Question[0].Qtype
 	if z := ns.apex(string(name)); z != nil && ns.public[z] && (t == dns.TypeSOA || t == dns.TypeNS) {

@@ -1,235 +1,103 @@
 package failover
 
 import (
-	"math"
-	"strings"
-	"sync"
-	"sync/atomic"
-
 	"github.com/coredns/coredns/plugin"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/detour-dns/detour/internal/engine"
-	"github.com/detour-dns/detour/internal/plan"
-	"github.com/detour-dns/detour/internal/steer"
 )
 
-// cell counts the answers of one pool of one service, by reason. It fills a
-// cache line, so that two pools never share one.
-type cell struct {
-	n [steer.NumReasons]atomic.Uint64
-	_ [64 - 8*(steer.NumReasons%8)]byte
+// metric is one that we export. The plugin's README says what its values mean.
+type metric struct {
+	*prometheus.Desc
+	kind prometheus.ValueType
 }
 
-// counts is the cells of one plan. A pool that a later plan still has keeps its
-// cell: counters never go back.
-type counts struct {
-	plan  *plan.Plan
-	first []int32 // by service: its cells; one for each pool, and one for none
-	cells []*cell
+// exported are all of them.
+var exported []*metric
+
+func export(kind prometheus.ValueType, name, help string, labels []string) *metric {
+	d := prometheus.NewDesc(prometheus.BuildFQName(plugin.Namespace, pluginName, name), help, labels, nil)
+	m := &metric{d, kind}
+	exported = append(exported, m)
+	return m
 }
 
-func newCounts(p *plan.Plan, old *counts) *counts {
-	known := map[[2]string]*cell{}
-	if old != nil {
-		old.each(func(service, region string, c *cell) { known[[2]string{service, region}] = c })
-	}
-	c := &counts{plan: p}
-	for i := range p.Steer.Services {
-		c.first = append(c.first, int32(len(c.cells)))
-		c.cells = append(c.cells, make([]*cell, len(p.Steer.Services[i].Pools)+1)...)
-	}
-	fresh := make([]cell, len(c.cells))
-	n := 0
-	c.each(func(service, region string, _ *cell) {
-		if was := known[[2]string{service, region}]; was != nil {
-			c.cells[n] = was
-		} else {
-			c.cells[n] = &fresh[n]
-			known[[2]string{service, region}] = c.cells[n]
-		}
-		n++
-	})
-	return c
+func gauge(name, help string, labels ...string) *metric {
+	return export(prometheus.GaugeValue, name, help, labels)
 }
 
-// each calls f for every cell, in order. Region is "none" for answers that came
-// from no single pool.
-func (c *counts) each(f func(service, region string, c *cell)) {
-	for i, first := range c.first {
-		s := &c.plan.Steer.Services[i]
-		name := strings.TrimSuffix(s.Name, ".")
-		for p := range s.Pools {
-			f(name, c.plan.Steer.Regions[s.Pools[p].Region].Name, c.cells[int(first)+p])
-		}
-		f(name, "none", c.cells[int(first)+len(s.Pools)])
-	}
+func counter(name, help string, labels ...string) *metric {
+	return export(prometheus.CounterValue, name, help, labels)
 }
 
-// count counts one answer.
-func (s *shared) count(pub *engine.Published, i int32, d *steer.Decision) {
-	c := s.counts.Load()
-	if c == nil || c.plan != pub.Plan {
-		c = s.recount(pub)
-	}
-	at := c.first[i]
-	if d.Pool >= 0 {
-		at += int32(d.Pool)
-	} else {
-		at += int32(len(pub.Plan.Steer.Services[i].Pools))
-	}
-	c.cells[at].n[d.Reason].Add(1)
+func histogram(name, help string, labels ...string) *metric {
+	return export(prometheus.UntypedValue, name, help, labels)
 }
 
-// recount makes the cells of a new plan, once.
-func (s *shared) recount(pub *engine.Published) *counts {
-	recounting.Lock()
-	defer recounting.Unlock()
-	c := s.counts.Load()
-	if c == nil || c.plan != pub.Plan {
-		c = newCounts(pub.Plan, c)
-		s.counts.Store(c)
-	}
-	return c
-}
-
-var recounting sync.Mutex
-
-// collector reads the counters and the snapshot when Prometheus asks.
-type collector struct{}
-
-func init() { prometheus.MustRegister(collector{}) }
-
-func desc(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc(prometheus.BuildFQName(plugin.Namespace, pluginName, name), help, labels, nil)
-}
-
+// Of services. Where they are summed up, service is "all".
 var (
-	descAnswers = desc("answers_total", "Answers by service, region they came from, and reason.", "service", "region", "reason")
-	descPanic   = desc("service_panic", "1 while a service is answered as a last resort.", "service")
-	descBackups = desc("service_backups", "Other regions that could take over a service now.", "service")
-	descRegion  = desc("region_down", "1 while a region is judged down.", "region")
-	descRatio   = desc("region_evidence_ratio", "Share of the services that could be evidence against a region and are.", "region")
-	descChecks  = desc("checks", "Checks by verdict.", "verdict")
-	descBrake   = desc("brake", "1 while we doubt ourselves.")
-	descReload  = desc("config_last_reload_success", "1 if the last change of failover.yaml was taken.")
-	descLost    = desc("state_write_errors_total", "Writes of the state file that failed.")
-	descOverdue = desc("probes_overdue", "Checks that are late by an interval or more.")
+	answersTotal    = counter("answers_total", "Answers by service, region they came from, and reason.", "service", "region", "reason")
+	serviceStanding = gauge("service_standing", "Rank of a service's pool in a region: 0 none, 1 dark, 1.5 reserve, 2 sick, 3 doubtful, 4 held, 5 ready.", "service", "region")
+	endpointStood   = gauge("endpoint_standing", "Rank of an endpoint that is not ready.", "service", "region", "endpoint")
+	serviceBackups  = gauge("service_backups", "Regions that could take over a service if the one that serves it failed now.", "service")
+	servicePanic    = gauge("service_panic", "1 while a service has nothing better than sick and is answered as a last resort.", "service")
+	onlyDrained     = gauge("drained_but_only_healthy", "1 while all that is healthy of a service is drained.", "service")
+	movesTotal      = counter("moves_total", "Moves of services between regions.", "service", "from", "to", "why")
+	refusedTotal    = counter("refused_moves_total", "Moves that were wanted and not made.", "why")
 )
+
+// Of regions.
+var (
+	regionVerdict = gauge("region_verdict", "1 while a region is judged down, else 0.", "region")
+	regionRatio   = gauge("region_evidence_ratio", "Share of the services that could be evidence against a region and are.", "region")
+	rampShare     = gauge("ramp_share", "Percent of the clients that returning traffic has reached; 100 if none is returning.", "region")
+)
+
+// Of what holds automation back.
+var (
+	brakeOn       = gauge("brake", "1 while we doubt ourselves.")
+	brakeFired    = counter("brake_fired_total", "How often we began to doubt ourselves.")
+	frozen        = gauge("frozen", "1 while a freeze is in force.")
+	overrideLeft  = gauge("override_remaining_seconds", "Time until an override ends; +Inf if it does not.", "target", "kind")
+	selfFailing   = gauge("self_checks_failing", "Self-checks that failed their latest probe.")
+	checksVerdict = gauge("checks", "Checks by verdict.", "verdict")
+)
+
+// Of the resolver itself.
+var (
+	probeDuration = histogram("probe_duration_seconds", "How long probes took.", "type")
+	probesOverdue = gauge("probes_overdue", "Checks that are late by an interval or more.")
+	buildDuration = histogram("snapshot_build_seconds", "How long it took to build what is answered from.")
+	configHash    = gauge("config_hash", "The first 48 bits of the hash of failover.yaml.")
+	decisionHash  = gauge("decision_hash", "The first 48 bits of the hash of all decisions; equal on resolvers that answer alike.")
+	reloadOK      = gauge("config_last_reload_success", "1 if the last change of failover.yaml was taken.")
+	stateKept     = gauge("state_kept", "1 if a restart would remember overrides and what moved.")
+	stateErrors   = counter("state_write_errors_total", "Writes of the state file that failed.")
+)
+
+// collector reads counters and snapshots when Prometheus asks.
+type collector struct{ *registry }
+
+func init() { prometheus.MustRegister(collector{engines}) }
 
 // Describe implements prometheus.Collector.
 func (collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{
-		descAnswers, descPanic, descBackups, descRegion, descRatio,
-		descChecks, descBrake, descReload, descLost, descOverdue,
-	} {
-		ch <- d
+	for _, m := range exported {
+		ch <- m.Desc
 	}
 }
 
-// Collect implements prometheus.Collector.
-func (collector) Collect(ch chan<- prometheus.Metric) {
-	engines.mu.Lock()
-	defer engines.mu.Unlock()
-	all := scrape{}
-	for _, s := range engines.shared {
-		if e := s.engine(); e != nil {
-			s.collectAnswers(all)
-			collectSnapshot(all, e.Load())
-			collectEngine(all, e)
+// Collect implements prometheus.Collector. Under the lock no engine ends, so that
+// none is read half.
+func (c collector) Collect(ch chan<- prometheus.Metric) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := scrape{map[sample]float64{}, map[sample]engine.Histogram{}}
+	for _, s := range c.shared {
+		if s.engine() != nil {
+			s.collect(&all)
 		}
 	}
 	all.send(ch)
-}
-
-// sample is a metric with its labels' values, as many of them as it has.
-type sample struct {
-	desc   *prometheus.Desc
-	labels [3]string
-	n      int
-}
-
-// scrape gathers the samples of all files: one that came twice would make
-// Prometheus refuse every metric of the process.
-type scrape map[sample]float64
-
-// merge adds a sample; of several with the same labels what says of them.
-func (s scrape) merge(what func(x, y float64) float64, d *prometheus.Desc, v float64, labels ...string) {
-	k := sample{desc: d, n: len(labels)}
-	copy(k.labels[:], labels)
-	if was, ok := s[k]; ok {
-		v = what(was, v)
-	}
-	s[k] = v
-}
-
-func sum(x, y float64) float64 { return x + y }
-
-func (s scrape) send(ch chan<- prometheus.Metric) {
-	for k, v := range s {
-		kind := prometheus.GaugeValue
-		if k.desc == descAnswers || k.desc == descLost {
-			kind = prometheus.CounterValue
-		}
-		ch <- prometheus.MustNewConstMetric(k.desc, kind, v, k.labels[:k.n]...)
-	}
-}
-
-func (s *shared) collectAnswers(all scrape) {
-	c := s.counts.Load()
-	if c == nil {
-		return
-	}
-	counted := map[*cell]bool{}
-	c.each(func(service, region string, c *cell) {
-		if counted[c] { // two pools of one service in one region share a cell
-			return
-		}
-		counted[c] = true
-		if len(s.load().Plan.Steer.Services) > s.load().Plan.Config.Metrics.Services {
-			service = "all"
-		}
-		for r := range c.n {
-			if n := c.n[r].Load(); n > 0 {
-				all.merge(sum, descAnswers, float64(n), service, region, steer.Reason(r).String())
-			}
-		}
-	})
-}
-
-func collectSnapshot(all scrape, pub *engine.Published) {
-	if len(pub.Plan.Steer.Services) <= pub.Plan.Config.Metrics.Services {
-		for i := range pub.Plan.Steer.Services {
-			st, name := pub.State(int32(i)), strings.TrimSuffix(pub.Plan.Steer.Services[i].Name, ".")
-			all.merge(math.Max, descPanic, flag(st.Reason == steer.ReasonPanic), name)
-			all.merge(math.Min, descBackups, float64(st.Backups), name)
-		}
-	}
-	for r := range pub.Regions {
-		name, st := pub.Snapshot.Plan.Regions[r].Name, &pub.Regions[r]
-		all.merge(math.Max, descRegion, flag(st.Down), name)
-		ratio := 0.0
-		if st.Could > 0 {
-			ratio = float64(st.Evidence) / float64(st.Could)
-		}
-		all.merge(math.Max, descRatio, ratio, name)
-	}
-}
-
-func collectEngine(all scrape, e *engine.Engine) {
-	now := e.Summary()
-	for v, n := range now.Verdicts {
-		all.merge(sum, descChecks, float64(n), v)
-	}
-	all.merge(math.Max, descBrake, flag(now.Brake.On))
-	all.merge(math.Min, descReload, flag(now.Reload.OK))
-	all.merge(sum, descOverdue, float64(e.Stats().Overdue))
-	all.merge(sum, descLost, float64(now.StateErrors))
-}
-
-func flag(b bool) float64 {
-	if b {
-		return 1
-	}
-	return 0
 }

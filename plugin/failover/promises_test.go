@@ -10,7 +10,6 @@ import (
 
 	"github.com/coredns/coredns/plugin"
 	"github.com/miekg/dns"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/detour-dns/detour/config"
 )
@@ -152,34 +151,6 @@ services:
 		m, _ := ask(t, f, "10.240.0.1", question("www.example.org.", typ))
 		if len(m.Answer) == 0 || m.Answer[0].Header().Rrtype != dns.TypeCNAME {
 			t.Errorf("%s = %v, want the CNAME first", dns.Type(typ), m.Answer)
-		}
-	}
-}
-
-// TestTwoFilesShareOneScrape: Prometheus refuses all metrics of a process if one
-// is there twice.
-func TestTwoFilesShareOneScrape(t *testing.T) {
-	for _, name := range []string{"one", "two"} {
-		f := handler(t, twoRegions, nil)
-		engines.mu.Lock()
-		engines.shared[name] = f.shared
-		engines.mu.Unlock()
-		t.Cleanup(func() {
-			engines.mu.Lock()
-			delete(engines.shared, name)
-			engines.mu.Unlock()
-		})
-		ask(t, f, "10.240.0.1", question("shop.example.org.", dns.TypeA))
-	}
-	reg := prometheus.NewPedanticRegistry()
-	reg.MustRegister(collector{})
-	got, err := reg.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range got {
-		if m.GetName() == "coredns_failover_checks" && m.GetMetric()[1].GetGauge().GetValue() != 12 {
-			t.Errorf("checks = %v, want those of both files", m)
 		}
 	}
 }

@@ -12,9 +12,10 @@ import (
 
 // binding answers HTTPS and SVCB at a service's name (RFC 9460): the hints are
 // what A and AAAA say at this moment, so that no client goes round them.
-func (f *Failover) binding(q *query, i int32, t uint16) (int, error) {
+func (f *Failover) binding(ctx context.Context, q *query, i int32, t uint16) (int, error) {
 	s := &q.pub.Plan.Config.Services[i]
 	d4 := q.decide(f, i, false)
+	f.note(ctx, q, i, &d4)
 	if s.Port == 0 && len(s.ALPN) == 0 {
 		return q.send(f.negative(q, i))
 	}
@@ -61,9 +62,10 @@ func (q *query) hints(i int32, d *steer.Decision) []net.IP {
 
 // srv answers at an SRV owner of service i (RFC 2782), with the addresses in the
 // additional section. Other types there do not exist.
-func (f *Failover) srv(q *query, i int32) (int, error) {
+func (f *Failover) srv(ctx context.Context, q *query, i int32) (int, error) {
 	s := &q.pub.Plan.Config.Services[i]
 	d := q.decide(f, i, false)
+	f.note(ctx, q, i, &d)
 	m := new(dns.Msg)
 	f.start(m, q, true)
 	m.Question = []dns.Question{q.r.Question[0]}
@@ -99,6 +101,7 @@ func (f *Failover) unflattened(ctx context.Context, q *query, i int32, t uint16)
 		return f.flattened(ctx, q, i, t)
 	}
 	f.shared.count(q.pub, i, &d)
+	f.note(ctx, q, i, &d)
 	m := new(dns.Msg)
 	f.start(m, q, true)
 	m.Question = []dns.Question{q.r.Question[0]}

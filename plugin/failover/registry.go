@@ -31,11 +31,15 @@ type shared struct {
 	eng    atomic.Pointer[engine.Engine]
 	names  atomic.Pointer[names]
 	counts atomic.Pointer[counts]
+	ledger ledger
+	moves  moves
 	minute atomic.Uint32 // of the epoch; so that no query reads a clock
 	few    atomic.Bool   // few client networks were seen: ramps draw per answer
 	crowd  *crowd
 	quit   chan struct{} // ends the helpers
 	wg     sync.WaitGroup
+
+	recounting sync.Mutex
 
 	mu        sync.Mutex // guards what follows
 	committed bool       // a running instance uses it

@@ -42,6 +42,7 @@ func setup(c *caddy.Controller) error {
 	inst.add(f, cfg)
 	c.OnStartup(func() error {
 		f.recursive = block.Handler("forward") != nil
+		f.noted = block.Handler("metadata") != nil
 		if err := signedBelow(block); err != nil {
 			return plugin.Error(pluginName, err)
 		}

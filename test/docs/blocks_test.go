@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/detour-dns/detour/config"
@@ -67,26 +68,32 @@ func TestYAMLBlocks(t *testing.T) {
 	}
 }
 
-var metricName = regexp.MustCompile(`coredns_failover_([a-z_]+)`)
+var (
+	metricInCode = regexp.MustCompile(`= (?:gauge|counter|histogram)\("([a-z_]+)", "[^"]+"((?:, "[a-z]+")*)\)`)
+	metricInDocs = regexp.MustCompile("(?m)^\\* `coredns_failover_([a-z_]+)(?:{([a-z, ]+)})?` - ")
+)
 
-// TestMetricsAreDocumented: the plugin's README names every metric of the code,
-// and no other.
-func TestMetricsAreDocumented(t *testing.T) {
-	code := regexp.MustCompile(`desc\("([a-z_]+)"`)
-	inCode := names(code, read(t, "../../plugin/failover/metrics.go"))
-	inDocs := names(metricName, read(t, "../../plugin/failover/README.md"))
-	if len(inCode) < 5 || !slices.Equal(inCode, inDocs) {
-		t.Errorf("metrics in code:\n%v\nin the README:\n%v", inCode, inDocs)
-	}
-}
-
-func names(re *regexp.Regexp, text string) []string {
-	var out []string
+// metrics returns the metrics that a pattern finds, as name{label, label}.
+func metrics(re *regexp.Regexp, text string) (out []string) {
 	for _, m := range re.FindAllStringSubmatch(text, -1) {
-		out = append(out, m[1])
+		labels := strings.TrimPrefix(strings.ReplaceAll(m[2], `"`, ""), ", ")
+		out = append(out, m[1]+"{"+labels+"}")
 	}
 	slices.Sort(out)
-	return slices.Compact(out)
+	return out
+}
+
+// TestMetricsAreDocumented: the plugin's README names every metric of the code
+// with its labels, and no other.
+func TestMetricsAreDocumented(t *testing.T) {
+	inCode := metrics(metricInCode, read(t, "../../plugin/failover/metrics.go"))
+	inDocs := metrics(metricInDocs, read(t, "../../plugin/failover/README.md"))
+	if len(inCode) < 20 || !slices.Equal(inCode, inDocs) {
+		t.Errorf("metrics in code:\n%v\nin the README:\n%v", inCode, inDocs)
+	}
+	if got := metrics(metricInCode, `x = gauge("a", "b.", "c", "d")`); len(got) != 1 || got[0] != "a{c, d}" {
+		t.Errorf("the pattern finds %q", got)
+	}
 }
 
 var mdLink = regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
