@@ -29,6 +29,7 @@ type Override struct {
 	Until   time.Time // zero: no end
 	Reason  string
 	Owner   string
+	From    string // the file that it stands in, "" if it was made at run time
 }
 
 func (o *Override) expired(now time.Time) bool { return !o.Until.IsZero() && !now.Before(o.Until) }
