@@ -144,7 +144,7 @@ func (d *disk) load(now time.Time, cfg *config.Config) onDisk {
 }
 
 func (d *disk) hands() hands {
-	return hands{read[steer.Override](d, state.Overrides), read[steer.Freeze](d, state.Freezes)}
+	return hands{overrides: read[steer.Override](d, state.Overrides), freezes: read[steer.Freeze](d, state.Freezes)}
 }
 
 func read[T any](d *disk, b state.Bucket) map[string]T {
@@ -201,6 +201,7 @@ func (e *Engine) reopened(s *state.Store, notice string, err error) {
 		return
 	}
 	kept := e.disk.hands()
+	kept.files = e.hands.files
 	maps.Copy(kept.overrides, e.hands.overrides)
 	maps.Copy(kept.freezes, e.hands.freezes)
 	e.hands = kept

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,16 +38,17 @@ type Dial func(ctx context.Context, network string, to netip.AddrPort) (net.Conn
 // Engine puts a Core on a clock, on probes and on disk. Its methods are safe for
 // concurrent use. There is one for each failover.yaml in a process.
 type Engine struct {
-	log     *slog.Logger
-	share   share.Share
-	snap    atomic.Pointer[Published]
-	calls   chan func()
-	reports chan monitor.Report
-	dial    Dial
-	stop    chan struct{}
-	done    chan struct{}
-	once    sync.Once
-	started time.Time
+	log        *slog.Logger
+	share      share.Share
+	snap       atomic.Pointer[Published]
+	calls      chan func()
+	reports    chan monitor.Report
+	dial       Dial
+	stop       chan struct{}
+	done       chan struct{}
+	once       sync.Once
+	background sync.WaitGroup
+	started    time.Time
 
 	monitor *monitor.Monitor
 	names   *names
@@ -102,7 +104,8 @@ func Start(o Options) (*Engine, error) {
 	e.found, e.hands = kept.found, kept.hands
 	p := plan.Make(o.Config, e.found)
 	e.core = NewCore(p, kept.Checks, kept.Services, e.started)
-	e.core.SetHands(e.hands.list())
+	files := e.handFiles()
+	e.takeHandFiles(files)
 	e.reload = Reload{At: e.started, Hash: o.Config.Hash, OK: true}
 	e.monitor = monitor.New(monitor.Options{Out: e.reports, MaxInFlight: o.Config.Probes.MaxInFlight})
 	e.names = newNames(e, o.Lookup)
@@ -114,6 +117,9 @@ func Start(o Options) (*Engine, error) {
 	e.publish(e.started)
 	e.names.want(p.Names, e.found)
 	go e.loop()
+	if dir := o.Config.State.Dir; dir != "" {
+		e.background.Go(func() { e.watchHandFiles(filepath.Join(dir, HandsDir), files) })
+	}
 	return e, nil
 }
 
@@ -127,6 +133,7 @@ func (e *Engine) Load() *Published { return e.snap.Load() }
 func (e *Engine) Close() {
 	e.once.Do(func() { close(e.stop) })
 	<-e.done
+	e.background.Wait()
 }
 
 // ErrClosed is returned after Close.

@@ -21,11 +21,16 @@ func (c *Core) SetHands(overrides []steer.Override, freezes []steer.Freeze) {
 var kinds = map[string]steer.OverrideKind{"drain": steer.Drain, "down": steer.ForceDown, "up": steer.ForceUp}
 
 func fileOverrides(cfg *config.Config) []steer.Override {
-	out := make([]steer.Override, 0, len(cfg.Overrides))
-	for _, o := range cfg.Overrides {
+	return overridesIn(cfg.Overrides, cfg.Path, time.Time{})
+}
+
+// overridesIn are the overrides that stand in a file, written at made.
+func overridesIn(list []config.Override, file string, made time.Time) []steer.Override {
+	out := make([]steer.Override, 0, len(list))
+	for _, o := range list {
 		out = append(out, steer.Override{
 			Target: o.Target, Kind: kinds[o.Do], Reserve: o.LastResort,
-			Until: o.Until, Reason: o.Reason, Owner: o.Owner,
+			Made: made, Until: o.Until, Reason: o.Reason, Owner: o.Owner, From: file,
 		})
 	}
 	return out

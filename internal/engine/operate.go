@@ -15,6 +15,7 @@ import (
 type hands struct {
 	overrides map[string]steer.Override
 	freezes   map[string]steer.Freeze
+	files     handFiles
 }
 
 func (h *hands) list() ([]steer.Override, []steer.Freeze) {
@@ -22,6 +23,7 @@ func (h *hands) list() ([]steer.Override, []steer.Freeze) {
 	for _, k := range slices.Sorted(maps.Keys(h.overrides)) {
 		o = append(o, h.overrides[k])
 	}
+	o = append(o, h.files.list()...)
 	var f []steer.Freeze
 	for _, k := range slices.Sorted(maps.Keys(h.freezes)) {
 		f = append(f, h.freezes[k])

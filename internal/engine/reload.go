@@ -54,6 +54,7 @@ func (e *Engine) apply(cfg *config.Config) error {
 	if err := e.replan(plan.Make(cfg, e.found), now, false); err != nil {
 		return err
 	}
+	e.takeHandFiles(e.hands.files) // their targets may be others now
 	e.reload = Reload{At: now, Hash: cfg.Hash, OK: true, Moved: len(e.core.moved)}
 	names := make(map[string]bool, len(cfg.Services))
 	for i := range cfg.Services {

@@ -14,6 +14,8 @@ type Summary struct {
 	Reload      Reload
 	StateLost   string // why nothing is kept across a restart, "" if all is well
 	StateErrors int
+	EventsLost  string   // why the history is in memory only, "" if all is well
+	HandFaults  []string // what is wrong with files of overrides
 }
 
 // Summary returns the engine's own state. After Close it is empty.
@@ -27,6 +29,10 @@ func (e *Engine) Summary() Summary {
 		out.BrakeUntil = c.Brake.Until(c.Plan.Config.Limits.Brake)
 		out.Reload = e.reload
 		out.StateLost, out.StateErrors = e.disk.lost, e.disk.errors
+		out.HandFaults = e.hands.files.faults()
+		if err := e.journal.Problem(); err != nil {
+			out.EventsLost = err.Error()
+		}
 	})
 	return out
 }

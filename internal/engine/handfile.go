@@ -1,0 +1,214 @@
+package engine
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/detour-dns/detour/config"
+	"github.com/detour-dns/detour/internal/journal"
+	"github.com/detour-dns/detour/internal/steer"
+)
+
+// HandsDir is the folder in the state directory whose *.yaml files hold overrides
+// as well. It works when the API and its token are gone.
+const HandsDir = "overrides.d"
+
+// Bounds of that folder, and how often it is looked at.
+const (
+	maxHandFiles = 64
+	maxHandSize  = 64 << 10
+	handsEvery   = time.Second
+)
+
+// handFile is one file of overrides, as it was last read.
+type handFile struct {
+	path  string
+	text  string
+	made  time.Time
+	fault string           // why it is not taken, "" if it is
+	good  []steer.Override // what it said when it was last without a fault
+}
+
+type handFiles []handFile
+
+func (h handFiles) list() (out []steer.Override) {
+	for i := range h {
+		out = append(out, h[i].good...)
+	}
+	return out
+}
+
+// faults are what is wrong with the files.
+func (h handFiles) faults() (out []string) {
+	for i := range h {
+		if h[i].fault != "" {
+			out = append(out, h[i].fault)
+		}
+	}
+	return out
+}
+
+func (h handFiles) find(path string) *handFile {
+	for i := range h {
+		if h[i].path == path {
+			return &h[i]
+		}
+	}
+	return nil
+}
+
+// readHandFiles reads the folder. A folder that is not there has no files.
+func readHandFiles(dir string) (out handFiles) {
+	names, err := filepath.Glob(filepath.Join(escapeGlob(dir), "*.yaml"))
+	if err != nil {
+		return nil
+	}
+	slices.Sort(names)
+	for i, path := range names {
+		f := handFile{path: path}
+		switch {
+		case i >= maxHandFiles:
+			continue
+		case i == maxHandFiles-1 && len(names) > maxHandFiles:
+			f.fault = dir + ": more than 64 files, the last ones are not read: put several overrides into one file"
+		default:
+			f.read()
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+// escapeGlob makes a path stand for itself in a pattern.
+func escapeGlob(path string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
+}
+
+func (f *handFile) read() {
+	info, err := os.Stat(f.path)
+	if err == nil && !info.Mode().IsRegular() { // opening a pipe may wait for ever
+		err = errors.New("not a regular file")
+	}
+	if err != nil {
+		f.unreadable(err)
+		return
+	}
+	f.made = info.ModTime()
+	file, err := os.Open(f.path)
+	if err != nil {
+		f.unreadable(err)
+		return
+	}
+	defer file.Close() //nolint:errcheck // only read
+	text, err := io.ReadAll(io.LimitReader(file, maxHandSize+1))
+	if err != nil {
+		f.unreadable(err)
+		return
+	}
+	f.text = string(text)
+}
+
+func (f *handFile) unreadable(err error) {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	f.fault = f.path + ": cannot be read: " + err.Error()
+}
+
+func (h handFiles) same(o handFiles) bool {
+	return slices.EqualFunc(h, o, func(a, b handFile) bool {
+		return a.path == b.path && a.text == b.text && a.made.Equal(b.made) && (a.text != "" || a.fault == b.fault)
+	})
+}
+
+// understand reads what files say, for a configuration. A file with a fault keeps
+// what it said before.
+func (h handFiles) understand(cfg *config.Config, before handFiles) handFiles {
+	out := slices.Clone(h)
+	for i := range out {
+		f := &out[i]
+		if f.text != "" || f.fault == "" {
+			f.fault = ""
+			list, err := cfg.ParseOverrides(f.path, []byte(f.text))
+			if f.good = overridesIn(list, f.path, f.made); err == nil {
+				continue
+			}
+			f.fault = err.Error()
+		}
+		if was := before.find(f.path); was != nil {
+			f.good = was.good
+		}
+	}
+	return out
+}
+
+// handFiles reads the folder of the state directory, and makes it, so that whoever
+// needs it finds it.
+func (e *Engine) handFiles() handFiles {
+	if e.disk.dir == "" {
+		return nil
+	}
+	dir := filepath.Join(e.disk.dir, HandsDir)
+	if err := os.MkdirAll(dir, 0o700); err != nil && e.disk.store != nil {
+		e.log.Warn("files of overrides cannot be used", "error", err)
+	}
+	return readHandFiles(dir)
+}
+
+// takeHandFiles puts the files' overrides in force. It runs on the loop.
+func (e *Engine) takeHandFiles(read handFiles) {
+	before := e.hands.files
+	e.hands.files = read.understand(e.core.Plan.Config, before)
+	e.core.SetHands(e.hands.list())
+	e.tellHandFiles(before, e.hands.files)
+}
+
+// tellHandFiles tells what the files changed.
+func (e *Engine) tellHandFiles(before, now handFiles) {
+	was, is := before.list(), now.list()
+	for _, o := range is {
+		again := func(w steer.Override) bool { w.Made = o.Made; return w == o } // the file was touched
+		if !slices.ContainsFunc(was, again) {
+			e.tellHand(journal.Override, o.Target, o.Kind.String()+" of "+people(o.Target)+" by "+o.Owner+lasting(o.Until, time.Now()), o.Reason, "file "+o.From)
+		}
+	}
+	for _, o := range was {
+		if !slices.ContainsFunc(is, func(n steer.Override) bool { return n.Target == o.Target && n.From == o.From }) {
+			e.tellHand(journal.Override, o.Target, "override on "+people(o.Target)+" lifted", "", "file "+o.From)
+		}
+	}
+	for _, fault := range now.faults() {
+		if !slices.Contains(before.faults(), fault) {
+			e.log.Error("file of overrides not taken, what it said before stays", "fault", fault)
+			e.record(journal.Event{Kind: journal.Override, Text: "file of overrides not taken, what it said before stays: " + fault})
+		}
+	}
+}
+
+// watchHandFiles follows the folder until the engine ends.
+func (e *Engine) watchHandFiles(dir string, last handFiles) {
+	t := time.NewTicker(handsEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+		case <-e.stop:
+			return
+		}
+		now := readHandFiles(dir)
+		if now.same(last) {
+			continue
+		}
+		last = now
+		if e.Do(func(*Core) { e.takeHandFiles(now); e.publish(time.Now()) }) != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,108 @@
+package engine
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/detour-dns/detour/internal/journal"
+)
+
+func put(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const drainByFile = "- {target: aws/us-east-1, do: drain, reason: CHG-4711, owner: jo}\n"
+
+// A file in overrides.d drains within a second, without any API; a file that is
+// broken later keeps what it said; a restart finds it before the first answer; a
+// file that is gone lifts what it said.
+func TestFilesOfOverrides(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		e := begin(t, parse(t, shop(dir)), &world{})
+		pass(20 * time.Second)
+		file := filepath.Join(dir, HandsDir, "10-move.yaml")
+		put(t, file, drainByFile)
+		pass(1100 * time.Millisecond)
+		if got := e.used(); got != "gcp/europe-west1" {
+			t.Fatalf("drained by a file, and answers from %s", got)
+		}
+		put(t, file, "- {target: aws/us-west-9, do: drain, reason: r, owner: jo}\n")
+		pass(1100 * time.Millisecond)
+		faults := e.Summary().HandFaults
+		if len(faults) != 1 || !strings.HasPrefix(faults[0], file+":1:12: unknown target aws/us-west-9") || e.used() != "gcp/europe-west1" {
+			t.Errorf("faults %q, answers from %s", faults, e.used())
+		}
+		put(t, file, drainByFile)
+		pass(1100 * time.Millisecond)
+		e.Close()
+		e = begin(t, parse(t, shop(dir)), &world{})
+		defer e.Close()
+		if o, _ := e.Hands(); len(o) != 1 || o[0].From != file || e.used() != "gcp/europe-west1" {
+			t.Errorf("after a restart: %+v, answers from %s", o, e.used())
+		}
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+		pass(2 * time.Second)
+		if o, _ := e.Hands(); len(o) != 0 {
+			t.Errorf("the file is gone, its override is not: %+v", o)
+		}
+		story := e.story(journal.Override)
+		if len(story) != 4 || story[0] != "override aws/us-east-1 file "+file {
+			t.Errorf("the story is %q", story)
+		}
+	})
+}
+
+// A reload that brings a file's target makes the file work.
+func TestFileOfOverridesForALaterTarget(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		if err := os.MkdirAll(filepath.Join(dir, HandsDir), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		put(t, filepath.Join(dir, HandsDir, "a.yaml"), "- {target: azure/westeurope, do: drain, reason: r, owner: jo}\n")
+		e := begin(t, parse(t, shop(dir)), &world{})
+		defer e.Close()
+		pass(20 * time.Second)
+		if o, _ := e.Hands(); len(o) != 0 || len(e.Summary().HandFaults) != 1 {
+			t.Fatalf("%+v, %q", o, e.Summary().HandFaults)
+		}
+		if err := e.Apply(parse(t, shop(dir)+"      - azure/westeurope: [192.0.2.99]\n")); err != nil {
+			t.Fatal(err)
+		}
+		if o, _ := e.Hands(); len(o) != 1 || len(e.Summary().HandFaults) != 0 {
+			t.Errorf("%+v, %q", o, e.Summary().HandFaults)
+		}
+	})
+}
+
+// What is no file of overrides is said and left alone.
+func TestStrangeFilesOfOverrides(t *testing.T) {
+	dir := t.TempDir()
+	hands := filepath.Join(dir, HandsDir)
+	if err := os.MkdirAll(filepath.Join(hands, "dir.yaml"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join(hands, "large.yaml"), strings.Repeat("#", maxHandSize+1))
+	put(t, filepath.Join(hands, "note.txt"), "not ours")
+	put(t, filepath.Join(hands, "empty.yaml"), "")
+	if err := os.Symlink("/nowhere", filepath.Join(hands, "link.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		e := begin(t, parse(t, shop(dir)), &world{})
+		defer e.Close()
+		if got := e.Summary().HandFaults; len(got) != 3 || !strings.Contains(strings.Join(got, "\n"), "dir.yaml: cannot be read: not a regular file") {
+			t.Errorf("%q", got)
+		}
+	})
+}
