@@ -34,8 +34,9 @@ type build struct {
 	overrides []Override
 	freezes   []Freeze
 	regions   []RegionState
-	returned  []int32              // by region: pools that were returning before
-	evidence  map[int32][]evidence // by service: what was taken in this Build
+	returned  []int32 // by region: pools that were returning before
+	todo      worklist
+	evidence  [][]evidence // what was taken in this Build, beside todo.list
 	scratch   scratch
 }
 
@@ -44,22 +45,22 @@ type build struct {
 // are shared with the previous snapshot.
 func Build(in Input) *Snapshot {
 	b := newBuild(in)
-	todo := b.todo(in)
-	for _, i := range todo.list {
-		b.replaceEvidence(i, b.takeEvidence(&b.plan.Services[i]))
+	b.find(in)
+	b.evidence = make([][]evidence, 0, len(b.todo.list))
+	for _, i := range b.todo.list {
+		b.replaceEvidence(i)
 	}
 	for _, r := range b.judgeRegions() {
 		for _, i := range b.plan.byRegion[r] {
-			todo.add(i)
+			b.todo.add(i)
 		}
 	}
-	return b.assemble(in, todo.list)
+	return b.assemble(in)
 }
 
 func newBuild(in Input) *build {
 	b := &build{
 		plan: in.Plan, now: in.Now, checks: in.Checks,
-		evidence:  map[int32][]evidence{},
 		overrides: slices.DeleteFunc(slices.Clone(in.Overrides), func(o Override) bool { return o.expired(in.Now) }),
 		freezes:   slices.DeleteFunc(slices.Clone(in.Freezes), func(f Freeze) bool { return !in.Now.Before(f.Until) }),
 	}
@@ -81,23 +82,27 @@ func newBuild(in Input) *build {
 // worklist is a set of services in the order in which they were added.
 type worklist struct {
 	list []int32
-	in   []bool
+	at   []int32 // by service: one more than its place in list, 0 if it is not there
 }
 
 func (w *worklist) add(i int32) {
-	if !w.in[i] {
-		w.in[i] = true
+	if w.at[i] == 0 {
 		w.list = append(w.list, i)
+		w.at[i] = int32(len(w.list))
 	}
 }
 
-func (b *build) todo(in Input) *worklist {
-	w := &worklist{in: make([]bool, len(b.plan.Services))}
+// find lists the services that must be built whatever the regions' verdicts are,
+// in their own order: what lies side by side in memory is read one after the other.
+func (b *build) find(in Input) {
+	w := &b.todo
+	w.at = make([]int32, len(b.plan.Services))
 	if b.prev == nil || in.All {
+		w.list = make([]int32, 0, len(b.plan.Services))
 		for i := range b.plan.Services {
 			w.add(int32(i))
 		}
-		return w
+		return
 	}
 	for _, i := range in.Dirty {
 		w.add(i)
@@ -108,19 +113,31 @@ func (b *build) todo(in Input) *worklist {
 			w.add(int32(i))
 		}
 	}
-	return w
+	slices.Sort(w.list)
+	for at, i := range w.list {
+		w.at[i] = int32(at + 1)
+	}
 }
 
-func (b *build) replaceEvidence(i int32, ev []evidence) {
-	b.count(b.evidenceOf(i), -1)
+// replaceEvidence asks the next service of the worklist.
+func (b *build) replaceEvidence(i int32) {
+	old, ev := b.evidenceOf(i), b.takeEvidence(&b.plan.Services[i])
+	if slices.Equal(old, ev) {
+		b.evidence = append(b.evidence, old)
+		return
+	}
+	b.evidence = append(b.evidence, slices.Clone(ev))
+	b.count(old, -1)
 	b.count(ev, 1)
-	b.evidence[i] = ev
 }
 
 // evidenceOf returns what service i says of its regions.
 func (b *build) evidenceOf(i int32) []evidence {
-	if ev, ok := b.evidence[i]; ok || b.prev == nil {
-		return ev
+	if at := int(b.todo.at[i]); at > 0 && at <= len(b.evidence) {
+		return b.evidence[at-1]
+	}
+	if b.prev == nil {
+		return nil
 	}
 	return b.prev.State(i).evidence
 }
@@ -136,26 +153,26 @@ func (b *build) count(ev []evidence, by int) {
 
 func (b *build) memory(i int32) Memory {
 	if b.prev != nil {
-		return b.prev.State(i).Memory.clone()
+		return b.prev.State(i).Memory.next()
 	}
 	return b.kept[i]
 }
 
-// assemble builds the services in list and puts them beside the old ones.
-func (b *build) assemble(in Input, list []int32) *Snapshot {
+// assemble builds the services to do and puts them beside the old ones.
+func (b *build) assemble(in Input) *Snapshot {
 	n := len(b.plan.Services)
 	s := &Snapshot{
 		Plan: b.plan, At: b.now, Gen: in.Gen, Regions: b.regions,
-		nexts: make([]int64, n), quick: make([]quick, n), Built: list,
+		nexts: make([]int64, n), quick: make([]quick, n), Built: b.todo.list,
 	}
 	if b.prev != nil {
 		copy(s.nexts, b.prev.nexts)
 		copy(s.quick, b.prev.quick)
 		s.hash = b.prev.hash
 	}
-	for _, i := range list {
+	for _, i := range b.todo.list {
 		old, st := s.quick[i].st, b.service(i)
-		s.nexts[i], s.quick[i] = unixNano(st.next), st.quick()
+		s.nexts[i], s.quick[i] = st.next, st.quick()
 		s.hash += st.hash
 		if old != nil {
 			s.hash -= old.hash
@@ -168,13 +185,6 @@ func (b *build) assemble(in Input, list []int32) *Snapshot {
 	b.number()
 	s.salts = salts(b.plan, b.regions)
 	return s
-}
-
-func unixNano(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixNano()
 }
 
 // countReturning keeps the number of pools that return to each region.

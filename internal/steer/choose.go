@@ -12,9 +12,9 @@ type rank struct {
 	share   int // percent of the clients that are inside; 100: there is no ramp
 }
 
-// ranks returns the pools as they stand.
-func (st *ServiceState) ranks(s *Service) []rank {
-	out := make([]rank, len(st.Pools))
+// ranks returns the pools as they stand, until it is called again.
+func (b *build) ranks(s *Service, st *ServiceState) []rank {
+	out := b.scratch.ranked(len(st.Pools))
 	for p := range st.Pools {
 		ps := &st.Pools[p]
 		out[p] = rank{outside: ps.Standing, inside: ps.Inside, share: ps.Share}

@@ -5,9 +5,11 @@ import "net/netip"
 // compiler turns the ranks of one service's pools into answers.
 type compiler struct {
 	b     *build
+	i     int32
 	s     *Service
 	st    *ServiceState
 	ranks []rank
+	room  []set // in the block of the service's state, see takeRoom
 	ttl   uint32
 	ideal bool // mode observe: every endpoint that is not drained is as good as any
 }
@@ -21,7 +23,7 @@ func (c *compiler) reason(ranks []rank) {
 		c.st.Reason = ReasonPanic
 	case c.anyShare():
 		c.st.Reason = ReasonRamp
-	case c.st.Memory.Used != usedBy(c.s, configured(c.s), c.b.plan):
+	case c.st.Memory.Used != c.b.plan.usual[c.i]:
 		c.st.Reason = ReasonMoved
 	default:
 		c.st.Reason = ReasonPolicy
@@ -59,7 +61,7 @@ func (c *compiler) choice(order []int, fam uint8) choice {
 	ranks := c.familyRanks(fam)
 	best := bestOutside(ranks)
 	if best == None && !bestOutside(c.ranks).Panic() { // nobody has this family, and all is well
-		return choice{sets: []set{{pool: -1, share: 100, reason: c.st.Reason, ttl: c.ttl}}}
+		return choice{sets: append(c.takeRoom(), set{pool: -1, share: 100, reason: c.st.Reason, ttl: c.ttl})}
 	}
 	if best.Panic() && !c.ideal && !c.st.Frozen {
 		if ch, ok := c.lastResort(fam); ok {
@@ -75,11 +77,18 @@ func (c *compiler) choice(order []int, fam uint8) choice {
 		return c.weighted(in, out, fam)
 	case Failover, Nearest:
 	}
-	var ch choice
+	ch := choice{sets: c.takeRoom()}
 	for _, p := range append(in, out...) {
 		ch.sets = append(ch.sets, c.set([]int{p}, fam, c.shareOf(p, in)))
 	}
 	return ch
+}
+
+// takeRoom returns where the first choice's sets go, and nil for later choices.
+func (c *compiler) takeRoom() []set {
+	room := c.room
+	c.room = nil
+	return room
 }
 
 // addressed reports whether any address may be answered: names that were never
@@ -140,7 +149,7 @@ func hasFamily(e *Endpoint, fam uint8) bool {
 
 // together merges the pools of policy all: those inside a ramp see one more.
 func (c *compiler) together(in, out []int, fam uint8) choice {
-	var ch choice
+	ch := choice{sets: c.takeRoom()}
 	if len(in) > 0 {
 		share := 100
 		for _, p := range in {
@@ -155,18 +164,17 @@ func (c *compiler) together(in, out []int, fam uint8) choice {
 }
 
 func (c *compiler) weighted(in, out []int, fam uint8) choice {
-	var ch choice
-	var cum, rest uint32
+	ch := choice{sets: c.takeRoom(), drawn: true}
+	var all, rest uint32
 	for _, p := range append(in, out...) {
 		s := c.set([]int{p}, fam, c.shareOf(p, in))
 		w := c.poolWeight(p)
-		cum += w
+		all += w
 		if s.share == 100 {
 			rest += w
 		}
+		s.sums = [2]uint32{all, rest}
 		ch.sets = append(ch.sets, s)
-		ch.cum = append(ch.cum, cum)
-		ch.rest = append(ch.rest, rest)
 	}
 	return ch
 }
@@ -189,27 +197,28 @@ func (c *compiler) poolWeight(p int) uint32 {
 // it does not keep to the order.
 func (c *compiler) lastResort(fam uint8) (choice, bool) {
 	s := set{pool: -1, share: 100, reason: ReasonPanic, panic: true, ttl: c.ttl}
+	c.b.scratch.listed()
 	switch c.s.LastResort.Mode {
 	case ResortNone:
 		return choice{refuse: true}, true
 	case ResortAddrs:
 		for _, ip := range c.s.LastResort.Addrs {
-			s.add(ip, weightUnit, endRef{-1, -1}, fam)
+			c.add(ip, weightUnit, endRef{-1, -1}, fam)
 		}
 	case ResortAll:
-		c.addAll(&s, fam)
+		c.addAll(fam)
 	case ResortOrder:
 		return choice{}, false
 	}
-	s.close()
-	return choice{sets: []set{s}}, true
+	s.close(&c.b.scratch)
+	return choice{sets: append(c.takeRoom(), s)}, true
 }
 
-func (c *compiler) addAll(s *set, fam uint8) {
+func (c *compiler) addAll(fam uint8) {
 	for p := range c.s.Pools {
 		for e := range c.s.Pools[p].Endpoints {
 			if c.standing(p, e) > None {
-				c.addEndpoint(s, p, e, fam, false)
+				c.addEndpoint(p, e, fam, false)
 			}
 		}
 	}
@@ -239,16 +248,17 @@ func (c *compiler) set(pools []int, fam uint8, share int) set {
 		s.pool = int16(pools[0])
 	}
 	s.region = uint16(c.s.Pools[pools[len(pools)-1]].Region)
+	c.b.scratch.listed()
 	for _, p := range pools {
 		best := c.bestOfFamily(p, fam)
 		s.panic = s.panic || best.Panic() && !c.ideal
 		for e := range c.s.Pools[p].Endpoints {
 			if st := c.standing(p, e); st == best && st != None {
-				c.addEndpoint(&s, p, e, fam, !c.ideal)
+				c.addEndpoint(p, e, fam, !c.ideal)
 			}
 		}
 	}
-	s.close()
+	s.close(&c.b.scratch)
 	return s
 }
 
@@ -267,9 +277,9 @@ func (c *compiler) bestOfFamily(p int, fam uint8) Standing {
 
 // addEndpoint adds the endpoint's addresses; of a name's only the best ones, or
 // in mode observe those that it has now.
-func (c *compiler) addEndpoint(s *set, p, e int, fam uint8, bestOnly bool) {
+func (c *compiler) addEndpoint(p, e int, fam uint8, bestOnly bool) {
 	end := &c.s.Pools[p].Endpoints[e]
-	var use []netip.Addr
+	use := c.b.scratch.use[:0]
 	for i := range end.Addrs {
 		a := &end.Addrs[i]
 		switch {
@@ -281,36 +291,35 @@ func (c *compiler) addEndpoint(s *set, p, e int, fam uint8, bestOnly bool) {
 		}
 		use = append(use, a.IP)
 	}
+	c.b.scratch.use = use
 	for _, ip := range use {
-		s.add(ip, uint32(max(1, end.Weight*weightUnit/len(use))), endRef{int16(p), int16(e)}, fam)
+		c.add(ip, uint32(max(1, end.Weight*weightUnit/len(use))), endRef{int16(p), int16(e)}, fam)
 	}
 }
 
-func (s *set) add(ip netip.Addr, weight uint32, ref endRef, fam uint8) {
-	l := &s.v6
-	if ip.Is4() {
-		l = &s.v4
+// add gathers an address for the set that is being made.
+func (c *compiler) add(ip netip.Addr, weight uint32, ref endRef, fam uint8) {
+	r := &c.b.scratch
+	switch four := ip.Is4(); {
+	case four && fam != 6:
+		r.v4 = append(r.v4, listed{ip, weight, ref})
+	case !four && fam != 4:
+		r.v6 = append(r.v6, listed{ip, weight, ref})
 	}
-	if fam == 4 && !ip.Is4() || fam == 6 && ip.Is4() {
-		return
-	}
-	l.ips = append(l.ips, ip)
-	l.weight = append(l.weight, weight)
-	l.ends = append(l.ends, ref)
-	l.total += weight
 }
 
-func (s *set) close() {
-	s.v4.close()
-	s.v6.close()
+// close takes over what was gathered, both families in one block.
+func (s *set) close(r *scratch) {
+	n := len(r.v4)
+	of := append(append(make([]listed, 0, n+len(r.v6)), r.v4...), r.v6...)
+	s.v4, s.v6 = newList(of[:n:n]), newList(of[n:])
 }
 
-// close drops weights that are all the same.
-func (l *list) close() {
-	for _, w := range l.weight {
-		if w != l.weight[0] {
-			return
-		}
+func newList(of []listed) list {
+	l := list{of: of, even: true}
+	for i := range of {
+		l.total += of[i].weight
+		l.even = l.even && of[i].weight == of[0].weight
 	}
-	l.weight = nil
+	return l
 }

@@ -1,12 +1,15 @@
 package steer
 
+import "encoding/binary"
+
 const (
 	fnvOffset = 14695981039346656037
 	fnvPrime  = 1099511628211
 )
 
-// digest hashes what the service answers (FNV-1a), so that two resolvers can be
-// compared by one number. The random part of TTLs is not in it.
+// digest hashes what the service answers, so that two resolvers can be compared by
+// one number. The random part of TTLs is not in it. Names go by bytes (FNV-1a), all
+// else by words: a region's failure hashes every one of its services.
 func (st *ServiceState) digest(s *Service) uint64 {
 	h := hasher(fnvOffset)
 	h.text(s.Name)
@@ -18,9 +21,7 @@ func (st *ServiceState) digest(s *Service) uint64 {
 			h.number(uint64(set.share)<<40 | uint64(set.reason)<<32 | uint64(set.ttl))
 			h.list(&set.v4)
 			h.list(&set.v6)
-		}
-		for _, c := range ch.cum {
-			h.number(uint64(c))
+			h.number(uint64(set.sums[0]))
 		}
 	}
 	return mix(uint64(h))
@@ -37,22 +38,16 @@ func (h *hasher) text(s string) {
 	h.byte(0)
 }
 
-func (h *hasher) number(n uint64) {
-	for range 8 {
-		h.byte(byte(n))
-		n >>= 8
-	}
-}
+func (h *hasher) number(n uint64) { *h = hasher(mix(uint64(*h) ^ n)) }
 
 func (h *hasher) list(l *list) {
-	h.number(uint64(len(l.ips)))
-	for i, ip := range l.ips {
-		b := ip.As16()
-		for _, c := range b {
-			h.byte(c)
-		}
-		if l.weight != nil {
-			h.number(uint64(l.weight[i]))
+	h.number(uint64(len(l.of)))
+	for i := range l.of {
+		b := l.of[i].ip.As16()
+		h.number(binary.BigEndian.Uint64(b[:8]))
+		h.number(binary.BigEndian.Uint64(b[8:]))
+		if !l.even {
+			h.number(uint64(l.of[i].weight))
 		}
 	}
 }

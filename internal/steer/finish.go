@@ -7,10 +7,9 @@ import (
 
 // choice is what one location class and family gets.
 type choice struct {
-	sets   []set    // failover, nearest, all: the first whose share holds the client
-	cum    []uint32 // weighted: running sum over sets
-	rest   []uint32 // weighted: the same, only sets without a share
-	refuse bool     // last resort none: SERVFAIL
+	sets   []set // the first whose share holds the client; weighted: by weight
+	drawn  bool  // weighted
+	refuse bool  // last resort none: SERVFAIL
 }
 
 // set is the addresses of one pool, or of several that are answered together.
@@ -21,15 +20,22 @@ type set struct {
 	reason Reason
 	panic  bool
 	ttl    uint32
+	sums   [2]uint32 // weighted: of the weights up to here; the same, only sets without a share
 	v4, v6 list
 }
 
-// list is the addresses of one family, with weights.
+// list is the addresses of one family.
 type list struct {
-	ips    []netip.Addr
-	weight []uint32 // nil: all the same
-	total  uint32
-	ends   []endRef // what each address belongs to, for names that are not flattened
+	of    []listed
+	total uint32 // of the weights
+	even  bool   // all weights are the same
+}
+
+// listed is one address, its weight, and the endpoint that it belongs to.
+type listed struct {
+	ip     netip.Addr
+	weight uint32
+	end    endRef // for names that are not flattened
 }
 
 // endRef names an endpoint of a service.
@@ -40,17 +46,19 @@ type endRef struct{ pool, end int16 }
 const weightUnit = 64
 
 // finish compiles the answers, the TTL and what people want to know.
-func (st *ServiceState) finish(b *build, s *Service) {
-	ranks := st.ranks(s)
+func (b *build) finish(i int32, blk *block) {
+	s, st := &b.plan.Services[i], &blk.state
+	ranks := b.ranks(s, st)
 	if st.Frozen {
 		ranks = pinned(ranks, st.Memory.Used)
 	}
-	c := compiler{b: b, s: s, st: st, ranks: ranks, ttl: seconds(st.lifetime(s, ranks))}
+	c := compiler{b: b, i: i, s: s, st: st, room: blk.set[:0], ranks: ranks, ttl: seconds(st.lifetime(s, ranks))}
 	c.reason(ranks)
 	if s.Observe {
 		c.ideal, c.ranks, st.Reason = true, idealRanks(st), ReasonObserve
 		c.ttl = seconds(s.Settled)
 	}
+	st.choices = blk.choice[:0]
 	for _, home := range homes(s, b.plan) {
 		for _, fam := range families(s) {
 			st.choices = append(st.choices, c.choice(order(s, b.plan, home), fam))
@@ -138,16 +146,31 @@ func (ps *PoolState) changing() bool {
 // backups counts the regions that would be left if the one that serves a client
 // failed now: all usable ones but one, also where several serve at once.
 func (st *ServiceState) backups(s *Service) int {
-	usable, serving := map[int]bool{}, 0
+	usable, serving := 0, 0
 	for p := range s.Pools {
-		if st.Pools[p].Standing >= Held-half {
-			usable[s.Pools[p].Region] = true
-			if st.Memory.used(p) {
-				serving = 1
-			}
+		if !st.Pools[p].usable() {
+			continue
+		}
+		if st.Memory.used(p) {
+			serving = 1
+		}
+		if !st.usableBefore(s, p) {
+			usable++
 		}
 	}
-	return len(usable) - serving
+	return usable - serving
+}
+
+func (ps *PoolState) usable() bool { return ps.Standing >= Held-half }
+
+// usableBefore reports whether an earlier pool in the region of pool p is usable.
+func (st *ServiceState) usableBefore(s *Service, p int) bool {
+	for q := range p {
+		if s.Pools[q].Region == s.Pools[p].Region && st.Pools[q].usable() {
+			return true
+		}
+	}
+	return false
 }
 
 // drainHides reports whether what is drained is healthy while nothing else is.

@@ -32,7 +32,7 @@ type PoolMemory struct {
 	Asked    time.Time // when an operator asked for its failback, zero if nobody did
 	Onto     time.Time // when traffic last moved onto it
 	Ejected  health.Ejections
-	Ends     []EndpointMemory
+	Ends     []EndpointMemory // snapshots share it
 }
 
 // EndpointMemory is what a service remembers of one endpoint.
@@ -116,13 +116,19 @@ func (m *Memory) Equal(o *Memory) bool {
 		})
 }
 
+// next returns the copy that the next Build works on. What is remembered of
+// endpoints hardly ever changes: it is shared until it does.
+func (m *Memory) next() Memory {
+	c := *m
+	c.Pools = slices.Clone(m.Pools)
+	return c
+}
+
 // clone returns a copy that shares nothing that is changed in place.
 func (m *Memory) clone() Memory {
-	c := *m
-	c.Pools = make([]PoolMemory, len(m.Pools))
-	for i, p := range m.Pools {
-		c.Pools[i] = p
-		c.Pools[i].Ends = append([]EndpointMemory(nil), p.Ends...)
+	c := m.next()
+	for p := range c.Pools {
+		c.Pools[p].Ends = slices.Clone(c.Pools[p].Ends)
 	}
 	return c
 }

@@ -13,31 +13,40 @@ const MaxAnswers = 16
 // Of longer lists a random stretch is taken, which is as fair.
 const maxShuffled = 64
 
+// list returns the addresses of the asked family. Decide leaves it to who wants
+// them: the set lies where its answer needs not look.
+func (d *Decision) list() *list {
+	if d.v6 {
+		return &d.set.v6
+	}
+	return &d.set.v4
+}
+
 // Len returns how many addresses the answer will carry.
 func (d *Decision) Len(limit int) int {
 	if d.State == nil {
 		return 0
 	}
-	return min(len(d.list.ips), limit, MaxAnswers)
+	return min(len(d.list().of), limit, MaxAnswers)
 }
 
 // Has reports whether the chosen pool has an address of the asked family.
-func (d *Decision) Has() bool { return len(d.list.ips) > 0 }
+func (d *Decision) Has() bool { return len(d.list().of) > 0 }
 
 // Addrs writes the answer's addresses to out, in a random order that follows
 // their weights, and returns how many there are: at most len(out).
 func (d *Decision) Addrs(out []netip.Addr) int {
-	ips := d.list.ips
-	n := min(len(ips), len(out))
+	of := d.list().of
+	n := min(len(of), len(out))
 	switch {
-	case len(ips) == 1:
-		out[0] = ips[0]
-	case len(ips) > maxShuffled:
-		at := int(reduce(mix(d.seed), uint64(len(ips))))
+	case len(of) == 1:
+		out[0] = of[0].ip
+	case len(of) > maxShuffled:
+		at := int(reduce(mix(d.seed), uint64(len(of))))
 		for i := range n {
-			out[i] = ips[(at+i)%len(ips)]
+			out[i] = of[(at+i)%len(of)].ip
 		}
-	case d.list.weight == nil:
+	case d.list().even:
 		d.shuffle(out[:n])
 	default:
 		d.shuffleWeighted(out[:n])
@@ -48,7 +57,7 @@ func (d *Decision) Addrs(out []netip.Addr) int {
 // shuffle draws without weights (Fisher and Yates).
 func (d *Decision) shuffle(out []netip.Addr) {
 	var idx [maxShuffled]uint8
-	n := len(d.list.ips)
+	n := len(d.list().of)
 	for i := range n {
 		idx[i] = uint8(i)
 	}
@@ -57,23 +66,24 @@ func (d *Decision) shuffle(out []netip.Addr) {
 		h = mix(h + 0x9e3779b97f4a7c15)
 		j := i + int(reduce(h, uint64(n-i)))
 		idx[i], idx[j] = idx[j], idx[i]
-		out[i] = d.list.ips[idx[i]]
+		out[i] = d.list().of[idx[i]].ip
 	}
 }
 
 // shuffleWeighted draws by weight without putting back.
 func (d *Decision) shuffleWeighted(out []netip.Addr) {
 	var taken [maxShuffled]bool
-	total, h := d.list.total, d.seed
+	total, h := d.list().total, d.seed
 	for i := range out {
 		h = mix(h + 0x9e3779b97f4a7c15)
 		at := uint32(reduce(h, uint64(total)))
-		for j, w := range d.list.weight {
+		for j := range d.list().of {
 			if taken[j] {
 				continue
 			}
+			w := d.list().of[j].weight
 			if at < w {
-				taken[j], out[i] = true, d.list.ips[j]
+				taken[j], out[i] = true, d.list().of[j].ip
 				total -= w
 				break
 			}
@@ -85,12 +95,12 @@ func (d *Decision) shuffleWeighted(out []netip.Addr) {
 // Target returns the name behind the first address of the answer, for services
 // that do not flatten; ok is false if it is no name.
 func (d *Decision) Target(p *Plan, service int32) (name string, ok bool) {
-	if len(d.list.ends) == 0 || d.list.ends[0].pool < 0 {
+	if len(d.list().of) == 0 || d.list().of[0].end.pool < 0 {
 		return "", false
 	}
 	var first [1]netip.Addr
 	d.Addrs(first[:])
-	ref := d.list.ends[slices.Index(d.list.ips, first[0])]
+	ref := d.list().of[slices.IndexFunc(d.list().of, func(l listed) bool { return l.ip == first[0] })].end
 	t := p.Services[service].Pools[ref.pool].Endpoints[ref.end].Target
 	return t, t != ""
 }

@@ -29,6 +29,7 @@ type Plan struct {
 	byRegion [][]int32        // region -> services with a pool there
 	byCheck  [][]int32        // check -> services that it judges
 	classes  []uint16         // location classes that some service tells apart
+	usual    []uint64         // service -> bit per pool in use if nothing is wrong
 }
 
 // Region is a failure domain.
@@ -92,9 +93,11 @@ type Endpoint struct {
 	Target  string // the name, with last dot; "" for an address
 	Weight  int
 	Enabled bool
-	Addrs   []Addr
 
 	Unresolved bool // a name that was not looked up yet: having no address says nothing of it
+
+	judge int32 // one more than the check that alone judges it, 0 if that is not so simple
+	Addrs []Addr
 }
 
 // Addr is one address and the checks that judge it.
@@ -155,6 +158,11 @@ func (p *Plan) Index() {
 			p.classes = append(p.classes, uint16(r))
 		}
 	}
+	p.usual = make([]uint64, len(p.Services))
+	for i := range p.Services {
+		s := &p.Services[i]
+		p.usual[i] = usedBy(s, configured(s), p)
+	}
 }
 
 func (p *Plan) indexName(name string, i int32) {
@@ -178,13 +186,24 @@ func (p *Plan) indexExists(name string) {
 func (p *Plan) indexParts(s *Service, i int32) {
 	for _, pool := range s.Pools {
 		p.byRegion[pool.Region] = appendNew(p.byRegion[pool.Region], i)
-		for _, e := range pool.Endpoints {
+		for k := range pool.Endpoints {
+			e := &pool.Endpoints[k]
+			e.simplify()
 			for _, a := range e.Addrs {
 				for _, c := range a.Checks {
 					p.byCheck[c] = appendNew(p.byCheck[c], i)
 				}
 			}
 		}
+	}
+}
+
+// simplify spares Build the way over the addresses to their checks: most endpoints
+// are one address with one check, and that way was a quarter of a Build's time.
+func (e *Endpoint) simplify() {
+	e.judge = 0
+	if !e.Unresolved && len(e.Addrs) == 1 && len(e.Addrs[0].Checks) == 1 {
+		e.judge = 1 + e.Addrs[0].Checks[0]
 	}
 }
 

@@ -35,9 +35,10 @@ const (
 	evidenceUp   = 30
 )
 
-// takeEvidence asks service s what it says of each region it lives in.
+// takeEvidence asks service s what it says of each region it lives in. The
+// answer holds until the next call.
 func (b *build) takeEvidence(s *Service) []evidence {
-	var out []evidence
+	out := b.scratch.evidence[:0]
 	for p := range s.Pools {
 		r := s.Pools[p].Region
 		if slices.ContainsFunc(out, func(e evidence) bool { return int(e.region) == r }) || !b.upElsewhere(s, r) {
@@ -47,6 +48,7 @@ func (b *build) takeEvidence(s *Service) []evidence {
 			out = append(out, evidence{uint16(r), is})
 		}
 	}
+	b.scratch.evidence = out
 	return out
 }
 
@@ -69,27 +71,24 @@ func (b *build) upElsewhere(s *Service, region int) bool {
 // from being evidence.
 func (b *build) failedIn(s *Service, region int) (could, is bool) {
 	is = true
-	for _, end := range s.endsIn(region) {
-		v, _ := b.view(end)
-		if !end.Enabled || !v.WasUp || b.overridden(s, end, region) {
+	for p := range s.Pools {
+		if s.Pools[p].Region != region {
 			continue
 		}
-		could = true
-		is = is && v.Verdict == health.Down && !v.Elsewhere
+		for e := range s.Pools[p].Endpoints {
+			c, i := b.failed(s, &s.Pools[p].Endpoints[e], region)
+			could, is = could || c, is && i
+		}
 	}
 	return could, could && is
 }
 
-// endsIn returns the endpoints of a service in a region.
-func (s *Service) endsIn(region int) (out []*Endpoint) {
-	for p := range s.Pools {
-		if s.Pools[p].Region == region {
-			for e := range s.Pools[p].Endpoints {
-				out = append(out, &s.Pools[p].Endpoints[e])
-			}
-		}
+func (b *build) failed(s *Service, end *Endpoint, region int) (could, is bool) {
+	v, _ := b.view(end)
+	if !end.Enabled || !v.WasUp || b.overridden(s, end, region) {
+		return false, true
 	}
-	return out
+	return true, v.Verdict == health.Down && !v.Elsewhere
 }
 
 func (b *build) overridden(s *Service, e *Endpoint, region int) bool {

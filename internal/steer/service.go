@@ -1,6 +1,7 @@
 package steer
 
 import (
+	"slices"
 	"time"
 
 	"github.com/detour-dns/detour/internal/health"
@@ -12,15 +13,15 @@ type ServiceState struct {
 	Pools    []PoolState
 	Reason   Reason
 	Frozen   bool
-	Pending  bool   // frozen, and it would have moved
+	Pending  bool // frozen, and it would have moved
+	DrainHid bool // only a drained endpoint is healthy: undraining it would help
+	nearest  bool
+	separate bool
 	Would    uint64 // mode observe: the pools that would be in use
 	Backups  int    // other regions that could take over now
 	Void     []Override
-	DrainHid bool // only a drained endpoint is healthy: undraining it would help
 	choices  []choice
-	nearest  bool
-	separate bool
-	next     time.Time // when it must be built again even if nothing happens
+	next     int64 // when it must be built again even if nothing happens, unix ns, 0 = never
 	evidence []evidence
 	hash     uint64
 }
@@ -65,13 +66,15 @@ func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 // the region verdicts decided before.
 func (b *build) service(i int32) *ServiceState {
 	s := &b.plan.Services[i]
-	st := &ServiceState{Memory: b.memory(i), nearest: s.Policy == Nearest, separate: s.Separate, evidence: b.evidenceOf(i)}
+	blk := newBlock(s)
+	st := &blk.state
+	st.Memory, st.evidence = b.memory(i), b.evidenceOf(i)
+	st.nearest, st.separate = s.Policy == Nearest, s.Separate
 	hands, void := b.safeHands(s)
 	for _, o := range void {
 		st.Void = append(st.Void, *o)
 	}
 	st.Frozen = b.frozen(s)
-	st.Pools = make([]PoolState, len(s.Pools))
 	for p := range s.Pools {
 		var h [][]hand
 		if hands != nil {
@@ -80,42 +83,40 @@ func (b *build) service(i int32) *ServiceState {
 		b.pool(s, st, p, h)
 	}
 	b.settle(s, st)
-	st.finish(b, s)
+	b.finish(i, blk)
 	return st
 }
 
 // pool ranks the endpoints of a pool and the pool itself, before failback.
 func (b *build) pool(s *Service, st *ServiceState, p int, hands [][]hand) {
 	pool, ps, mem := &s.Pools[p], &st.Pools[p], &st.Memory.Pools[p]
-	ps.Ends = make([]EndpointState, len(pool.Endpoints))
+	mem.own(hands)
 	ps.Share = 100
 	down := b.siblingsDown(pool)
 	regionDown := b.regions[pool.Region].Down
-	base, now := b.scratch.standings(len(pool.Endpoints))
+	base := b.scratch.base(len(pool.Endpoints))
 	for e := range pool.Endpoints {
 		var o *Override
 		if hands != nil {
 			o = strongest(hands[e])
 		}
 		base[e] = b.endpoint(s, &pool.Endpoints[e], &ps.Ends[e], o, down)
-		mem.Ends[e].note(b.now, o)
+		mem.note(e, b.now, o)
 		if base[e] == Ready && regionDown {
 			base[e] = Held
 			ps.Ends[e].Standing, ps.Ends[e].Why = Held, WhyRegion
 		}
 		b.holdDown(s, st, &ps.Ends[e], &mem.Ends[e])
 	}
-	for e := range ps.Ends {
-		now[e] = ps.Ends[e].Standing
-	}
 	ps.Base = poolStanding(base, pool.MinHealthy)
-	ps.Standing = poolStanding(now, pool.MinHealthy)
+	ps.Standing = b.own(s, st, p)
 	ps.Inside = ps.Standing
 }
 
 // endpoint ranks one endpoint by its verdict and the override on it.
 func (b *build) endpoint(s *Service, e *Endpoint, es *EndpointState, o *Override, siblingsDown bool) Standing {
-	es.View, es.best = b.view(e)
+	view, best := b.view(e)
+	es.View, es.best = *view, best
 	es.Standing, es.Why = verdictStanding(es.View, siblingsDown)
 	if e.Unresolved {
 		es.Standing, es.Why = Dark, WhyUnresolved
@@ -142,12 +143,24 @@ func (b *build) endpoint(s *Service, e *Endpoint, es *EndpointState, o *Override
 	return es.Standing
 }
 
-func (m *EndpointMemory) note(now time.Time, o *Override) {
-	forced := o != nil && o.Kind != ForceUp
-	if m.Forced && !forced {
-		m.Released = now
+// own gives the pool memory of its endpoints that it may change, if any override
+// acts on them or did so: else they are the previous snapshot's.
+func (m *PoolMemory) own(hands [][]hand) {
+	if hands != nil || slices.ContainsFunc(m.Ends, func(e EndpointMemory) bool { return e.Forced }) {
+		m.Ends = slices.Clone(m.Ends)
 	}
-	m.Forced = forced
+}
+
+// note remembers whether an override takes endpoint e out.
+func (m *PoolMemory) note(e int, now time.Time, o *Override) {
+	forced := o != nil && o.Kind != ForceUp
+	if m.Ends[e].Forced == forced {
+		return
+	}
+	if !forced {
+		m.Ends[e].Released = now
+	}
+	m.Ends[e].Forced = forced
 }
 
 func (b *build) holdDown(s *Service, st *ServiceState, es *EndpointState, m *EndpointMemory) {
@@ -183,21 +196,28 @@ func (b *build) siblingsDown(pool *Pool) bool {
 }
 
 // view combines the checks of an endpoint: the worst of each address, the best
-// of its addresses. best is the rank of the addresses that are to be answered.
-func (b *build) view(e *Endpoint) (v health.View, best uint8) {
-	if e.Unresolved {
-		return health.View{}, 0
+// of its addresses. What it returns holds until the next call. best is the rank
+// of the addresses that are to be answered, if there are several.
+func (b *build) view(e *Endpoint) (v *health.View, best uint8) {
+	if e.judge > 0 {
+		return &b.checks[e.judge-1], 0
 	}
-	if len(e.Addrs) == 0 {
-		return health.View{Verdict: health.Down, Cause: health.CauseNoAddress}, 0
+	v = &b.scratch.view
+	switch {
+	case e.Unresolved:
+		*v = health.View{}
+		return v, 0
+	case len(e.Addrs) == 0:
+		*v = health.View{Verdict: health.Down, Cause: health.CauseNoAddress}
+		return v, 0
 	}
 	for i := range e.Addrs {
 		a := b.addrView(&e.Addrs[i])
 		if i == 0 {
-			v, best = a, e.Addrs[i].rank(a)
+			*v, best = a, e.Addrs[i].rank(a)
 			continue
 		}
-		v, best = health.Best(v, a), min(best, e.Addrs[i].rank(a))
+		*v, best = health.Best(*v, a), min(best, e.Addrs[i].rank(a))
 	}
 	return v, best
 }
@@ -256,7 +276,10 @@ func poolStanding(ends []Standing, minHealthy int) Standing {
 
 // wake notes that the service must be built again at t.
 func (st *ServiceState) wake(t time.Time) {
-	if !t.IsZero() && (st.next.IsZero() || t.Before(st.next)) {
-		st.next = t
+	if t.IsZero() {
+		return
+	}
+	if at := t.UnixNano(); st.next == 0 || at < st.next {
+		st.next = at
 	}
 }

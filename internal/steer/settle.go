@@ -1,6 +1,9 @@
 package steer
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // settle moves every pool through In, Out and Returning, lets the policy choose,
 // and remembers what was chosen.
@@ -14,9 +17,9 @@ func (b *build) settle(s *Service, st *ServiceState) {
 		}
 		b.track(s, st, p)
 	}
-	used := usedBy(s, st.ranks(s), b.plan)
+	used := usedBy(s, b.ranks(s, st), b.plan)
 	for !st.Frozen && b.enter(s, st, used) {
-		used = usedBy(s, st.ranks(s), b.plan)
+		used = usedBy(s, b.ranks(s, st), b.plan)
 	}
 	if st.Frozen && m.Used != 0 && st.answerable(m.Used) {
 		st.Pending = used != m.Used
@@ -110,30 +113,30 @@ func (b *build) enter(s *Service, st *ServiceState, used uint64) (entered bool) 
 	best := None
 	for p := range s.Pools {
 		if used&(1<<p) != 0 {
-			best = max(best, st.own(s, p))
+			best = max(best, b.own(s, st, p))
 		}
 	}
 	for p := range s.Pools {
-		if used&(1<<p) != 0 && st.own(s, p) == best && st.Pools[p].Base >= Ready {
-			entered = st.enterPool(s, p, best <= Held) || entered
+		if used&(1<<p) != 0 && b.own(s, st, p) == best && st.Pools[p].Base >= Ready {
+			entered = b.enterPool(s, st, p, best <= Held) || entered
 		}
 	}
 	return entered
 }
 
 // own is how pool p stands by its endpoints, whatever it waits for.
-func (st *ServiceState) own(s *Service, p int) Standing {
-	return poolStanding(standings(st.Pools[p].Ends), s.Pools[p].MinHealthy)
+func (b *build) own(s *Service, st *ServiceState, p int) Standing {
+	return poolStanding(b.scratch.now(st.Pools[p].Ends), s.Pools[p].MinHealthy)
 }
 
-func (st *ServiceState) enterPool(s *Service, p int, held bool) (entered bool) {
+func (b *build) enterPool(s *Service, st *ServiceState, p int, held bool) (entered bool) {
 	pm, ps := &st.Memory.Pools[p], &st.Pools[p]
 	if spared := held && ps.spare(pm); !pm.Out && !spared {
 		return false
 	}
 	pm.Out, pm.Returned = false, zero
 	ps.Share, ps.Why = 100, WhyUp
-	ps.Standing = st.own(s, p)
+	ps.Standing = b.own(s, st, p)
 	ps.Inside = ps.Standing
 	return true
 }
@@ -143,19 +146,14 @@ func (ps *PoolState) spare(pm *PoolMemory) (spared bool) {
 	for e := range ps.Ends {
 		es := &ps.Ends[e]
 		if es.Standing == Held && (es.Why == WhyHoldDown || es.Why == WhyReleased) {
+			if !spared {
+				pm.Ends = slices.Clone(pm.Ends) // the previous snapshot's
+			}
 			pm.Ends[e].Spared = es.Until
 			es.Standing, es.Why, es.Until, spared = Ready, WhyUp, zero, true
 		}
 	}
 	return spared
-}
-
-func standings(ends []EndpointState) []Standing {
-	out := make([]Standing, len(ends))
-	for i := range ends {
-		out[i] = ends[i].Standing
-	}
-	return out
 }
 
 // merelyUnknown reports whether all that the pool lacks is news. That is no

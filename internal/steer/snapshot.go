@@ -61,7 +61,8 @@ type Decision struct {
 	Panic  bool
 	Refuse bool // answer SERVFAIL
 	Scoped bool // another client may be answered otherwise
-	list   *list
+	v6     bool
+	set    *set
 	seed   uint64
 }
 
@@ -69,27 +70,23 @@ type Decision struct {
 // nothing.
 func (s *Snapshot) Decide(q Query) Decision {
 	if k := &s.quick[q.Service]; k.simple {
-		d := Decision{
+		return Decision{
 			State: k.st, Pool: k.pool, Region: k.region, TTL: lessRandom(k.ttl, q.Seed),
-			Reason: k.reason, Panic: k.panic, list: k.v4, seed: q.Seed,
+			Reason: k.reason, Panic: k.panic, v6: q.V6, set: k.set, seed: q.Seed,
 		}
-		if q.V6 {
-			d.list = k.v6
-		}
-		return d
 	}
 	return s.decide(q)
 }
 
 // nothing is the addresses of a decision that has none.
-var nothing list
+var nothing set
 
 // quick is the state of a service and, if it gives every client the same set, its
 // decision. That is most of them most of the time, and so it lies where one read
 // of memory finds it.
 type quick struct {
 	st     *ServiceState
-	v4, v6 *list
+	set    *set
 	ttl    uint32
 	pool   int16
 	region uint16
@@ -103,7 +100,7 @@ func (st *ServiceState) quick() quick {
 		return quick{st: st}
 	}
 	set := &st.choices[0].sets[0]
-	return quick{st, &set.v4, &set.v6, set.ttl, set.pool, set.region, set.reason, set.panic, true}
+	return quick{st, set, set.ttl, set.pool, set.region, set.reason, set.panic, true}
 }
 
 // decide is Decide for services that look at the client.
@@ -116,20 +113,16 @@ func (s *Snapshot) decide(q Query) Decision {
 		scoped = st.nearest
 	}
 	if len(ch.sets) == 0 {
-		return Decision{State: st, Pool: -1, Refuse: ch.refuse, Reason: st.Reason, Panic: true, TTL: 1, list: &nothing}
+		return Decision{State: st, Pool: -1, Refuse: ch.refuse, Reason: st.Reason, Panic: true, TTL: 1, set: &nothing}
 	}
 	set := &ch.sets[0]
 	if len(ch.sets) > 1 || set.share < 100 {
 		set, scoped = s.chooseSet(ch, q), true
 	}
-	d := Decision{
+	return Decision{
 		State: st, Pool: set.pool, Region: set.region, Reason: set.reason, Panic: set.panic,
-		TTL: lessRandom(set.ttl, q.Seed), Scoped: scoped, list: &set.v4, seed: q.Seed,
+		TTL: lessRandom(set.ttl, q.Seed), Scoped: scoped, v6: q.V6, set: set, seed: q.Seed,
 	}
-	if q.V6 {
-		d.list = &set.v6
-	}
-	return d
 }
 
 // chooseClass finds the choice of the client's location class and family.
@@ -151,7 +144,7 @@ func (s *Snapshot) chooseClass(st *ServiceState, q Query) *choice {
 }
 
 func (s *Snapshot) chooseSet(ch *choice, q Query) *set {
-	if ch.cum != nil {
+	if ch.drawn && len(ch.sets) > 0 {
 		return s.chooseWeighted(ch, q)
 	}
 	for i := range ch.sets {
@@ -168,20 +161,22 @@ func (s *Snapshot) chooseWeighted(ch *choice, q Query) *set {
 		minute = 0
 	}
 	h := mix(ClientHash(q.Client) ^ mix(uint64(q.Service)+1) ^ uint64(minute)<<32)
-	if chosen := pick(ch.sets, ch.cum, h); s.inside(chosen, q) || ch.rest[len(ch.rest)-1] == 0 {
+	if chosen := pick(ch.sets, 0, h); s.inside(chosen, q) || ch.sets[len(ch.sets)-1].sums[1] == 0 {
 		return chosen
 	}
-	return pick(ch.sets, ch.rest, mix(h))
+	return pick(ch.sets, 1, mix(h))
 }
 
-func pick(sets []set, cum []uint32, h uint64) *set {
-	at := uint32(reduce(h, uint64(cum[len(cum)-1])))
-	for i, c := range cum {
-		if at < c {
+// pick draws one of the sets by weight.
+func pick(sets []set, sum int, h uint64) *set {
+	last := &sets[len(sets)-1]
+	at := uint32(reduce(h, uint64(last.sums[sum])))
+	for i := range sets {
+		if at < sets[i].sums[sum] {
 			return &sets[i]
 		}
 	}
-	return &sets[len(sets)-1]
+	return last
 }
 
 // inside reports whether the client belongs to the share of the clients that a

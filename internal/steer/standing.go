@@ -87,10 +87,10 @@ func (w Why) MarshalText() ([]byte, error) { return []byte(w.String()), nil }
 type EndpointState struct {
 	Standing Standing
 	Why      Why
+	best     uint8 // rank of its best addresses, see Addr.rank
 	View     health.View
 	Override string    // target of the override that acts on it, "" if none does
 	Until    time.Time // when it leaves hold-down, zero if it is in none
-	best     uint8     // rank of its best addresses, see addrRank
 }
 
 // verdictStanding ranks an endpoint by its verdict alone.

@@ -255,7 +255,9 @@ func answerable(s *Snapshot, i int32) []netip.Addr {
 	var out []netip.Addr
 	for _, ch := range s.State(i).choices {
 		for j := range ch.sets {
-			out = append(out, ch.sets[j].v4.ips...)
+			for _, l := range ch.sets[j].v4.of {
+				out = append(out, l.ip)
+			}
 		}
 	}
 	return out
