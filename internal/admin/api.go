@@ -83,7 +83,7 @@ type Override struct {
 	Made       time.Time `json:"made,omitzero"`
 	Until      time.Time `json:"until,omitzero"` // absent: as long as it is in the file
 	LastResort bool      `json:"last_resort,omitempty"`
-	File       bool      `json:"file,omitempty"` // it stands in failover.yaml, and is lifted there
+	File       string    `json:"file,omitempty"` // that it stands in, and is lifted in
 	Void       []string  `json:"void,omitempty"` // services that it would leave without any endpoint, and so does not act on
 }
 
@@ -270,6 +270,7 @@ type Changed struct {
 	Override *Override `json:"override,omitempty"`
 	Freeze   *Freeze   `json:"freeze,omitempty"`
 	DryRun   bool      `json:"dry_run,omitempty"`
+	Replaced *Override `json:"replaced,omitempty"`  // another one on the same target, which this takes the place of
 	Moves    []Move    `json:"moves,omitempty"`     // services that this moves
 	NoReady  []string  `json:"no_ready,omitempty"`  // services that this leaves without a ready region
 	NoBackup []string  `json:"no_backup,omitempty"` // services that this takes the last backup from

@@ -36,7 +36,7 @@ func (s *Server) getOverride(r *http.Request) (any, error) {
 	p.overrides, _ = s.eng.Hands()
 	var found *Override
 	for _, o := range p.overrideList() {
-		if o.Target == people(target) && (found == nil || found.File) { // one made at run time hides the file's
+		if o.Target == people(target) && (found == nil || found.File != "") { // one made at run time hides a file's
 			found = &o
 		}
 	}
@@ -84,7 +84,7 @@ func (s *Server) putOverride(r *http.Request) (any, error) {
 		return nil, p
 	}
 	w := wireOverride(o)
-	out.Override, out.DryRun = &w, in.DryRun
+	out.Override, out.DryRun, out.Replaced = &w, in.DryRun, s.replaced(target)
 	if in.DryRun {
 		return out, nil
 	}
@@ -92,6 +92,18 @@ func (s *Server) putOverride(r *http.Request) (any, error) {
 	s.audit(r, err, in.Do, "target", people(target), "owner", o.Owner, "reason", o.Reason, "until", o.Until.UTC().Format(time.RFC3339),
 		"last_resort", o.Reserve, "break_glass", in.BreakGlass, "moved", len(out.Moves))
 	return out, err
+}
+
+// replaced returns the override that another one on a target takes the place of.
+func (s *Server) replaced(target string) *Override {
+	list, _ := s.eng.Hands()
+	for _, o := range list {
+		if o.Target == target && o.From == "" {
+			w := wireOverride(o)
+			return &w
+		}
+	}
+	return nil
 }
 
 // override checks the body.
@@ -156,8 +168,8 @@ func (s *Server) deleteOverride(r *http.Request) (any, error) {
 		return nil, err
 	}
 	o, _ := v.(Override)
-	if o.File {
-		return nil, problem(http.StatusConflict, "the override on %s stands in failover.yaml: remove it there", o.Target)
+	if o.File != "" {
+		return nil, problem(http.StatusConflict, "the override on %s stands in %s: remove it there", o.Target, o.File)
 	}
 	out := &Changed{Override: &o}
 	err = s.keep(out, s.eng.DeleteOverride(target, peer(r)))

@@ -22,6 +22,9 @@ func WriteChanged(w io.Writer, did string, c *Changed, now time.Time) error {
 		f := c.Freeze
 		fmt.Fprintf(w, "%s: freeze of %s%s, by %s: %s\n", did, everything(f.Target), ends(f.Until, now), f.Owner, f.Reason)
 	}
+	if o := c.Replaced; o != nil {
+		fmt.Fprintf(w, "replaces   %s by %s%s: %s\n", o.Do, o.Owner, ends(o.Until, now), o.Reason)
+	}
 	for _, m := range c.Moves {
 		fmt.Fprintf(w, "moves      %s: %s -> %s\n", m.Service, list(m.From), list(m.To))
 	}

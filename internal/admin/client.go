@@ -151,6 +151,27 @@ func (c *Client) Hands(ctx context.Context) (*Hands, error) {
 	return call[Hands](ctx, c, http.MethodGet, "/v1/overrides", nil)
 }
 
+// Events returns what happened. since is how long ago at most ("1h"), or a time;
+// target a region, a service or an endpoint; both may be "".
+func (c *Client) Events(ctx context.Context, since, target string) (*Events, error) {
+	return call[Events](ctx, c, http.MethodGet, "/v1/events?"+eventValues(since, target), nil)
+}
+
+// Simulate asks what would be if regions failed: a list with commas.
+func (c *Client) Simulate(ctx context.Context, down string) (*Simulation, error) {
+	return call[Simulation](ctx, c, http.MethodGet, "/v1/simulate?"+url.Values{"down": {down}}.Encode(), nil)
+}
+
+// Probe has the resolver run the checks of a target now.
+func (c *Client) Probe(ctx context.Context, target string) (*Probes, error) {
+	return call[Probes](ctx, c, http.MethodPost, "/v1/probe", PostProbe{target})
+}
+
+// Compare asks what a failover.yaml would change.
+func (c *Client) Compare(ctx context.Context, yaml []byte) (*Compared, error) {
+	return call[Compared](ctx, c, http.MethodPost, "/v1/check", yaml)
+}
+
 // escape keeps the slashes of a target, which are part of the path.
 func escape(target string) string {
 	return (&url.URL{Path: target}).EscapedPath()
@@ -159,12 +180,16 @@ func escape(target string) string {
 // call makes one request.
 func call[T any](ctx context.Context, c *Client, method, path string, body any) (*T, error) {
 	var send io.Reader
-	if body != nil {
-		b, err := json.Marshal(body)
+	switch b := body.(type) {
+	case nil:
+	case []byte:
+		send = bytes.NewReader(b)
+	default:
+		text, err := json.Marshal(body)
 		if err != nil {
 			return nil, fmt.Errorf("request: %w", err)
 		}
-		send = bytes.NewReader(b)
+		send = bytes.NewReader(text)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, send)
 	if err != nil {

@@ -143,8 +143,8 @@ func (s *Status) handLines() []string {
 
 func (s *Status) overrideText(o Override) string {
 	out := fmt.Sprintf("%s %s by %s%s: %s", o.Do, o.Target, o.Owner, until(o.Until, s.At), o.Reason)
-	if o.File {
-		out += " (in failover.yaml)"
+	if o.File != "" {
+		out += " (in " + o.File + ")"
 	}
 	if n := len(o.Void); n > 0 {
 		out += "; VOID for " + count(n, "service", "services") + " that it would leave nothing: " + strings.Join(o.Void[:min(n, 3)], ", ")

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/detour-dns/detour/config"
@@ -37,6 +38,11 @@ type Server struct {
 	http   *http.Server
 	listen net.Listener
 	done   chan struct{}
+
+	ending    context.Context // ends before the listener does
+	end       context.CancelFunc
+	followers atomic.Int32 // of the events
+	probing   chan struct{}
 }
 
 // Option is what a server may be told besides.
@@ -56,7 +62,8 @@ func Listen(cfg config.Admin, e *engine.Engine, log *slog.Logger, opts ...Option
 	if log == nil {
 		log = slog.Default()
 	}
-	s := &Server{eng: e, log: log, cfg: cfg, few: func() bool { return false }, done: make(chan struct{})}
+	s := &Server{eng: e, log: log, cfg: cfg, few: func() bool { return false }, done: make(chan struct{}), probing: make(chan struct{}, 1)}
+	s.ending, s.end = context.WithCancel(context.Background())
 	for _, o := range opts {
 		o(s)
 	}
@@ -98,6 +105,7 @@ func (s *Server) Close() error {
 	if s == nil {
 		return nil
 	}
+	s.end()
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	err := s.http.Shutdown(ctx)
@@ -126,6 +134,11 @@ func (s *Server) routes() http.Handler {
 	}))
 	mux.Handle("/v1/freeze", s.methods(methods{http.MethodPut: s.putFreeze, http.MethodDelete: s.deleteFreeze}))
 	mux.Handle("/v1/failback", s.methods(methods{http.MethodPost: s.postFailback}))
+	mux.HandleFunc("GET /v1/events", s.serveEvents)
+	mux.Handle("/v1/events", s.methods(methods{http.MethodGet: nil}))
+	mux.Handle("/v1/simulate", s.methods(methods{http.MethodGet: s.getSimulate}))
+	mux.Handle("/v1/probe", s.methods(methods{http.MethodPost: s.postProbe}))
+	mux.Handle("/v1/check", s.methods(methods{http.MethodPost: s.postCheck}))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.write(w, nil, problem(http.StatusNotFound, "there is no %s here: try /v1/status", r.URL.Path))
 	})
@@ -149,7 +162,11 @@ func (s *Server) methods(m methods) http.Handler {
 			s.write(w, nil, problem(http.StatusMethodNotAllowed, "%s cannot be used with %s: use %s", r.Method, r.URL.Path, allow))
 			return
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		limit := int64(maxBody)
+		if r.URL.Path == "/v1/check" {
+			limit = maxConfig
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, limit)
 		v, err := h(r)
 		s.write(w, v, err)
 	})

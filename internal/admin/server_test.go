@@ -27,7 +27,7 @@ func TestMethods(t *testing.T) {
 	offered := map[string]string{
 		"/v1/status": "GET", "/v1/services/shop.example.org": "GET", "/v1/explain?name=shop.example.org": "GET",
 		"/v1/overrides": "GET", "/v1/overrides/aws/us-east-1": "DELETE, GET, PUT", "/v1/freeze": "DELETE, PUT",
-		"/v1/failback": "POST",
+		"/v1/failback": "POST", "/v1/events": "GET", "/v1/simulate?down=aws/us-east-1": "GET", "/v1/probe": "POST", "/v1/check": "POST",
 	}
 	for path, methods := range offered {
 		for _, method := range []string{"GET", "HEAD", "PUT", "POST", "DELETE", "PATCH", "OPTIONS", "PROPFIND"} {
@@ -47,7 +47,7 @@ func TestMethods(t *testing.T) {
 			}
 		}
 	}
-	for _, path := range []string{"/", "/v1", "/v1/", "/v1/nothing", "/v2/status", "/v1/services/", "/v1/events"} {
+	for _, path := range []string{"/", "/v1", "/v1/", "/v1/nothing", "/v2/status", "/v1/services/", "/v1/events/1"} {
 		r := send(t, srv, "GET", path, "")
 		if r.status != http.StatusNotFound {
 			t.Errorf("%s: got %d", path, r.status)

@@ -82,6 +82,12 @@ func (p *page) warnings() []string {
 	if p.sum.StateLost != "" {
 		out = append(out, "a restart would forget overrides and what moved: "+p.sum.StateLost)
 	}
+	if p.sum.EventsLost != "" {
+		out = append(out, "events are kept in memory only: "+p.sum.EventsLost)
+	}
+	for _, fault := range p.sum.HandFaults {
+		out = append(out, "a file of overrides is not taken, what it said before stays: "+fault)
+	}
 	if p.overdue > 0 {
 		out = append(out, "I cannot keep up: "+strconv.Itoa(p.overdue)+" checks are overdue by an interval or more")
 	}
@@ -109,13 +115,8 @@ func (p *page) cap(regions []Region) Cap {
 func (p *page) overrideList() []Override {
 	out := []Override{}
 	void := p.void()
-	fromFile := map[string]bool{}
-	for _, o := range p.pub.Plan.Config.Overrides {
-		fromFile[o.Target] = true
-	}
 	for _, o := range p.overrides {
 		w := wireOverride(o)
-		w.File = fromFile[o.Target] && o.Made.IsZero()
 		w.Void = void[o.Target]
 		out = append(out, w)
 	}
@@ -136,7 +137,7 @@ func (p *page) void() map[string][]string {
 func wireOverride(o steer.Override) Override {
 	return Override{
 		Target: people(o.Target), Do: o.Kind.String(), Reason: o.Reason, Owner: o.Owner,
-		Made: o.Made, Until: o.Until, LastResort: o.Reserve,
+		Made: o.Made, Until: o.Until, LastResort: o.Reserve, File: o.From,
 	}
 }
 

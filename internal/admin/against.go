@@ -1,0 +1,96 @@
+package admin
+
+import (
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/detour-dns/detour/config"
+	"github.com/detour-dns/detour/internal/engine"
+)
+
+// maxConfig bounds a failover.yaml that is sent to be compared.
+const maxConfig = 16 << 20
+
+// Compared is the reply to POST /v1/check, whose body is a failover.yaml: what it
+// would change in a running resolver, on the health of now. Nothing is changed.
+type Compared struct {
+	Same    bool     `json:"same"`              // it is the one in use
+	Faults  []string `json:"faults"`            // it would not be taken: file:line:col: message
+	Refused string   `json:"refused,omitempty"` // it is faultless, and would not be taken
+	Moves   []Move   `json:"moves"`             // services whose regions in use would change
+	Added   []string `json:"added"`             // services
+	Removed []string `json:"removed"`           // services: they would no longer be answered
+	Checks  int      `json:"checks"`            // that there would be
+	New     int      `json:"new_checks"`        // that are not made now: they begin without a verdict, or with their endpoint's
+}
+
+func (s *Server) postCheck(r *http.Request) (any, error) {
+	data, err := io.ReadAll(r.Body)
+	switch {
+	case tooLarge(err):
+		return nil, problem(http.StatusRequestEntityTooLarge, "the body is larger than %d bytes", maxConfig)
+	case err != nil:
+		return nil, problem(http.StatusBadRequest, "the body cannot be read: %v", err)
+	}
+	out := &Compared{Faults: []string{}, Moves: []Move{}, Added: []string{}, Removed: []string{}}
+	cfg, err := config.Parse(s.eng.Load().Plan.Config.Path, data)
+	if err != nil {
+		out.Faults = lines(err)
+		return out, nil
+	}
+	c, err := s.eng.Against(cfg)
+	if err != nil {
+		return nil, gone(err)
+	}
+	out.compare(&c)
+	return out, nil
+}
+
+func lines(err error) []string { return strings.Split(err.Error(), "\n") }
+
+// compare fills in what is other.
+func (out *Compared) compare(c *engine.Comparison) {
+	out.Same = c.Now.Plan.Config.Hash == c.Then.Plan.Config.Hash
+	if c.Refused != nil {
+		out.Refused = c.Refused.Error()
+	}
+	out.Checks = len(c.Then.Plan.Checks)
+	known := make(map[string]bool, len(c.Now.Plan.Checks))
+	for i := range c.Now.Plan.Checks {
+		known[c.Now.Plan.Checks[i].Key] = true
+	}
+	for i := range c.Then.Plan.Checks {
+		if !known[c.Then.Plan.Checks[i].Key] {
+			out.New++
+		}
+	}
+	out.services(&page{pub: c.Now}, &page{pub: c.Then})
+}
+
+// services compares the answers of two snapshots of different plans.
+func (out *Compared) services(now, then *page) {
+	before := make(map[string]int32, len(now.plan().Services))
+	for i := range now.plan().Services {
+		before[now.plan().Services[i].Name] = int32(i)
+	}
+	for i := range then.plan().Services {
+		name := then.plan().Services[i].Name
+		was, ok := before[name]
+		delete(before, name)
+		if !ok {
+			out.Added = append(out.Added, people(name))
+			continue
+		}
+		from := now.regionsOf(was, now.pub.State(was).Memory.Used)
+		to := then.regionsOf(int32(i), then.pub.State(int32(i)).Memory.Used)
+		if !slices.Equal(from, to) {
+			out.Moves = append(out.Moves, Move{people(name), from, to})
+		}
+	}
+	for name := range before {
+		out.Removed = append(out.Removed, people(name))
+	}
+	slices.Sort(out.Removed)
+}

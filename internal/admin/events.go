@@ -1,0 +1,145 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/detour-dns/detour/internal/journal"
+)
+
+// Event is something that happened. See journal.Event for its fields.
+type Event = journal.Event
+
+// Events is the reply to GET /v1/events.
+type Events struct {
+	Events []Event `json:"events"` // oldest first
+	Last   uint64  `json:"last"`   // ID of the newest event that there is; give it as after
+}
+
+// Bounds of those who follow the events.
+const (
+	maxFollowers = 16
+	heartbeat    = 15 * time.Second // so that a path that is cut shows
+	writeEvents  = 10 * time.Second // a follower that takes longer is let go
+)
+
+// serveEvents answers with the events that there are, or follows them if the
+// client takes server-sent events.
+func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
+	q, err := eventQuery(r, time.Now())
+	if err != nil {
+		s.write(w, nil, err)
+		return
+	}
+	if !strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
+		j := s.eng.Journal()
+		last := j.Last() // before, so that none is missed by whoever asks for those after it
+		s.write(w, Events{j.Find(q), last}, nil)
+		return
+	}
+	if n := s.followers.Add(1); n > maxFollowers {
+		s.followers.Add(-1)
+		s.write(w, nil, problem(http.StatusServiceUnavailable, "%d clients follow the events already: try again later", maxFollowers))
+		return
+	}
+	defer s.followers.Add(-1)
+	s.follow(w, r, q)
+}
+
+// eventQuery reads since (a time, or how long ago), after (an ID), target and
+// limit. A client that comes back tells the last ID that it saw.
+func eventQuery(r *http.Request, now time.Time) (q journal.Query, err error) {
+	v := r.URL.Query()
+	q.Target = strings.ToLower(strings.TrimSuffix(v.Get("target"), "."))
+	if since := v.Get("since"); since != "" {
+		if q.Since, err = sinceOf(since, now); err != nil {
+			return q, err
+		}
+	}
+	after := v.Get("after")
+	if id := r.Header.Get("Last-Event-ID"); id != "" {
+		after = id
+	}
+	if after != "" {
+		if q.After, err = strconv.ParseUint(after, 10, 64); err != nil {
+			return q, problem(http.StatusBadRequest, "after %s is not the ID of an event", quote(after))
+		}
+	}
+	if limit := v.Get("limit"); limit != "" {
+		if q.Limit, err = strconv.Atoi(limit); err != nil || q.Limit < 1 {
+			return q, problem(http.StatusBadRequest, "limit %s is not a number above 0", quote(limit))
+		}
+	}
+	return q, nil
+}
+
+func sinceOf(s string, now time.Time) (time.Time, error) {
+	if d, err := time.ParseDuration(s); err == nil && d >= 0 {
+		return now.Add(-d), nil
+	}
+	if t, err := time.Parse(time.RFC3339, s); err == nil {
+		return t, nil
+	}
+	return now, problem(http.StatusBadRequest, "since %s is neither how long ago (1h30m) nor a time (2026-01-31T18:00:00Z)", quote(s))
+}
+
+// follow sends events as they come, until the client or the server goes.
+func (s *Server) follow(w http.ResponseWriter, r *http.Request, q journal.Query) {
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	stop := context.AfterFunc(s.ending, cancel)
+	defer stop()
+	out := &eventWriter{w, http.NewResponseController(w)}
+	_ = out.rc.SetReadDeadline(time.Time{}) // the request is read; else the end of its time would end this
+	j := s.eng.Journal()
+	for {
+		last := j.Last()
+		list := j.Find(q)
+		if out.send(list) != nil {
+			return
+		}
+		q.After, q.Limit = max(q.After, last), 0
+		if n := len(list); n > 0 {
+			q.After = max(q.After, list[n-1].ID)
+		}
+		beat, stop := context.WithTimeout(ctx, heartbeat)
+		_ = j.Wait(beat, q.After) // that nothing happened is told, too
+		stop()
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// eventWriter writes server-sent events.
+type eventWriter struct {
+	w  http.ResponseWriter
+	rc *http.ResponseController
+}
+
+// send writes events, or a sign of life if there are none.
+func (o *eventWriter) send(list []Event) error {
+	_ = o.rc.SetWriteDeadline(time.Now().Add(writeEvents)) // a writer that cannot has none
+	if len(list) == 0 {
+		fmt.Fprint(o.w, ": nothing happened\n\n")
+	}
+	for i := range list {
+		text, err := json.Marshal(&list[i])
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(o.w, "id: %d\nevent: %s\ndata: %s\n\n", list[i].ID, list[i].Kind, text); err != nil {
+			return err
+		}
+	}
+	return o.rc.Flush()
+}

@@ -1,0 +1,106 @@
+package admin
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Follow calls f for each event since a time, or how long ago, and then for each
+// as it happens, until f returns an error or ctx ends. A connection that is lost
+// is made again, and no event is missed or told twice; lost is called with why,
+// once for each time, and may be nil. The first connection must succeed.
+func (c *Client) Follow(ctx context.Context, since, target string, f func(*Event) error, lost func(error)) error {
+	after := uint64(0)
+	for first := true; ; first = false {
+		err := c.stream(ctx, since, target, &after, f)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if e, ours := err.(*followError); ours || first && after == 0 && err != nil {
+			if ours {
+				return e.error
+			}
+			return err
+		}
+		if lost != nil && err != nil {
+			lost(err)
+		}
+		wait := time.NewTimer(time.Second)
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			wait.Stop()
+		}
+	}
+}
+
+// followError is an error of the function that was given.
+type followError struct{ error }
+
+func eventValues(since, target string) string {
+	v := url.Values{}
+	for key, value := range map[string]string{"since": since, "target": target} {
+		if value != "" {
+			v.Set(key, value)
+		}
+	}
+	return v.Encode()
+}
+
+// silence is how long a stream may say nothing: three signs of life.
+const silence = 3 * heartbeat
+
+// stream follows one connection to its end.
+func (c *Client) stream(ctx context.Context, since, target string, after *uint64, f func(*Event) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/v1/events?"+eventValues(since, target), nil)
+	if err != nil {
+		return fmt.Errorf("request: %w", err)
+	}
+	req.Header.Set("Accept", "text/event-stream")
+	if *after > 0 {
+		req.Header.Set("Last-Event-ID", fmt.Sprint(*after))
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	forever := http.Client{Transport: c.http.Transport, CheckRedirect: c.http.CheckRedirect}
+	resp, err := forever.Do(req)
+	if err != nil {
+		return c.unreachable(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";"); kind != "text/event-stream" {
+		return c.decode(resp, new(Events))
+	}
+	dead := time.AfterFunc(silence, cancel)
+	defer dead.Stop()
+	lines := bufio.NewScanner(resp.Body)
+	lines.Buffer(nil, maxEvent)
+	for lines.Scan() {
+		dead.Reset(silence)
+		data, ok := strings.CutPrefix(lines.Text(), "data: ")
+		if !ok {
+			continue
+		}
+		e := new(Event)
+		if err := json.Unmarshal([]byte(data), e); err != nil {
+			return fmt.Errorf("%s sent an event that this version does not understand: %w", c.said, err)
+		}
+		if err := f(e); err != nil {
+			return &followError{err}
+		}
+		*after = e.ID
+	}
+	return fmt.Errorf("%s has ended the stream of events", c.said)
+}
+
+// maxEvent bounds one event as it is sent.
+const maxEvent = 2 << 20

@@ -1,0 +1,117 @@
+package engine
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/detour-dns/detour/config"
+	"github.com/detour-dns/detour/internal/health"
+	"github.com/detour-dns/detour/internal/plan"
+	"github.com/detour-dns/detour/internal/prober"
+	"github.com/detour-dns/detour/internal/source"
+	"github.com/detour-dns/detour/internal/steer"
+)
+
+// placeholder is an address for documentation (RFC 5737), which nothing is sent
+// to.
+var placeholder = netip.AddrFrom4([4]byte{192, 0, 2, 0})
+
+// Bounds of what an operator has probed by hand.
+const (
+	probeAtOnce = 16
+	maxProbed   = 200
+)
+
+// Probed is a check that was run by hand. What it found changes no verdict.
+type Probed struct {
+	Check   *plan.Check
+	Region  string
+	Service string // without last dot, "" for a canary or a self-check
+	Result  health.Result
+	Took    time.Duration
+}
+
+// Probe runs the checks of a target now, from here: a region, a service or
+// service/endpoint in their canonical form, or "self". left is how many more
+// there are than are run at once.
+func (e *Engine) Probe(ctx context.Context, target string) (out []Probed, left int, err error) {
+	return probeIn(ctx, e.Load().Plan, target, e.dial)
+}
+
+// ProbeIn is Engine.Probe for a configuration that nothing runs. Endpoints that
+// are names have no address then, and are left out.
+func ProbeIn(ctx context.Context, cfg *config.Config, target string) (out []Probed, left int, err error) {
+	return probeIn(ctx, plan.Make(cfg, source.Found{}), target, nil)
+}
+
+func probeIn(ctx context.Context, p *plan.Plan, target string, dial Dial) (out []Probed, left int, err error) {
+	out = checksOf(p, target)
+	if left = len(out) - maxProbed; left > 0 {
+		out = out[:maxProbed]
+	}
+	e := &Engine{dial: dial}
+	probers := map[*config.Monitor]prober.Prober{}
+	for i := range out {
+		m := out[i].Check.Monitor
+		if probers[m] != nil {
+			continue
+		}
+		if probers[m], err = e.newProber(p.Config, m); err != nil {
+			return nil, 0, err
+		}
+	}
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, probeAtOnce)
+	for i := range out {
+		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			k, began := out[i].Check, time.Now()
+			out[i].Result = probers[k.Monitor].Probe(ctx, prober.Target{Addr: k.Addr, Port: k.Monitor.Port, Host: k.Host})
+			out[i].Took = time.Since(began)
+		})
+	}
+	wg.Wait()
+	return out, max(0, left), ctx.Err()
+}
+
+// checksOf returns the checks of a target, each once for each service.
+func checksOf(p *plan.Plan, target string) (out []Probed) {
+	if target == "self" {
+		for _, i := range p.Self {
+			out = append(out, Probed{Check: &p.Checks[i], Region: "self"})
+		}
+		return out
+	}
+	for r := range p.Steer.Regions {
+		if p.Steer.Regions[r].Name == target {
+			for _, i := range p.Steer.Regions[r].Canaries {
+				out = append(out, Probed{Check: &p.Checks[i], Region: target})
+			}
+		}
+	}
+	for i := range p.Steer.Services {
+		out = append(out, checksOfService(p, &p.Steer.Services[i], target)...)
+	}
+	return out
+}
+
+func checksOfService(p *plan.Plan, s *steer.Service, target string) (out []Probed) {
+	for _, pool := range s.Pools {
+		region := p.Steer.Regions[pool.Region].Name
+		for _, e := range pool.Endpoints {
+			if target != region && target != s.Name && target != s.Name+"/"+e.Label {
+				continue
+			}
+			for _, a := range e.Addrs {
+				for _, i := range slices.Concat(a.Checks, a.Shown) {
+					out = append(out, Probed{Check: &p.Checks[i], Region: region, Service: people(s.Name)})
+				}
+			}
+		}
+	}
+	return out
+}
