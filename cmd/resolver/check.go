@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/detour-dns/detour/config"
+	"github.com/detour-dns/detour/internal/admin"
 	"github.com/detour-dns/detour/internal/server"
 )
 
@@ -24,10 +25,14 @@ type checked struct {
 	Warnings server.Faults `json:"warnings"`
 	Listens  []string      `json:"listens,omitempty"`
 	Services []bound       `json:"services"`
+	Against  []against     `json:"against,omitempty"`
+
+	files []string // the failover files
 }
 
 func newCheck() *cobra.Command {
 	var asJSON bool
+	var with string
 	cmd := &cobra.Command{
 		Use:   "check [Corefile | failover.yaml]",
 		Short: "Show every fault of a Corefile, and what will happen to each service",
@@ -35,9 +40,14 @@ func newCheck() *cobra.Command {
 one failover file; then, for each service, how fast it moves and comes back.
 Nothing is started and nothing is probed. Exit code 1 if there is a fault.
 
+With --against running it also asks the resolver at --admin what the file would
+change there, on the health of now: which services would answer from elsewhere,
+and whether it would be taken at all. Exit code 1 as well if it would not.
+
 A Corefile may use: ` + strings.Join(slices.Sorted(slices.Values(server.Directives())), " "),
 		Example: `  resolver check /etc/detour/Corefile
   resolver check /etc/detour/failover.yaml
+  resolver check --against running new/failover.yaml
   resolver check --json /etc/detour/Corefile`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
@@ -45,20 +55,26 @@ A Corefile may use: ` + strings.Join(slices.Sorted(slices.Values(server.Directiv
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := checkFile(append(args, "")[0])
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				err = json.NewEncoder(cmd.OutOrStdout()).Encode(c)
-			} else {
-				err = c.print(cmd.OutOrStdout())
-			}
-			return errors.Join(err, c.verdict(asJSON))
-		},
 	}
+	to := reach(cmd.Flags())
+	cmd.Flags().StringVar(&with, "against", "", `"running": compare with what the resolver at --admin has in use`)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	_ = cmd.RegisterFlagCompletionFunc("against", cobra.FixedCompletions([]string{"running"}, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, err := checkFile(append(args, "")[0])
+		if err == nil && with != "" {
+			err = c.compare(cmd.Context(), with, to)
+		}
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			err = json.NewEncoder(cmd.OutOrStdout()).Encode(c)
+		} else {
+			err = c.print(cmd.OutOrStdout())
+		}
+		return errors.Join(err, c.verdict(asJSON))
+	}
 	return cmd
 }
 
@@ -66,6 +82,7 @@ A Corefile may use: ` + strings.Join(slices.Sorted(slices.Values(server.Directiv
 func checkFile(path string) (*checked, error) {
 	c := &checked{Path: path, Faults: server.Faults{}, Warnings: server.Faults{}, Services: []bound{}}
 	if slices.Contains([]string{".yaml", ".yml"}, filepath.Ext(path)) {
+		c.files = []string{path}
 		c.addServices(path, true)
 		return c, nil
 	}
@@ -83,6 +100,7 @@ func checkFile(path string) (*checked, error) {
 	c.Path, c.Listens = r.Name, r.Addrs
 	c.Faults = append(c.Faults, r.Faults...)
 	c.Warnings = append(c.Warnings, r.Warnings...)
+	c.files = r.Services
 	for _, file := range r.Services {
 		c.addServices(file, false) // its faults are among those of the Corefile
 	}
@@ -152,6 +170,12 @@ func (c *checked) print(w io.Writer) error {
 	if len(c.Faults) == 0 {
 		c.describe(&b)
 	}
+	for i := range c.Against {
+		fmt.Fprintf(&b, "against what is running, %s:\n", c.Against[i].File)
+		if err := admin.WriteCompared(&b, &c.Against[i].Compared); err != nil {
+			return err
+		}
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -170,8 +194,10 @@ func (c *checked) describe(w io.Writer) {
 // verdict is the error of a file with faults. JSON says it all by itself.
 func (c *checked) verdict(quiet bool) error {
 	switch n := len(c.Faults); {
-	case n == 0:
+	case n == 0 && !c.refused():
 		return nil
+	case n == 0 && !quiet:
+		return fmt.Errorf("%s: the running resolver would not take it", c.Path)
 	case quiet:
 		return &exitError{1, nil}
 	case n == 1:

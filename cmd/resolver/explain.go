@@ -27,6 +27,7 @@ gets.`,
 			return nil
 		},
 	}
+	cmd.ValidArgsFunction = completeNames
 	to := reach(cmd.Flags())
 	cmd.Flags().StringVar(&client, "client", "", "explain for this client's address")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")

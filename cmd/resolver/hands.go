@@ -27,7 +27,8 @@ type hand struct {
 func newHand(cmd *cobra.Command, length time.Duration) *hand {
 	h := &hand{to: reach(cmd.Flags()), did: "in force"}
 	cmd.Flags().StringVar(&h.reason, "reason", "", "why, for those who find it later (needed)")
-	cmd.Flags().StringVar(&h.owner, "owner", whoami(), "whom to ask about it")
+	cmd.Flags().StringVar(&h.owner, "owner", whoami(), "whom to ask about it (default: whoever types)")
+	cmd.Flags().Lookup("owner").DefValue = "" // so that help and manual are the same for everyone
 	cmd.Flags().BoolVar(&h.asJSON, "json", false, "print JSON")
 	if length > 0 {
 		cmd.Flags().DurationVar(&h.length, "for", length, "until it ends by itself")
@@ -78,7 +79,7 @@ func newOverride(verb, do, short, long string) *cobra.Command {
 		Use: verb + " TARGET --reason WHY", Short: short, Long: long,
 		Example: "  resolver " + verb + " aws/us-east-1 --reason \"migration CHG-4711\" --for 6h\n" +
 			"  resolver " + verb + " shop.example.org/192.0.2.10 --reason \"disk swap\" --dry-run",
-		Args: oneTarget(verb),
+		Args: oneTarget(verb), ValidArgsFunction: completeTargets,
 	}
 	h := newHand(cmd, 4*time.Hour)
 	var put admin.PutOverride
@@ -110,7 +111,7 @@ func newUndrain() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "undrain TARGET", Short: "End the override on a target",
 		Example: "  resolver undrain aws/us-east-1",
-		Args:    oneTarget("undrain"),
+		Args:    oneTarget("undrain"), ValidArgsFunction: completeTargets,
 	}
 	h := newHand(cmd, 0)
 	h.did = "ended"
@@ -126,7 +127,7 @@ func newFreeze() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "freeze [TARGET] --reason WHY", Short: "Stop automation for a while: pools in use stay",
 		Example: "  resolver freeze --reason \"incident 12\"\n  resolver freeze shop.example.org --reason \"cut-over\" --for 20m",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    cobra.MaximumNArgs(1), ValidArgsFunction: completeTargets,
 	}
 	h := newHand(cmd, time.Hour)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -139,7 +140,7 @@ func newFreeze() *cobra.Command {
 func newUnfreeze() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "unfreeze [TARGET]", Short: "Let automation go on",
-		Example: "  resolver unfreeze", Args: cobra.MaximumNArgs(1),
+		Example: "  resolver unfreeze", Args: cobra.MaximumNArgs(1), ValidArgsFunction: completeTargets,
 	}
 	h := newHand(cmd, 0)
 	h.did = "ended"
@@ -156,7 +157,7 @@ func newFailback() *cobra.Command {
 		Use: "failback TARGET --reason WHY", Short: "Let what is healthy again take its traffic now",
 		Long:    "Let the healthy pools of a region or a service take their traffic now, by the\nramp, without waiting. This is how a manual failback is done. * is everything.",
 		Example: "  resolver failback db.example.org --reason \"primary checked\"",
-		Args:    oneTarget("failback"),
+		Args:    oneTarget("failback"), ValidArgsFunction: completeTargets,
 	}
 	h := newHand(cmd, 0)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/detour-dns/detour/internal/admin"
 )
 
 // The test binary is also the command, for tests that need a process.
@@ -69,9 +71,9 @@ func TestErrors(t *testing.T) {
 func TestExitCodes(t *testing.T) {
 	var code int
 	with := func(err error) int {
-		verbs = append(verbs, func() *cobra.Command {
+		verbs = append(verbs, verbGroup{make: []func() *cobra.Command{func() *cobra.Command {
 			return &cobra.Command{Use: "trial", RunE: func(*cobra.Command, []string) error { return err }}
-		})
+		}}})
 		defer func() { verbs = verbs[:len(verbs)-1] }()
 		code, _, _ = run("trial")
 		return code
@@ -84,14 +86,75 @@ func TestExitCodes(t *testing.T) {
 }
 
 func TestEveryVerbHasAnExample(t *testing.T) {
-	for _, verb := range verbs {
-		cmd := verb()
+	for _, cmd := range newRoot().Commands() {
+		if cmd.Name() == "help" || cmd.Name() == "completion" {
+			continue
+		}
 		if cmd.Short == "" || !strings.Contains(cmd.Example, "  resolver "+cmd.Name()) {
 			t.Errorf("%s has no example, or no short text", cmd.Name())
 		}
 		code, stdout, _ := run(cmd.Name(), "--help")
 		if code != 0 || !strings.Contains(stdout, "Examples:") {
 			t.Errorf("%s --help: code %d\n%s", cmd.Name(), code, stdout)
+		}
+	}
+}
+
+// What prints data prints it as JSON too.
+func TestEveryVerbHasJSON(t *testing.T) {
+	without := map[string]bool{"serve": true, "demo": true, "man": true}
+	for _, cmd := range newRoot().Commands() {
+		if cmd.Flags().Lookup("json") == nil && !without[cmd.Name()] {
+			t.Errorf("%s has no --json", cmd.Name())
+		}
+	}
+}
+
+// There is a manual page for each verb, the same for everyone.
+func TestManual(t *testing.T) {
+	t.Setenv("SOURCE_DATE_EPOCH", "1")
+	dir := filepath.Join(t.TempDir(), "man1")
+	if code, _, stderr := run("man", dir); code != 0 {
+		t.Fatal(stderr)
+	}
+	for _, cmd := range newRoot().Commands() {
+		text, err := os.ReadFile(filepath.Join(dir, "resolver-"+cmd.Name()+".1"))
+		if cmd.Hidden {
+			continue
+		}
+		if err != nil || !strings.Contains(string(text), ".SH NAME") || strings.Contains(string(text), whoami()+"\"") {
+			t.Errorf("%s: %v\n%s", cmd.Name(), err, text)
+		}
+	}
+}
+
+// Shells complete verbs, and the names that a running resolver knows.
+func TestCompletion(t *testing.T) {
+	addr := fake(t, admin.Status{
+		Regions:  []admin.Region{{Name: "aws/us-east-1"}, {Name: "gcp/europe-west1"}},
+		Services: []admin.Service{{Name: "api.example.org"}, {Name: "shop.example.org"}},
+	})
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"under"}, ""},
+		{[]string{"ev"}, "events"},
+		{[]string{"drain", "--admin", addr, "a"}, "aws/us-east-1 api.example.org"},
+		{[]string{"explain", "--admin", addr, ""}, "api.example.org shop.example.org"},
+		{[]string{"explain", "--admin", addr, "shop.example.org", ""}, "A AAAA"},
+		{[]string{"simulate", "--admin", addr, "--down", ""}, "aws/us-east-1 gcp/europe-west1"},
+		{[]string{"drain", "--admin", "http://127.0.0.1:1", "a"}, ""},
+	} {
+		_, stdout, _ := run(append([]string{"__complete"}, tt.args...)...)
+		var got []string
+		for line := range strings.Lines(stdout) {
+			if word, _, _ := strings.Cut(strings.TrimSpace(line), "\t"); !strings.HasPrefix(word, ":") && word != "" {
+				got = append(got, word)
+			}
+		}
+		if strings.Join(got, " ") != tt.want {
+			t.Errorf("%q: %q, want %q", tt.args, got, tt.want)
 		}
 	}
 }

@@ -10,21 +10,18 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// verbGroup is a part of the help.
+type verbGroup struct {
+	id, title string
+	make      []func() *cobra.Command
+}
+
 // verbs makes the subcommands, in the order of the help.
-var verbs = []func() *cobra.Command{
-	newServe,
-	newCheck,
-	newStatus,
-	newExplain,
-	newDrain,
-	newUndrain,
-	newIgnoreHealth,
-	newOverrides,
-	newFreeze,
-	newUnfreeze,
-	newFailback,
-	newDemo,
-	newVersion,
+var verbs = []verbGroup{
+	{"run", "Run:", []func() *cobra.Command{newServe, newCheck, newDemo}},
+	{"see", "See:", []func() *cobra.Command{newStatus, newExplain, newEvents, newProbe, newSimulate}},
+	{"act", "Act:", []func() *cobra.Command{newDrain, newUndrain, newIgnoreHealth, newOverrides, newFreeze, newUnfreeze, newFailback}},
+	{"", "", []func() *cobra.Command{newVersion, newMan}},
 }
 
 // exitError ends the process with a code of its own. Its error, if there is
@@ -57,14 +54,21 @@ Without a verb it serves, as "resolver serve" does.`,
   resolver check /etc/detour/Corefile`,
 		Args: noArgs, RunE: serve.RunE,
 		SilenceUsage: true, SilenceErrors: true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.Flags().AddFlagSet(serve.Flags())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
 	})
-	for _, verb := range verbs {
-		root.AddCommand(verb())
+	cobra.EnableCommandSorting = false
+	for _, group := range verbs {
+		if group.id != "" {
+			root.AddGroup(&cobra.Group{ID: group.id, Title: group.title})
+		}
+		for _, verb := range group.make {
+			cmd := verb()
+			cmd.GroupID = group.id
+			root.AddCommand(cmd)
+		}
 	}
 	return root
 }

@@ -19,7 +19,7 @@ func reach(f *pflag.FlagSet) *admin.ClientOptions {
 }
 
 func newStatus() *cobra.Command {
-	var asJSON, all bool
+	var asJSON, all, watch bool
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show what a running resolver answers, what moved and what is at risk",
@@ -30,6 +30,7 @@ services.
 Exit code 0: healthy. 1: degraded, or no resolver answers. 2: panic, or a service
 has lost its last backup.`,
 		Example: `  resolver status
+  resolver status --watch
   resolver status --all --admin unix:///run/detour/admin.sock
   resolver status --json | jq .sentence`,
 		Args: noArgs,
@@ -37,10 +38,15 @@ has lost its last backup.`,
 	to := reach(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().BoolVar(&all, "all", false, "list healthy services too, however many there are")
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show it anew every second, as much as fits the terminal; Ctrl-C ends it")
+	cmd.MarkFlagsMutuallyExclusive("json", "watch")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, err := admin.NewClient(*to)
 		if err != nil {
 			return err
+		}
+		if watch {
+			return watchStatus(cmd, c, all)
 		}
 		s, err := c.Status(cmd.Context())
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/detour-dns/detour/config"
@@ -20,6 +21,11 @@ type Probes struct {
 	Target string  `json:"target"`
 	Probes []Probe `json:"probes"`
 	Left   int     `json:"left,omitempty"` // checks of the target that were not run: they are too many
+}
+
+// OK reports whether all probes passed.
+func (p *Probes) OK() bool {
+	return !slices.ContainsFunc(p.Probes, func(x Probe) bool { return x.Cause != "ok" })
 }
 
 // Probe is one check, run once.

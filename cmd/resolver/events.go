@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/detour-dns/detour/internal/admin"
+)
+
+func newEvents() *cobra.Command {
+	var asJSON, follow bool
+	var since, target string
+	cmd := &cobra.Command{
+		Use:   "events",
+		Short: "Show what happened: failures, moves, refusals, hands, reloads",
+		Long: `Show what happened, the oldest first: endpoints that failed and came back, regions
+that were judged down, services that moved and why, moves that were wanted and
+not made, what operators did, and reloads. The last 10,000 events are kept, also
+over restarts. With --json each line is one event.`,
+		Example: `  resolver events --since 1h
+  resolver events --target shop.example.org --follow
+  resolver events --since 2026-03-01T03:00:00Z --json | jq 'select(.kind == "move")'`,
+		Args: noArgs,
+	}
+	to := reach(cmd.Flags())
+	cmd.Flags().StringVar(&since, "since", "", "how long ago (1h), or a time (2026-03-01T03:00:00Z); default everything that is kept")
+	cmd.Flags().StringVar(&target, "target", "", "only what is about a region, a service or an endpoint")
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what happens; Ctrl-C ends it")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, an event a line")
+	completeFlag(cmd, "target", regions|services)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := admin.NewClient(*to)
+		if err != nil {
+			return err
+		}
+		show := showEvents(cmd, asJSON)
+		if !follow {
+			list, err := c.Events(cmd.Context(), since, target)
+			if err != nil {
+				return err
+			}
+			for i := range list.Events {
+				if err := show(&list.Events[i]); err != nil {
+					return err
+				}
+			}
+			if len(list.Events) == 0 && !asJSON {
+				fmt.Fprintln(cmd.OutOrStdout(), "nothing happened")
+			}
+			return nil
+		}
+		ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+		defer stop()
+		err = c.Follow(ctx, since, target, show, func(why error) { fmt.Fprintf(cmd.ErrOrStderr(), "resolver: %v; trying again\n", why) })
+		if errors.Is(err, context.Canceled) {
+			return nil
+		}
+		return err
+	}
+	return cmd
+}
+
+// showEvents returns what writes one event after the other.
+func showEvents(cmd *cobra.Command, asJSON bool) func(*admin.Event) error {
+	if asJSON {
+		lines := json.NewEncoder(cmd.OutOrStdout())
+		return func(e *admin.Event) error { return lines.Encode(e) }
+	}
+	var last *admin.Event
+	return func(e *admin.Event) error {
+		err := admin.WriteEvent(cmd.OutOrStdout(), e, last)
+		last = e
+		return err
+	}
+}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/detour-dns/detour/internal/admin"
+)
+
+// watchEvery is how often a watched status is shown anew.
+const watchEvery = time.Second
+
+// What a terminal is told (ECMA-48): the other screen, so that what was there
+// comes back; no cursor; write over what is there instead of wiping it, which
+// would flicker.
+const (
+	enterScreen = "\x1b[?1049h\x1b[?25l"
+	leaveScreen = "\x1b[?25h\x1b[?1049l"
+	home        = "\x1b[H"
+	restOfLine  = "\x1b[K"
+	restOfPage  = "\x1b[J"
+)
+
+// watchStatus shows the status until it is interrupted. A resolver that stops
+// answering leaves its last status, with a line that says so.
+func watchStatus(cmd *cobra.Command, c *admin.Client, all bool) error {
+	out, ok := cmd.OutOrStdout().(*os.File)
+	if !ok || !term.IsTerminal(int(out.Fd())) {
+		return errors.New("--watch needs a terminal: for a program there are resolver status --json and resolver events --follow")
+	}
+	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	status, err := c.Status(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(out, enterScreen)
+	defer fmt.Fprint(out, leaveScreen)
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		width, height, err := term.GetSize(int(out.Fd()))
+		if err != nil {
+			return fmt.Errorf("terminal: %w", err)
+		}
+		if err := draw(out, page(status, lost(ctx, c, &status), all), width, height); err != nil {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// lost brings the status up to date, and returns why it could not.
+func lost(ctx context.Context, c *admin.Client, status **admin.Status) error {
+	s, err := c.Status(ctx)
+	if err == nil {
+		*status = s
+	}
+	return err
+}
+
+// page is what is shown of a status.
+func page(s *admin.Status, lost error, all bool) string {
+	var b bytes.Buffer
+	if lost != nil {
+		fmt.Fprintf(&b, "NO ANSWER since %s: %v; what follows is of then\n", s.At.Local().Format(time.TimeOnly), lost)
+	}
+	_ = admin.WriteStatus(&b, s, all) // into memory
+	return b.String()
+}
+
+// draw writes as much of a text as fits, over what is there.
+func draw(w io.Writer, text string, width, height int) error {
+	var b strings.Builder
+	b.WriteString(home)
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	if over := len(lines) - height; over > 0 && height > 0 {
+		lines = append(lines[:height-1], fmt.Sprintf("... %d more lines", over+1))
+	}
+	for i, line := range lines {
+		if i > 0 {
+			b.WriteString("\r\n")
+		}
+		b.WriteString(fit(line, width) + restOfLine)
+	}
+	b.WriteString(restOfPage)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// fit cuts a line to a width, and shows that it did.
+func fit(line string, width int) string {
+	if utf8.RuneCountInString(line) <= width || width < 2 {
+		return line
+	}
+	return string([]rune(line)[:width-1]) + "…"
+}
