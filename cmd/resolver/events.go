@@ -40,30 +40,41 @@ over restarts. With --json each line is one event.`,
 			return err
 		}
 		show := showEvents(cmd, asJSON)
-		if !follow {
-			list, err := c.Events(cmd.Context(), since, target)
-			if err != nil {
-				return err
-			}
-			for i := range list.Events {
-				if err := show(&list.Events[i]); err != nil {
-					return err
-				}
-			}
-			if len(list.Events) == 0 && !asJSON {
-				fmt.Fprintln(cmd.OutOrStdout(), "nothing happened")
-			}
-			return nil
+		if follow {
+			return followEvents(cmd, c, since, target, show)
 		}
-		ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
-		defer stop()
-		err = c.Follow(ctx, since, target, show, func(why error) { fmt.Fprintf(cmd.ErrOrStderr(), "resolver: %v; trying again\n", why) })
-		if errors.Is(err, context.Canceled) {
-			return nil
+		list, err := c.Events(cmd.Context(), since, target)
+		if err != nil {
+			return err
 		}
-		return err
+		return listEvents(cmd, list.Events, asJSON, show)
 	}
 	return cmd
+}
+
+func listEvents(cmd *cobra.Command, list []admin.Event, asJSON bool, show func(*admin.Event) error) error {
+	for i := range list {
+		if err := show(&list[i]); err != nil {
+			return err
+		}
+	}
+	if len(list) == 0 && !asJSON {
+		fmt.Fprintln(cmd.OutOrStdout(), "nothing happened")
+	}
+	return nil
+}
+
+// followEvents shows what happens until it is interrupted.
+func followEvents(cmd *cobra.Command, c *admin.Client, since, target string, show func(*admin.Event) error) error {
+	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	err := c.Follow(ctx, since, target, show, func(why error) {
+		fmt.Fprintf(cmd.ErrOrStderr(), "resolver: %v; trying again\n", why)
+	})
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
 }
 
 // showEvents returns what writes one event after the other.

@@ -42,25 +42,29 @@ has lost its last backup.`,
 	cmd.MarkFlagsMutuallyExclusive("json", "watch")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, err := admin.NewClient(*to)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if watch {
+		case watch:
 			return watchStatus(cmd, c, all)
 		}
-		s, err := c.Status(cmd.Context())
-		if err != nil {
-			return err
-		}
-		if asJSON {
-			err = json.NewEncoder(cmd.OutOrStdout()).Encode(s)
-		} else {
-			err = admin.WriteStatus(cmd.OutOrStdout(), s, all)
-		}
-		if err == nil && s.ExitCode != 0 {
-			return &exitError{s.ExitCode, nil}
-		}
-		return err
+		return showStatus(cmd, c, asJSON, all)
 	}
 	return cmd
+}
+
+func showStatus(cmd *cobra.Command, c *admin.Client, asJSON, all bool) error {
+	s, err := c.Status(cmd.Context())
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		err = json.NewEncoder(cmd.OutOrStdout()).Encode(s)
+	} else {
+		err = admin.WriteStatus(cmd.OutOrStdout(), s, all)
+	}
+	if err == nil && s.ExitCode != 0 {
+		return &exitError{s.ExitCode, nil}
+	}
+	return err
 }

@@ -195,9 +195,7 @@ func call[T any](ctx context.Context, c *Client, method, path string, body any) 
 	if err != nil {
 		return nil, fmt.Errorf("request: %w", err)
 	}
-	if c.token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.token)
-	}
+	c.sign(req)
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, c.unreachable(err)
@@ -208,6 +206,13 @@ func call[T any](ctx context.Context, c *Client, method, path string, body any) 
 		return nil, err
 	}
 	return out, nil
+}
+
+// sign adds the token.
+func (c *Client) sign(r *http.Request) {
+	if c.token != "" {
+		r.Header.Set("Authorization", "Bearer "+c.token)
+	}
 }
 
 func (c *Client) decode(resp *http.Response, into any) error {

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -56,29 +57,24 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 func eventQuery(r *http.Request, now time.Time) (q journal.Query, err error) {
 	v := r.URL.Query()
 	q.Target = strings.ToLower(strings.TrimSuffix(v.Get("target"), "."))
-	if since := v.Get("since"); since != "" {
-		if q.Since, err = sinceOf(since, now); err != nil {
-			return q, err
-		}
+	if q.Since, err = sinceOf(v.Get("since"), now); err != nil {
+		return q, err
 	}
-	after := v.Get("after")
-	if id := r.Header.Get("Last-Event-ID"); id != "" {
-		after = id
+	after := cmp.Or(r.Header.Get("Last-Event-ID"), v.Get("after"), "0")
+	if q.After, err = strconv.ParseUint(after, 10, 64); err != nil {
+		return q, problem(http.StatusBadRequest, "after %s is not the ID of an event", quote(after))
 	}
-	if after != "" {
-		if q.After, err = strconv.ParseUint(after, 10, 64); err != nil {
-			return q, problem(http.StatusBadRequest, "after %s is not the ID of an event", quote(after))
-		}
-	}
-	if limit := v.Get("limit"); limit != "" {
-		if q.Limit, err = strconv.Atoi(limit); err != nil || q.Limit < 1 {
-			return q, problem(http.StatusBadRequest, "limit %s is not a number above 0", quote(limit))
-		}
+	limit := cmp.Or(v.Get("limit"), strconv.Itoa(journal.Size))
+	if q.Limit, err = strconv.Atoi(limit); err != nil || q.Limit < 1 {
+		return q, problem(http.StatusBadRequest, "limit %s is not a number above 0", quote(limit))
 	}
 	return q, nil
 }
 
 func sinceOf(s string, now time.Time) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
 	if d, err := time.ParseDuration(s); err == nil && d >= 0 {
 		return now.Add(-d), nil
 	}

@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -17,26 +19,22 @@ import (
 // once for each time, and may be nil. The first connection must succeed.
 func (c *Client) Follow(ctx context.Context, since, target string, f func(*Event) error, lost func(error)) error {
 	after := uint64(0)
-	for first := true; ; first = false {
+	for connected := false; ; connected = true {
 		err := c.stream(ctx, since, target, &after, f)
-		if ctx.Err() != nil {
+		var told *followError
+		switch {
+		case ctx.Err() != nil:
 			return ctx.Err()
-		}
-		if e, ours := err.(*followError); ours || first && after == 0 && err != nil {
-			if ours {
-				return e.error
-			}
+		case errors.As(err, &told):
+			return told.error
+		case !connected && after == 0:
 			return err
-		}
-		if lost != nil && err != nil {
+		case lost != nil:
 			lost(err)
 		}
-		wait := time.NewTimer(time.Second)
-		select {
-		case <-wait.C:
-		case <-ctx.Done():
-			wait.Stop()
-		}
+		wait, stop := context.WithTimeout(ctx, time.Second)
+		<-wait.Done()
+		stop()
 	}
 }
 
@@ -56,30 +54,15 @@ func eventValues(since, target string) string {
 // silence is how long a stream may say nothing: three signs of life.
 const silence = 3 * heartbeat
 
-// stream follows one connection to its end.
+// stream follows one connection to its end, which is always an error.
 func (c *Client) stream(ctx context.Context, since, target string, after *uint64, f func(*Event) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/v1/events?"+eventValues(since, target), nil)
+	resp, err := c.connect(ctx, since, target, *after)
 	if err != nil {
-		return fmt.Errorf("request: %w", err)
-	}
-	req.Header.Set("Accept", "text/event-stream")
-	if *after > 0 {
-		req.Header.Set("Last-Event-ID", fmt.Sprint(*after))
-	}
-	if c.token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.token)
-	}
-	forever := http.Client{Transport: c.http.Transport, CheckRedirect: c.http.CheckRedirect}
-	resp, err := forever.Do(req)
-	if err != nil {
-		return c.unreachable(err)
+		return err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	if kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";"); kind != "text/event-stream" {
-		return c.decode(resp, new(Events))
-	}
 	dead := time.AfterFunc(silence, cancel)
 	defer dead.Stop()
 	lines := bufio.NewScanner(resp.Body)
@@ -100,6 +83,32 @@ func (c *Client) stream(ctx context.Context, since, target string, after *uint64
 		*after = e.ID
 	}
 	return fmt.Errorf("%s has ended the stream of events", c.said)
+}
+
+// connect asks for a stream of the events after one.
+func (c *Client) connect(ctx context.Context, since, target string, after uint64) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/v1/events?"+eventValues(since, target), nil)
+	if err != nil {
+		return nil, fmt.Errorf("request: %w", err)
+	}
+	req.Header.Set("Accept", "text/event-stream")
+	if after > 0 {
+		req.Header.Set("Last-Event-ID", strconv.FormatUint(after, 10))
+	}
+	c.sign(req)
+	forever := http.Client{Transport: c.http.Transport, CheckRedirect: c.http.CheckRedirect}
+	resp, err := forever.Do(req)
+	if err != nil {
+		return nil, c.unreachable(err)
+	}
+	if kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";"); kind == "text/event-stream" {
+		return resp, nil
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if err := c.decode(resp, new(Events)); err != nil {
+		return nil, err
+	}
+	return nil, c.stranger(resp)
 }
 
 // maxEvent bounds one event as it is sent.
