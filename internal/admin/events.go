@@ -29,27 +29,26 @@ const (
 	writeEvents  = 10 * time.Second // a follower that takes longer is let go
 )
 
-// serveEvents answers with the events that there are, or follows them if the
-// client takes server-sent events.
-func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
+// getEvents answers with the events that there are, or follows them if the client
+// takes server-sent events.
+func (s *Server) getEvents(r *http.Request) (any, error) {
 	q, err := eventQuery(r, time.Now())
 	if err != nil {
-		s.write(w, nil, err)
-		return
+		return nil, err
 	}
-	if !strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
+	if r.Method == http.MethodHead || !strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
 		j := s.eng.Journal()
 		last := j.Last() // before, so that none is missed by whoever asks for those after it
-		s.write(w, Events{j.Find(q), last}, nil)
-		return
+		return Events{j.Find(q), last}, nil
 	}
 	if n := s.followers.Add(1); n > maxFollowers {
 		s.followers.Add(-1)
-		s.write(w, nil, problem(http.StatusServiceUnavailable, "%d clients follow the events already: try again later", maxFollowers))
-		return
+		return nil, problem(http.StatusServiceUnavailable, "%d clients follow the events already: try again later", maxFollowers)
 	}
-	defer s.followers.Add(-1)
-	s.follow(w, r, q)
+	return stream(func(w http.ResponseWriter) {
+		defer s.followers.Add(-1)
+		s.follow(w, r, q)
+	}), nil
 }
 
 // eventQuery reads since (a time, or how long ago), after (an ID), target and

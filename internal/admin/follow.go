@@ -41,6 +41,8 @@ func (c *Client) Follow(ctx context.Context, since, target string, f func(*Event
 // followError is an error of the function that was given.
 type followError struct{ error }
 
+func (e *followError) Unwrap() error { return e.error }
+
 func eventValues(since, target string) string {
 	v := url.Values{}
 	for key, value := range map[string]string{"since": since, "target": target} {

@@ -5,11 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
-	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -117,57 +114,4 @@ func (s *Server) Close() error {
 		return fmt.Errorf("admin API: %w", err)
 	}
 	return nil
-}
-
-// handler answers one method of one path.
-type handler func(r *http.Request) (any, error)
-
-// routes is the whole API.
-func (s *Server) routes() http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("/v1/status", s.methods(methods{http.MethodGet: s.getStatus}))
-	mux.Handle("/v1/services/{name}", s.methods(methods{http.MethodGet: s.getService}))
-	mux.Handle("/v1/explain", s.methods(methods{http.MethodGet: s.getExplain}))
-	mux.Handle("/v1/overrides", s.methods(methods{http.MethodGet: s.getOverrides}))
-	mux.Handle("/v1/overrides/{target...}", s.methods(methods{
-		http.MethodGet: s.getOverride, http.MethodPut: s.putOverride, http.MethodDelete: s.deleteOverride,
-	}))
-	mux.Handle("/v1/freeze", s.methods(methods{http.MethodPut: s.putFreeze, http.MethodDelete: s.deleteFreeze}))
-	mux.Handle("/v1/failback", s.methods(methods{http.MethodPost: s.postFailback}))
-	mux.HandleFunc("GET /v1/events", s.serveEvents)
-	mux.Handle("/v1/events", s.methods(methods{http.MethodGet: nil}))
-	mux.Handle("/v1/simulate", s.methods(methods{http.MethodGet: s.getSimulate}))
-	mux.Handle("/v1/probe", s.methods(methods{http.MethodPost: s.postProbe}))
-	mux.Handle("/v1/check", s.methods(methods{http.MethodPost: s.postCheck}))
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		s.write(w, nil, problem(http.StatusNotFound, "there is no %s here: try /v1/status", r.URL.Path))
-	})
-	return mux
-}
-
-type methods map[string]handler
-
-// methods sends a request to the handler of its method. HEAD is GET without a
-// body, which net/http sees to.
-func (s *Server) methods(m methods) http.Handler {
-	allow := strings.Join(slices.Sorted(maps.Keys(m)), ", ")
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		method := r.Method
-		if method == http.MethodHead {
-			method = http.MethodGet
-		}
-		h, ok := m[method]
-		if !ok {
-			w.Header().Set("Allow", allow)
-			s.write(w, nil, problem(http.StatusMethodNotAllowed, "%s cannot be used with %s: use %s", r.Method, r.URL.Path, allow))
-			return
-		}
-		limit := int64(maxBody)
-		if r.URL.Path == "/v1/check" {
-			limit = maxConfig
-		}
-		r.Body = http.MaxBytesReader(w, r.Body, limit)
-		v, err := h(r)
-		s.write(w, v, err)
-	})
 }

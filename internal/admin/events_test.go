@@ -1,0 +1,133 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/detour-dns/detour/config"
+	"github.com/detour-dns/detour/internal/journal"
+)
+
+func TestEvents(t *testing.T) {
+	s := newSystem(t, fleet)
+	srv := s.listen(t, config.Admin{})
+	c := client(t, srv)
+	if _, err := c.PutOverride(t.Context(), "gcp/europe-west1", PutOverride{Do: "drain", Reason: "r", Owner: "jo", BreakGlass: true}); err != nil {
+		t.Fatal(err)
+	}
+	all, err := c.Events(t.Context(), "1h", "")
+	if err != nil || len(all.Events) < 2 || all.Last != all.Events[len(all.Events)-1].ID {
+		t.Fatalf("%v, %+v", err, all)
+	}
+	some, err := c.Events(t.Context(), "", "GCP/europe-west1")
+	if err != nil || len(some.Events) == 0 || some.Events[0].Kind != journal.Override || some.Events[0].Who != "loopback" {
+		t.Errorf("%v, %+v", err, some)
+	}
+	if got, err := c.Events(t.Context(), "", "shop.example.com"); err != nil || len(got.Events) != 0 {
+		t.Errorf("%v, %+v", err, got)
+	}
+	last := strconv.FormatUint(all.Last, 10)
+	for path, want := range map[string]string{
+		"/v1/events?after=" + last: `"events":[]`, "/v1/events?limit=1": last,
+		"/v1/events?since=soon": "neither how long ago", "/v1/events?since=-1h": "neither how long ago",
+		"/v1/events?after=x": "not the ID", "/v1/events?limit=0": "not a number above 0",
+	} {
+		if r := send(t, srv, "GET", path, ""); !strings.Contains(r.body, want) {
+			t.Errorf("%s: %d %s, want %q", path, r.status, r.body, want)
+		}
+	}
+	if r := send(t, srv, "HEAD", "/v1/events", "", header("Accept", "text/event-stream")); r.status != http.StatusOK {
+		t.Errorf("HEAD: %d", r.status)
+	}
+}
+
+var errEnough = errors.New("enough")
+
+// Who follows sees what happened, then what happens, each once, in order, also
+// over a connection that ends.
+func TestFollow(t *testing.T) {
+	s := newSystem(t, fleet)
+	srv := s.listen(t, config.Admin{})
+	c := client(t, srv)
+	var seen []uint64
+	freezes := 0
+	change := func() {
+		if _, err := c.PutFreeze(t.Context(), PutFreeze{Reason: "r", Owner: "o"}); err != nil {
+			t.Error(err)
+		}
+	}
+	err := c.Follow(t.Context(), "1h", "", func(e *Event) error {
+		seen = append(seen, e.ID)
+		switch e.Kind { //nolint:exhaustive // the others pass
+		case journal.Started:
+			change()
+		case journal.Freeze:
+			if freezes++; freezes == 3 {
+				return errEnough
+			}
+			change()
+		}
+		return nil
+	}, nil)
+	if !errors.Is(err, errEnough) {
+		t.Fatal(err)
+	}
+	for i := 1; i < len(seen); i++ {
+		if seen[i] <= seen[i-1] {
+			t.Errorf("event %d after %d", seen[i], seen[i-1])
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	after := seen[len(seen)-2]
+	err = c.stream(ctx, "", "", &after, func(e *Event) error {
+		if e.ID != seen[len(seen)-1] {
+			t.Errorf("goes on with %d, want %d", e.ID, seen[len(seen)-1])
+		}
+		return errEnough
+	})
+	if !errors.Is(err, errEnough) {
+		t.Error(err)
+	}
+}
+
+// Followers are few, and do not keep the server from its end.
+func TestFollowersAreFew(t *testing.T) {
+	s := newSystem(t, fleet)
+	srv := s.listen(t, config.Admin{})
+	c := client(t, srv)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, maxFollowers)
+	ready := make(chan struct{}, maxFollowers)
+	for range maxFollowers {
+		after := uint64(0)
+		go func() {
+			ended <- c.stream(ctx, "1h", "", &after, func(*Event) error { ready <- struct{}{}; return nil })
+		}()
+		<-ready
+	}
+	if r := send(t, srv, "GET", "/v1/events", "", header("Accept", "text/event-stream")); r.status != http.StatusServiceUnavailable {
+		t.Errorf("one more: %d %s", r.status, r.body)
+	}
+	if r := send(t, srv, "GET", "/v1/status", ""); r.status != http.StatusOK {
+		t.Errorf("status: %d", r.status)
+	}
+	began := time.Now()
+	if err := srv.Close(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > closeTimeout {
+		t.Errorf("the end took %v", took)
+	}
+	for range maxFollowers {
+		if err := <-ended; err == nil {
+			t.Error("a stream ended without saying so")
+		}
+	}
+}
