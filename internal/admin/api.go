@@ -71,7 +71,8 @@ type Risk struct {
 	Service string `json:"service"`
 	Lost    bool   `json:"lost"` // it had a backup; false: it never has one, by its configuration
 	Panic   bool   `json:"panic"`
-	Hint    string `json:"hint,omitempty"` // what would help
+	Hint    string `json:"hint,omitempty"` // what stands in the way of one
+	Lift    string `json:"lift,omitempty"` // the override that does: ending it would help
 }
 
 // Override is what an operator decided for a target.
@@ -102,6 +103,9 @@ type Brake struct {
 	Ended time.Time `json:"ended,omitzero"`
 	Until time.Time `json:"until,omitzero"` // when it goes off at the latest
 	Fired int       `json:"fired"`          // times since the start
+
+	SelfPassing int `json:"self_passing"` // self-checks, by their latest probe
+	SelfFailing int `json:"self_failing"`
 }
 
 // Cap bounds how many regions may be held out at once.

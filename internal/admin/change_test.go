@@ -64,7 +64,7 @@ func TestDrain(t *testing.T) {
 	for _, r := range st.AtRisk {
 		hint += r.Hint + "\n"
 	}
-	if !strings.Contains(hint, "aws/us-east-1 drained by jo: ") {
+	if !strings.Contains(hint, "aws/us-east-1 drained by jo\n") {
 		t.Errorf("no hint of the drain:\n%s", hint)
 	}
 

@@ -18,14 +18,14 @@ func night() *Status {
 			Last: at.Add(-232 * time.Second), Clients: at.Add(-202 * time.Second),
 		},
 		AtRisk: []Risk{
-			{Service: "pay.example.org", Lost: true, Hint: "azure/westeurope drained by jo: lifting that would give one"},
+			{Service: "pay.example.org", Lost: true, Hint: "azure/westeurope drained by jo", Lift: "azure/westeurope"},
 			{Service: "solo.example.org"},
 		},
 		Overrides: []Override{{
 			Target: "azure/westeurope", Do: "drain", Owner: "jo", Reason: "cable work",
 			Until: at.Add(164 * time.Minute), Void: []string{"lone.example.org"},
 		}},
-		Brake:  Brake{Fired: 1, Since: at.Add(-243 * time.Second), Ended: at.Add(-242 * time.Second)},
+		Brake:  Brake{Fired: 1, Since: at.Add(-243 * time.Second), Ended: at.Add(-242 * time.Second), SelfPassing: 2},
 		Cap:    Cap{Limit: 1, Used: 1, Refused: []string{"onprem/fra1"}},
 		Next:   &Next{Region: "aws/us-east-1", At: at.Add(5 * time.Minute), IfUp: true},
 		Checks: Checks{Total: 120, Up: 89, Down: 31},
@@ -50,9 +50,9 @@ func night() *Status {
 
 const nightPage = `DEGRADED  aws/us-east-1 DOWN since 03:12:07 (4 min): 31 of 40 services have nothing Up there; causes timeout 29, refused 2
 moved     31 services -> gcp/europe-west1 (28), azure/westeurope (3)   last move 03:12:20   clients follow by 03:12:50
-at risk   pay.example.org has NO backup (azure/westeurope drained by jo: lifting that would give one)
+at risk   pay.example.org has NO backup (azure/westeurope drained by jo until 06:00:12: undrain would give one)
           1 service never has a backup, by its configuration
-hands     1 override, freeze off, brake off (fired 03:12:09 for 1 s), cap 1 of 1 used, REFUSED for onprem/fra1
+hands     1 override, freeze off, brake off (fired 03:12:09 for 1 s; self-checks pass), cap 1 of 1 used, REFUSED for onprem/fra1
           drain azure/westeurope by jo until 06:00:12: cable work; VOID for 1 service that it would leave nothing: lone.example.org
 next      earliest failback to aws/us-east-1 at 03:21:12, if Up from now on
 config    7f3a1122 of 2 d ago, decisions 00c0ffee00c0ffee, 89 of 120 checks up, started 12 d ago (Oct 24 03:16)

@@ -99,10 +99,7 @@ func (s *Status) riskLines() (out []string) {
 	var first, then []string
 	single := 0
 	for _, r := range s.AtRisk {
-		hint := ""
-		if r.Hint != "" {
-			hint = " (" + r.Hint + ")"
-		}
+		hint := s.hintText(&r)
 		switch {
 		case r.Panic:
 			first = append(first, r.Service+" has NOTHING HEALTHY"+hint)
@@ -123,6 +120,21 @@ func (s *Status) riskLines() (out []string) {
 		return []string{"nothing"}
 	}
 	return out
+}
+
+// hintText says what would help a service: "azure/westeurope drained by jo until
+// 06:00:00: undrain would give one".
+func (s *Status) hintText(r *Risk) string {
+	if r.Hint == "" {
+		return ""
+	}
+	text := r.Hint
+	for _, o := range s.Overrides {
+		if o.Target == r.Lift {
+			text += until(o.Until, s.At) + ": undrain would " + map[bool]string{true: "end this", false: "give one"}[r.Panic]
+		}
+	}
+	return " (" + text + ")"
 }
 
 func (s *Status) handLines() []string {
@@ -164,9 +176,21 @@ func (s *Status) brakeText() string {
 	case b.On:
 		return "BRAKE ON since " + clock(b.Since, s.At) + until(b.Until, s.At) + " at the latest"
 	case b.Fired > 0:
-		return fmt.Sprintf("brake off (fired %s for %s)", clock(b.Since, s.At), ago(b.Ended.Sub(b.Since)))
+		return fmt.Sprintf("brake off (fired %s for %s%s)", clock(b.Since, s.At), ago(b.Ended.Sub(b.Since)), b.selfText("; "))
 	}
-	return "brake off"
+	return "brake off" + s.Brake.selfText(", ")
+}
+
+// selfText says what the resolver thinks of its own network.
+func (b *Brake) selfText(before string) string {
+	switch n := b.SelfPassing + b.SelfFailing; {
+	case n == 0:
+		return ""
+	case b.SelfFailing == 0:
+		return before + "self-checks pass"
+	default:
+		return fmt.Sprintf("%s%d of %s", before, b.SelfFailing, count(n, "self-check fails", "self-checks fail"))
+	}
 }
 
 func (s *Status) refusedText() string {

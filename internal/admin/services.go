@@ -60,7 +60,7 @@ func (p *page) risk(i int32) (Risk, bool) {
 	if !out.Panic && used-1+st.Backups > 0 {
 		return out, false
 	}
-	out.Hint = p.hint(i)
+	out.Hint, out.Lift = p.hint(i)
 	return out, true
 }
 
@@ -90,21 +90,21 @@ func (p *page) couldHaveBackup(i int32) bool {
 	return len(seen) > 1
 }
 
-// hint says which override stands in the way of a backup.
-func (p *page) hint(i int32) string {
+// hint says what stands in the way of a backup, and which override that is.
+func (p *page) hint(i int32) (why, lift string) {
 	st := p.pub.State(i)
 	for n := range st.Pools {
 		for e := range st.Pools[n].Ends {
 			if o := p.hides(&st.Pools[n].Ends[e]); o != nil {
 				region := p.plan().Regions[p.plan().Services[i].Pools[n].Region].Name
-				return region + " " + st.Pools[n].Ends[e].Why.String() + " by " + o.Owner + ": lifting that would give one"
+				return region + " " + st.Pools[n].Ends[e].Why.String() + " by " + o.Owner, people(o.Target)
 			}
 		}
 	}
 	if !p.couldHaveBackup(i) {
-		return "it has one region only, by its configuration"
+		return "it has one region only, by its configuration", ""
 	}
-	return ""
+	return "", ""
 }
 
 // hides returns the override that keeps a healthy endpoint from being used.

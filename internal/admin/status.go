@@ -63,7 +63,10 @@ func (p *page) plan() *steer.Plan { return p.pub.Plan.Steer }
 
 func (p *page) brake() Brake {
 	b := p.sum.Brake
-	return Brake{On: b.On, Since: b.Since, Ended: b.Ended, Until: p.sum.BrakeUntil, Fired: b.Fired}
+	return Brake{
+		On: b.On, Since: b.Since, Ended: b.Ended, Until: p.sum.BrakeUntil, Fired: b.Fired,
+		SelfPassing: p.sum.SelfPassing, SelfFailing: p.sum.SelfFailing,
+	}
 }
 
 func (p *page) checks() Checks {

@@ -11,6 +11,8 @@ type Summary struct {
 	Verdicts    map[string]int // checks by verdict
 	Brake       health.Brake
 	BrakeUntil  time.Time
+	SelfPassing int // self-checks, by their latest probe
+	SelfFailing int
 	Reload      Reload
 	StateLost   string // why nothing is kept across a restart, "" if all is well
 	StateErrors int
@@ -27,6 +29,8 @@ func (e *Engine) Summary() Summary {
 		}
 		out.Brake = c.Brake
 		out.BrakeUntil = c.Brake.Until(c.Plan.Config.Limits.Brake)
+		now := c.census.take(c.states, c.Plan.Self)
+		out.SelfPassing, out.SelfFailing = now.SelfPassing, now.SelfFailing
 		out.Reload = e.reload
 		out.StateLost, out.StateErrors = e.disk.lost, e.disk.errors
 		out.HandFaults = e.hands.files.faults()
