@@ -100,18 +100,24 @@ func checksOf(p *plan.Plan, target string) (out []Probed) {
 }
 
 func checksOfService(p *plan.Plan, s *steer.Service, target string) (out []Probed) {
-	for _, pool := range s.Pools {
-		region := p.Steer.Regions[pool.Region].Name
-		for _, e := range pool.Endpoints {
-			if target != region && target != s.Name && target != s.Name+"/"+e.Label {
+	for i := range s.Pools {
+		region := p.Steer.Regions[s.Pools[i].Region].Name
+		for e := range s.Pools[i].Endpoints {
+			end := &s.Pools[i].Endpoints[e]
+			if target != region && target != s.Name && target != s.Name+"/"+end.Label {
 				continue
 			}
-			for _, a := range e.Addrs {
-				for _, i := range slices.Concat(a.Checks, a.Shown) {
-					out = append(out, Probed{Check: &p.Checks[i], Region: region, Service: people(s.Name)})
-				}
+			for _, c := range checksOfEndpoint(end) {
+				out = append(out, Probed{Check: &p.Checks[c], Region: region, Service: people(s.Name)})
 			}
 		}
+	}
+	return out
+}
+
+func checksOfEndpoint(e *steer.Endpoint) (out []int32) {
+	for i := range e.Addrs {
+		out = slices.Concat(out, e.Addrs[i].Checks, e.Addrs[i].Shown)
 	}
 	return out
 }
