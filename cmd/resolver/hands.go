@@ -155,15 +155,18 @@ func newUnfreeze() *cobra.Command {
 func newFailback() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "failback TARGET --reason WHY", Short: "Let what is healthy again take its traffic now",
-		Long:    "Let the healthy pools of a region or a service take their traffic now, by the\nramp, without waiting. This is how a manual failback is done. * is everything.",
-		Example: "  resolver failback db.example.org --reason \"primary checked\"",
-		Args:    oneTarget("failback"), ValidArgsFunction: completeTargets,
+		Long: "Let the healthy pools of a region or a service that wait for it take their traffic\nnow, by the ramp; with --now all of it at once. This is how a manual failback is\ndone. * is everything.",
+		Example: "  resolver failback db.example.org --reason \"primary checked\"\n" +
+			"  resolver failback aws/us-east-1 --now --reason \"the other region is overloaded\"",
+		Args: oneTarget("failback"), ValidArgsFunction: completeTargets,
 	}
 	h := newHand(cmd, 0)
+	var now bool
+	cmd.Flags().BoolVar(&now, "now", false, "all of the traffic at once, without a ramp")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var let int
 		err := h.act(cmd, func(c *admin.Client) (*admin.Changed, error) {
-			changed, err := c.Failback(cmd.Context(), admin.PostFailback{Target: args[0], Owner: h.owner, Reason: h.reason})
+			changed, err := c.Failback(cmd.Context(), admin.PostFailback{Target: args[0], Owner: h.owner, Reason: h.reason, Now: now})
 			if err == nil {
 				let = changed.Failback
 			}
@@ -173,7 +176,12 @@ func newFailback() *cobra.Command {
 			return errors.New("nothing there waits for a failback: resolver status shows what does")
 		}
 		if err == nil && !h.asJSON {
-			fmt.Fprintf(cmd.OutOrStdout(), "%d pools take their traffic back now\n", let)
+			how := map[bool]string{true: "at once", false: "by the ramp"}[now]
+			if let == 1 {
+				fmt.Fprintf(cmd.OutOrStdout(), "1 pool takes its traffic back, %s\n", how)
+			} else {
+				fmt.Fprintf(cmd.OutOrStdout(), "%d pools take their traffic back, %s\n", let, how)
+			}
 		}
 		return err
 	}

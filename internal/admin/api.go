@@ -267,6 +267,7 @@ type PostFailback struct {
 	Target string `json:"target"` // region, service, or * for all
 	Owner  string `json:"owner"`
 	Reason string `json:"reason"`
+	Now    bool   `json:"now,omitempty"` // all of it at once, without a ramp
 }
 
 // Changed is the reply to a change.

@@ -60,20 +60,23 @@ func Aged(k Kept, off time.Duration, cfg *config.Config) Kept {
 	return out
 }
 
-// AskFailback lets returning pools of a target (a region or a service; "" is
-// all) take their traffic back without waiting.
-func (c *Core) AskFailback(target string, now time.Time) (asked int) {
+// AskFailback lets healthy pools of a target (a region or a service; "" is all)
+// that wait to take their traffic back begin now; atOnce, without a ramp. It
+// returns how many there were.
+func (c *Core) AskFailback(target string, atOnce bool, now time.Time) (asked int) {
 	if c.snap == nil {
 		return 0
 	}
 	kept := map[string]steer.Memory{}
 	for i := range c.snap.Plan.Services {
 		s := &c.snap.Plan.Services[i]
-		m := c.snap.State(int32(i)).Memory.Clone()
+		st := c.snap.State(int32(i))
+		m := st.Memory.Clone()
 		for p := range s.Pools {
 			region := c.snap.Plan.Regions[s.Pools[p].Region].Name
-			if m.Pools[p].Out && (target == "" || target == s.Name || target == region) {
-				m.Pools[p].Ask(now)
+			returning := m.Pools[p].Out && !m.Pools[p].Returned.IsZero()
+			if returning && (target == "" || target == s.Name || target == region) {
+				m.Pools[p].Ask(now, st.Pools[p].Ends, atOnce)
 				asked++
 			}
 		}

@@ -86,11 +86,11 @@ func freezeKey(target string) string {
 	return target
 }
 
-// Failback lets the returning pools of a target take their traffic now, and
-// returns how many there were.
-func (e *Engine) Failback(target, who string) (asked int, err error) {
+// Failback lets the returning pools of a target take their traffic now, atOnce
+// without a ramp, and returns how many there were.
+func (e *Engine) Failback(target string, atOnce bool, who string) (asked int, err error) {
 	err = e.Do(func(c *Core) {
-		asked = c.AskFailback(target, time.Now())
+		asked = c.AskFailback(target, atOnce, time.Now())
 		e.tellHand(journal.Failback, target, "failback of "+orAll(target)+" asked for, "+many(asked, "pool returns", "pools return"), "", who)
 		e.publish(time.Now())
 	})

@@ -98,12 +98,19 @@ func (s *Service) heldUntil(v health.View, m *EndpointMemory) (time.Time, Why) {
 
 func (m *Memory) used(pool int) bool { return m.Used&(1<<uint(pool)) != 0 }
 
-// Ask notes that an operator asked for the pool's failback. Who asks need not wait
-// for what the end of a drain would hold back.
-func (m *PoolMemory) Ask(now time.Time) {
+// Ask notes that an operator asked for the failback of a pool that is healthy
+// again, whose endpoints stand as given. Who asks need not wait for a hold-down;
+// atOnce, nor for the ramp.
+func (m *PoolMemory) Ask(now time.Time, ends []EndpointState, atOnce bool) {
 	m.Asked = now
 	for e := range m.Ends {
 		m.Ends[e].Released = zero
+		if es := &ends[e]; es.Why == WhyHoldDown {
+			m.Ends[e].Spared = es.Until
+		}
+	}
+	if atOnce {
+		m.Out, m.Returned = false, zero
 	}
 }
 

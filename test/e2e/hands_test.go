@@ -8,6 +8,21 @@ import (
 	"github.com/detour-dns/detour/test/kit"
 )
 
+// resolver runs the command against the running resolver, and returns what it said
+// and its exit code.
+func (p *process) resolver(args ...string) (string, int) {
+	p.t.Helper()
+	return run(p.t, p.cmd.Path, append(args, "--admin", "unix://"+filepath.Join(p.dir, "admin.sock"))...)
+}
+
+// say is resolver with what must come of it.
+func (p *process) say(wantCode int, want string, args ...string) {
+	p.t.Helper()
+	if out, code := p.resolver(args...); code != wantCode || !strings.Contains(out, want) {
+		p.t.Errorf("resolver %s: exit %d, want %d and %q:\n%s", strings.Join(args, " "), code, wantCode, want, out)
+	}
+}
+
 // TestHands drains, undrains and fails back with the command, against a running
 // resolver on its unix socket.
 func TestHands(t *testing.T) {
@@ -19,17 +34,7 @@ func TestHands(t *testing.T) {
 		"Corefile":      ".:PORT {\n bind 127.0.0.1\n failover failover.yaml\n}\n",
 	})
 	p.eventually("answers lead to the first region", func() bool { return p.leads() == "127.0.1.1" })
-	bin, err := kit.Binary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	say := func(wantCode int, want string, args ...string) {
-		t.Helper()
-		out, code := run(t, bin, append(args, "--admin", "unix://"+filepath.Join(p.dir, "admin.sock"))...)
-		if code != wantCode || !strings.Contains(out, want) {
-			t.Errorf("resolver %s: exit %d, want %d and %q:\n%s", strings.Join(args, " "), code, wantCode, want, out)
-		}
-	}
+	say := p.say
 	say(1, "reason is missing", "drain", "aws/us-east-1")
 	say(1, "did you mean aws/us-east-1", "drain", "aws/us-east-2", "--reason", "test")
 	say(0, "nothing is changed", "drain", "aws/us-east-1", "--reason", "test", "--dry-run")

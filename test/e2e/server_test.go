@@ -78,20 +78,38 @@ func start(t *testing.T, files map[string]string) *process {
 	for name, text := range files {
 		p.write(name, text)
 	}
-	p.cmd = exec.Command(bin, "serve", "--config", filepath.Join(p.dir, "Corefile"))
-	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = p.dir, &p.out, &p.out
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	p.serve(bin)
 	t.Cleanup(func() {
-		_ = p.cmd.Process.Signal(syscall.SIGTERM)
-		_ = p.cmd.Wait()
+		p.end(syscall.SIGTERM)
 		if t.Failed() {
 			t.Logf("the resolver said:\n%s", p.out.String())
 		}
 	})
-	p.eventually("the resolver answers", func() bool { return p.ask("shop.example.org.", dns.TypeA) != nil })
 	return p
+}
+
+// serve runs the resolver on what is in its directory.
+func (p *process) serve(bin string) {
+	p.t.Helper()
+	p.cmd = exec.Command(bin, "serve", "--config", filepath.Join(p.dir, "Corefile"))
+	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = p.dir, &p.out, &p.out
+	if err := p.cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	p.eventually("the resolver answers", func() bool { return p.ask("shop.example.org.", dns.TypeA) != nil })
+}
+
+// end ends the resolver and waits until it is gone.
+func (p *process) end(how syscall.Signal) {
+	_ = p.cmd.Process.Signal(how)
+	_ = p.cmd.Wait()
+}
+
+// again ends the resolver and starts it anew on the same directory.
+func (p *process) again(how syscall.Signal) {
+	p.t.Helper()
+	p.end(how)
+	p.serve(p.cmd.Path)
 }
 
 // write puts a file into the resolver's directory. DIR and PORT in it are filled in.
@@ -158,4 +176,9 @@ func run(t *testing.T, name string, args ...string) (out string, code int) {
 		t.Fatal(err)
 	}
 	return string(text), 0
+}
+
+// command is the command against the running resolver, not started yet.
+func command(p *pair, args ...string) *exec.Cmd {
+	return exec.Command(p.cmd.Path, append(args, "--admin", "unix://"+filepath.Join(p.dir, "admin.sock"))...)
 }

@@ -134,8 +134,8 @@ func (w *world) act(line int, f []string) bool {
 		target := qualify(arg(1))
 		w.freezes = append(w.freezes, steer.Freeze{Target: target, Until: w.clock().Add(duration(w, line, arg(3)))})
 		w.apply()
-	case "failback": // failback TARGET
-		w.core.AskFailback(qualify(arg(1)), w.clock())
+	case "failback": // failback TARGET [now]
+		w.core.AskFailback(qualify(arg(1)), len(f) > 2 && f[2] == "now", w.clock())
 		w.publish()
 	case "restart":
 		w.restart(duration(w, line, arg(1)))
