@@ -175,14 +175,6 @@ func newFailback() *cobra.Command {
 		if err == nil && let == 0 {
 			return errors.New("nothing there waits for a failback: resolver status shows what does")
 		}
-		if err == nil && !h.asJSON {
-			how := map[bool]string{true: "at once", false: "by the ramp"}[now]
-			if let == 1 {
-				fmt.Fprintf(cmd.OutOrStdout(), "1 pool takes its traffic back, %s\n", how)
-			} else {
-				fmt.Fprintf(cmd.OutOrStdout(), "%d pools take their traffic back, %s\n", let, how)
-			}
-		}
 		return err
 	}
 	return cmd

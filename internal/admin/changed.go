@@ -25,6 +25,9 @@ func WriteChanged(w io.Writer, did string, c *Changed, now time.Time) error {
 	if o := c.Replaced; o != nil {
 		fmt.Fprintf(w, "replaces   %s by %s%s: %s\n", o.Do, o.Owner, ends(o.Until, now), o.Reason)
 	}
+	if c.Failback > 0 {
+		fmt.Fprintln(w, count(c.Failback, "pool takes its traffic back", "pools take their traffic back"))
+	}
 	for _, m := range c.Moves {
 		fmt.Fprintf(w, "moves      %s: %s -> %s\n", m.Service, list(m.From), list(m.To))
 	}

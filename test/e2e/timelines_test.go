@@ -74,7 +74,7 @@ func TestRestartKeepsAManualFailback(t *testing.T) {
 		p.stays(gcp, "after "+how.String())
 	}
 	p.say(1, "shop.example.org waits for an operator to go back to aws/us-east-1", "status")
-	p.say(0, "1 pool takes its traffic back, at once", "failback", "shop.example.org", "--now", "--reason", "checked")
+	p.say(0, "1 pool takes its traffic back", "failback", "shop.example.org", "--now", "--reason", "checked")
 	p.follows(aws)
 	p.say(0, "failback of shop.example.org asked for", "events", "--target", "shop.example.org")
 }
