@@ -64,7 +64,7 @@ azure/westeurope  up     -          3 of 3    3 up, 1 unknown, 1 drained  -     
 
 SERVICE          ANSWERS FROM      WHY    SINCE      BACKUPS  POOLS
 pay.example.org  gcp/europe-west1  moved  3 min ago  0        aws/us-east-1 dark (1 of 1 down: timeout)
-39 services are healthy where they belong: --all shows them
+39 services are healthy where they belong: --all lists them
 `
 
 func TestPage(t *testing.T) {

@@ -304,7 +304,7 @@ func (s *Status) serviceTable(w io.Writer, all bool) {
 	}
 	_ = t.Flush() // into memory
 	if hidden > 0 {
-		fmt.Fprintf(w, "%s healthy where they belong: --all shows them\n", count(hidden, "service is", "services are"))
+		fmt.Fprintln(w, count(hidden, "service is healthy where it belongs", "services are healthy where they belong")+": --all lists them")
 	}
 }
 

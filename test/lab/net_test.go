@@ -137,22 +137,25 @@ func (l *lab) start(place string, args ...string) *process {
 }
 
 // backend runs nginx in a region; it says the region's name.
-func (l *lab) backend(place string) {
-	dir := filepath.Join(l.dir, place)
+func (l *lab) backend(place string) { l.web(place, l.of(place), regionOf[place]) }
+
+// web runs nginx on an address of a place.
+func (l *lab) web(place, ip, says string) *process {
+	dir := filepath.Join(l.dir, place+"-"+ip)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		l.t.Fatal(err)
 	}
-	conf := fmt.Sprintf(`daemon off; pid %[1]s/pid; error_log %[1]s/error.log; worker_processes 1;
+	conf := fmt.Sprintf(`daemon off; master_process off; pid %[1]s/pid; error_log %[1]s/error.log;
 events { worker_connections 512; }
 http { access_log off; client_body_temp_path %[1]s/b; proxy_temp_path %[1]s/p; fastcgi_temp_path %[1]s/f;
   uwsgi_temp_path %[1]s/u; scgi_temp_path %[1]s/s;
   server { listen %[2]s:80; location / { return 200 "%[3]s\n"; } } }
-`, dir, l.of(place), regionOf[place])
+`, dir, ip, says)
 	path := filepath.Join(dir, "nginx.conf")
 	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
 		l.t.Fatal(err)
 	}
-	l.start(place, "nginx", "-c", path, "-e", filepath.Join(dir, "start.log"))
+	return l.start(place, "nginx", "-c", path, "-e", filepath.Join(dir, "start.log"))
 }
 
 // dialIn opens a socket in a namespace: a thread enters it and is thrown away.
