@@ -36,7 +36,7 @@ func (f *Failover) start(m *dns.Msg, q *query, aa bool) {
 // addresses makes the reply with the decision's addresses.
 func (f *Failover) addresses(q *query, i int32, d *steer.Decision, v6 bool) *dns.Msg {
 	var ips [steer.MaxAnswers]netip.Addr
-	n := d.Addrs(ips[:q.limit(i, d)])
+	n := d.Addrs(ips[:f.limit(q, i, d)])
 	re := &reply{}
 	m := &re.msg
 	f.start(m, q, true)
@@ -54,12 +54,11 @@ func (f *Failover) addresses(q *query, i int32, d *steer.Decision, v6 bool) *dns
 }
 
 // limit is how many addresses of a decision are said.
-func (q *query) limit(i int32, d *steer.Decision) int {
-	p := q.pub.Plan.Steer
-	if p.Services[i].Policy == steer.Weighted && !d.Panic {
+func (f *Failover) limit(q *query, i int32, d *steer.Decision) int {
+	if f.shared.trait(q.pub, i)&single != 0 && !d.Panic {
 		return 1
 	}
-	return min(p.Limits.MaxAnswers, steer.MaxAnswers)
+	return min(q.pub.Plan.Steer.Limits.MaxAnswers, steer.MaxAnswers)
 }
 
 // fill writes A records into the reply's own room.

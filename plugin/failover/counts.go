@@ -25,10 +25,11 @@ const noRegion = "none"
 
 // counts finds the cells of one plan by index, for queries.
 type counts struct {
-	plan  *plan.Plan
-	first []int32 // by service: its cells; one for each pool, and one for none
-	cells []*cell
-	owned []owned // each cell once, for a scrape
+	plan   *plan.Plan
+	traits []trait // by service
+	first  []int32 // by service: its cells; one for each pool, and one for none
+	cells  []*cell
+	owned  []owned // each cell once, for a scrape
 }
 
 // owned is a cell and whose it is.
@@ -54,6 +55,7 @@ func (l *ledger) open(p *plan.Plan) *counts {
 	c := &counts{plan: p}
 	for i := range p.Steer.Services {
 		s := &p.Steer.Services[i]
+		c.traits = append(c.traits, traitOf(p, int32(i)))
 		name := strings.TrimSuffix(s.Name, ".")
 		c.first = append(c.first, int32(len(c.cells)))
 		for n := range s.Pools {
@@ -131,6 +133,33 @@ func (l *ledger) sums() map[string][steer.NumReasons]uint64 {
 		out[o.region] = n
 	}
 	return out
+}
+
+// trait is what each query must know of a service. All of them lie together: the
+// services themselves are so large that to look at one costs a read of memory.
+type trait uint8
+
+const (
+	flat   trait = 1 << iota // its names are answered as addresses
+	single                   // it answers with one address at a time
+)
+
+func traitOf(p *plan.Plan, i int32) (t trait) {
+	if p.Config.Services[i].Flatten {
+		t |= flat
+	}
+	if p.Steer.Services[i].Policy == steer.Weighted {
+		t |= single
+	}
+	return t
+}
+
+// trait returns the traits of a service.
+func (s *shared) trait(pub *engine.Published, i int32) trait {
+	if c := s.counts.Load(); c != nil && c.plan == pub.Plan {
+		return c.traits[i]
+	}
+	return traitOf(pub.Plan, i)
 }
 
 // count counts one answer.

@@ -56,7 +56,7 @@ func (f *Failover) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Ms
 	if len(r.Question) != 1 || r.Opcode != dns.OpcodeQuery || r.Question[0].Qclass != dns.ClassINET {
 		return f.unusual(ctx, w, r, pub)
 	}
-	i, found := find(pub, w, r)
+	i, found := f.shared.find(pub, w, r)
 	switch found {
 	case foreign:
 		return plugin.NextOrFailure(pluginName, f.Next, ctx, w, r)
@@ -89,7 +89,7 @@ const (
 // find says what a question is to us.
 //
 //go:noinline
-func find(pub *engine.Published, w dns.ResponseWriter, r *dns.Msg) (i int32, _ finding) {
+func (s *shared) find(pub *engine.Published, w dns.ResponseWriter, r *dns.Msg) (i int32, _ finding) {
 	var buf [maxName]byte
 	name, ok := lower(&buf, r.Question[0].Name)
 	ours, exists := false, false
@@ -102,7 +102,7 @@ func find(pub *engine.Published, w dns.ResponseWriter, r *dns.Msg) (i int32, _ f
 	switch t := r.Question[0].Qtype; {
 	case isTransfer(t): // many messages, none of which may be touched
 		return 0, foreign
-	case ours && (t == dns.TypeA || t == dns.TypeAAAA) && pub.Plan.Config.Services[i].Flatten:
+	case ours && (t == dns.TypeA || t == dns.TypeAAAA) && s.trait(pub, i)&flat != 0:
 		return i, plainAddress
 	case ours:
 		return i, service
@@ -143,7 +143,7 @@ func (f *Failover) query(w dns.ResponseWriter, r *dns.Msg, pub *engine.Published
 func (f *Failover) service(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, pub *engine.Published, i int32) (int, error) {
 	q := f.query(w, r, pub)
 	t := r.Question[0].Qtype
-	if !pub.Plan.Config.Services[i].Flatten {
+	if f.shared.trait(pub, i)&flat == 0 {
 		return f.unflattened(ctx, &q, i, t)
 	}
 	return f.flattened(ctx, &q, i, t)

@@ -244,6 +244,20 @@ func TestSeriesAreBounded(t *testing.T) {
 	}
 }
 
+// TestEndpointSeriesAreBounded: when everything fails, a scrape stays readable.
+func TestEndpointSeriesAreBounded(t *testing.T) {
+	f := handler(t, "metrics: {services: 50}\noverrides: [{target: aws/us-east-1, do: down, reason: r, owner: o}, {target: gcp/europe-west1, do: down, reason: r, owner: o}]\n"+thousands(50), nil)
+	n := 0
+	for key := range scraped(t, f) {
+		if strings.HasPrefix(key, "endpoint_standing{") {
+			n++
+		}
+	}
+	if n != 50 {
+		t.Errorf("%d of the 100 endpoints have a series, want 50", n)
+	}
+}
+
 // BenchmarkScrape gathers what Prometheus would get of 10,000 services, summed up
 // and by name.
 func BenchmarkScrape(b *testing.B) {

@@ -33,10 +33,10 @@ func (f *Failover) binding(ctx context.Context, q *query, i int32, t uint16) (in
 		svcb.Value = append(svcb.Value, &dns.SVCBPort{Port: s.Port})
 	}
 	d6 := q.decide(f, i, true)
-	if hint := q.hints(i, &d4); len(hint) > 0 {
+	if hint := f.hints(q, i, &d4); len(hint) > 0 {
 		svcb.Value = append(svcb.Value, &dns.SVCBIPv4Hint{Hint: hint})
 	}
-	if hint := q.hints(i, &d6); len(hint) > 0 {
+	if hint := f.hints(q, i, &d6); len(hint) > 0 {
 		svcb.Value = append(svcb.Value, &dns.SVCBIPv6Hint{Hint: hint})
 	}
 	if t == dns.TypeHTTPS {
@@ -50,9 +50,9 @@ func (f *Failover) binding(ctx context.Context, q *query, i int32, t uint16) (in
 // httpsPort is the port that an HTTPS record need not say.
 const httpsPort = 443
 
-func (q *query) hints(i int32, d *steer.Decision) []net.IP {
+func (f *Failover) hints(q *query, i int32, d *steer.Decision) []net.IP {
 	var ips [steer.MaxAnswers]netip.Addr
-	n := d.Addrs(ips[:q.limit(i, d)])
+	n := d.Addrs(ips[:f.limit(q, i, d)])
 	out := make([]net.IP, 0, n)
 	for _, ip := range ips[:n] {
 		out = append(out, ip.AsSlice())
@@ -80,7 +80,7 @@ func (f *Failover) srv(ctx context.Context, q *query, i int32) (int, error) {
 	for _, v6 := range []bool{false, true} {
 		a := q.decide(f, i, v6)
 		var ips [steer.MaxAnswers]netip.Addr
-		for _, ip := range ips[:a.Addrs(ips[:q.limit(i, &a)])] {
+		for _, ip := range ips[:a.Addrs(ips[:f.limit(q, i, &a)])] {
 			m.Extra = append(m.Extra, addressRR(s.Name, ip, d.TTL))
 		}
 	}
