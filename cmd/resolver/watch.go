@@ -85,27 +85,61 @@ func page(s *admin.Status, lost error, all bool) string {
 	return b.String()
 }
 
-// draw writes as much of a text as fits, over what is there.
+// draw writes as much of a text as fits, over what is there. What comes before
+// the first empty line is wrapped, for every word of it counts; tables are cut.
 func draw(w io.Writer, text string, width, height int) error {
 	var b strings.Builder
 	b.WriteString(home)
-	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	lines := layout(text, width)
 	if over := len(lines) - height; over > 0 && height > 0 {
 		lines = append(lines[:height-1], fmt.Sprintf("... %d more lines", over+1))
 	}
 	for i, line := range lines {
 		if i > 0 {
-			b.WriteString("\r\n")
+			b.WriteString("\n")
 		}
-		b.WriteString(fit(line, width) + restOfLine)
+		b.WriteString(cut(line, width) + restOfLine)
 	}
 	b.WriteString(restOfPage)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// fit cuts a line to a width, and shows that it did.
-func fit(line string, width int) string {
+// layout returns the lines of a text on a screen of a width.
+func layout(text string, width int) (out []string) {
+	prose := true
+	for _, line := range strings.Split(strings.TrimSuffix(text, "\n"), "\n") {
+		if prose = prose && line != ""; prose {
+			out = append(out, wrap(line, width)...)
+		} else {
+			out = append(out, line)
+		}
+	}
+	return out
+}
+
+// indent is where the text of a labeled line begins.
+const indent = 10
+
+// wrap breaks a line between words; what follows begins below the text.
+func wrap(line string, width int) (out []string) {
+	for utf8.RuneCountInString(line) > width && width > 2*indent {
+		runes := []rune(line)
+		at := width
+		for at > indent && runes[at] != ' ' {
+			at--
+		}
+		if at == indent { // a word without end
+			at = width
+		}
+		out = append(out, strings.TrimRight(string(runes[:at]), " "))
+		line = strings.Repeat(" ", indent) + strings.TrimLeft(string(runes[at:]), " ")
+	}
+	return append(out, line)
+}
+
+// cut shortens a line to a width, and shows that it did.
+func cut(line string, width int) string {
 	if utf8.RuneCountInString(line) <= width || width < 2 {
 		return line
 	}
