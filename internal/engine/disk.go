@@ -207,6 +207,7 @@ func (e *Engine) reopened(s *state.Store, notice string, err error) {
 	e.hands = kept
 	e.core.SetHands(e.hands.list())
 	e.log.Info("state file open at last", "overrides", len(kept.overrides), "freezes", len(kept.freezes))
+	e.disk.note(e.saveAll(e.disk.tried)) // now, for what is no longer warned of must be kept
 }
 
 // saveAll writes everything, what operators decided included (it may not have
