@@ -277,6 +277,7 @@ type Changed struct {
 	DryRun   bool      `json:"dry_run,omitempty"`
 	Replaced *Override `json:"replaced,omitempty"`  // another one on the same target, which this takes the place of
 	Moves    []Move    `json:"moves,omitempty"`     // services that this moves
+	Stays    []string  `json:"stays,omitempty"`     // services that a region's drain does not act on: it would leave them nothing
 	NoReady  []string  `json:"no_ready,omitempty"`  // services that this leaves without a ready region
 	NoBackup []string  `json:"no_backup,omitempty"` // services that this takes the last backup from
 	Failback int       `json:"failback,omitempty"`  // pools that were let back

@@ -127,13 +127,18 @@ func TestBreakGlass(t *testing.T) {
 		t.Error("the refusal is not in the log")
 	}
 
-	// Two drains of which each alone is harmless.
+	// Two drains of which each alone is harmless: the later one moves what can move,
+	// and lists the rest.
 	o := PutOverride{Do: "drain", Reason: "r", Owner: "o"}
 	if _, err := c.PutOverride(t.Context(), "db.example.org/192.0.2.20", o); err != nil {
 		t.Fatal(err)
 	}
-	if p := asProblem(t, second(c.PutOverride(t.Context(), "gcp/europe-west1", o))); !slices.Equal(p.Services, []string{"db.example.org"}) {
-		t.Errorf("got %+v", p)
+	got, err := c.PutOverride(t.Context(), "gcp/europe-west1", o)
+	if err != nil || !slices.Equal(got.Stays, []string{"db.example.org"}) || len(got.NoReady) != 0 {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if text := said(func(b *strings.Builder) error { return WriteChanged(b, "in force", got, time.Now()) }); !strings.Contains(text, "STAYS      db.example.org: would be left with nothing") {
+		t.Error(text)
 	}
 }
 

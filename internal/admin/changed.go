@@ -31,6 +31,9 @@ func WriteChanged(w io.Writer, did string, c *Changed, now time.Time) error {
 	for _, m := range c.Moves {
 		fmt.Fprintf(w, "moves      %s: %s -> %s\n", m.Service, list(m.From), list(m.To))
 	}
+	if len(c.Stays) > 0 {
+		fmt.Fprintf(w, "STAYS      %s: would be left with nothing, and so still answers from there\n", nameList(c.Stays, false))
+	}
 	if len(c.NoReady) > 0 {
 		fmt.Fprintf(w, "no region  %s: left without a ready region\n", strings.Join(c.NoReady, ", "))
 	}

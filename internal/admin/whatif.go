@@ -15,7 +15,7 @@ func (s *Server) whatIf(o steer.Override) (*Changed, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &Changed{}
+	out, acts := &Changed{}, false
 	a, b := &page{pub: now}, &page{pub: then}
 	for i := range b.plan().Services {
 		i := int32(i)
@@ -24,20 +24,29 @@ func (s *Server) whatIf(o steer.Override) (*Changed, error) {
 		if from.Memory.Used != to.Memory.Used {
 			out.Moves = append(out.Moves, Move{name, a.regionsOf(i, from.Memory.Used), b.regionsOf(i, to.Memory.Used)})
 		}
-		if o.Kind != steer.ForceUp && bereft(from, to, o.Target) {
+		switch {
+		case voids(to, o.Target):
+			out.Stays = append(out.Stays, name)
+		case o.Kind != steer.ForceUp && ready(from) && !ready(to):
 			out.NoReady = append(out.NoReady, name)
+		case touches(to, o.Target):
+			acts = true
 		}
 		if a.spare(i) && !b.spare(i) {
 			out.NoBackup = append(out.NoBackup, name)
 		}
 	}
+	if !acts { // a drain that does nothing is not what anyone means
+		out.NoReady, out.Stays = append(out.NoReady, out.Stays...), nil
+	}
 	return out, nil
 }
 
-// bereft reports whether an override leaves a service without a ready region, or
-// would, were it not void there.
-func bereft(from, to *steer.ServiceState, target string) bool {
-	return ready(from) && !ready(to) || voids(to, target)
+// touches reports whether the override on a target acts on an endpoint.
+func touches(st *steer.ServiceState, target string) bool {
+	return slices.ContainsFunc(st.Pools, func(p steer.PoolState) bool {
+		return slices.ContainsFunc(p.Ends, func(e steer.EndpointState) bool { return e.Override == target })
+	})
 }
 
 // ready reports whether some pool is ready, or half a step below it.
