@@ -19,8 +19,11 @@ type server struct {
 	bin   string
 	args  func(corefile string, port int) []string
 	port  int
-	block string
-	cmd   *exec.Cmd
+	block string // the first " {" gets the port
+	free  bool   // runs on every core
+
+	corefile string
+	cmd      *exec.Cmd
 }
 
 func serveArgs(corefile string, _ int) []string { return []string{"serve", "--config", corefile} }
@@ -29,10 +32,20 @@ func stockArgs(corefile string, port int) []string {
 	return []string{"-conf", corefile, "-p", strconv.Itoa(port), "-quiet"}
 }
 
-// start runs the server and waits until it answers over TCP.
+// start runs the server and waits until it answers over TCP and has done what it
+// does after a start.
 func (s *server) start(dir string) error {
+	if err := s.spawn(dir); err != nil {
+		return err
+	}
+	return s.idle()
+}
+
+// spawn runs the server and waits until it answers over TCP.
+func (s *server) spawn(dir string) error {
 	corefile := filepath.Join(dir, fmt.Sprintf("Corefile.%d", s.port))
 	block := strings.Replace(s.block, " {", ":"+strconv.Itoa(s.port)+" {", 1)
+	s.corefile = corefile
 	if err := os.WriteFile(corefile, []byte(block), 0o600); err != nil {
 		return err
 	}
@@ -40,7 +53,11 @@ func (s *server) start(dir string) error {
 	if err != nil {
 		return err
 	}
-	s.cmd = exec.Command("taskset", append([]string{"-c", "0", s.bin}, s.args(corefile, s.port)...)...)
+	if args := s.args(corefile, s.port); s.free {
+		s.cmd = exec.Command(s.bin, args...)
+	} else {
+		s.cmd = exec.Command("taskset", append([]string{"-c", "0", s.bin}, args...)...)
+	}
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	if err := s.cmd.Start(); err != nil {
 		return err
@@ -50,9 +67,9 @@ func (s *server) start(dir string) error {
 		c, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", s.port), time.Second)
 		if err == nil {
 			_ = c.Close()
-			return s.idle()
+			return nil
 		}
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(20 * time.Millisecond)
 	}
 	text, _ := os.ReadFile(corefile + ".log")
 	s.stop()
@@ -60,9 +77,9 @@ func (s *server) start(dir string) error {
 }
 
 // idle waits until the server has done what it does after a start, the first
-// round of probes say, so that only answering is measured.
+// round of probes say, so that only answering is measured. It does not wait for ever.
 func (s *server) idle() error {
-	for quiet := 0; quiet < 4; {
+	for quiet, tries := 0, 0; quiet < 4 && tries < 60; tries++ {
 		before, err := cpu(s.cmd.Process.Pid)
 		if err != nil {
 			return err
@@ -134,4 +151,16 @@ func cpu(pid int) (time.Duration, error) {
 		sum += time.Duration(ns)
 	}
 	return sum, nil
+}
+
+// memory is the resident memory of a process in megabytes.
+func memory(pid int) float64 {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	for line := range strings.Lines(string(text)) {
+		if kb, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			n, _ := strconv.ParseFloat(strings.Fields(kb)[0], 64)
+			return n / 1024
+		}
+	}
+	return 0
 }

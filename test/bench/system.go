@@ -12,25 +12,34 @@ import (
 // names is how many names both servers know.
 const names = 10_000
 
-// prepare builds what is missing and writes what both servers read.
+// prepare looks for what comparisons need and writes what both servers read.
 func (b *bench) prepare() error {
 	for _, tool := range []string{"dnsperf", "taskset"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			return fmt.Errorf("%s is needed: apt-get install dnsperf util-linux", tool)
 		}
 	}
-	if b.ours == "" {
-		b.ours = filepath.Join(b.dir, "resolver")
-		build := exec.Command("go", "build", "-trimpath", "-o", b.ours, "./cmd/resolver")
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := build.CombinedOutput(); err != nil {
-			return fmt.Errorf("build: %w\n%s", err, out)
-		}
-	}
 	if b.stock == "" {
 		return fmt.Errorf("-coredns is needed: `make bench` builds it")
 	}
+	if err := b.build(); err != nil {
+		return err
+	}
 	return b.write()
+}
+
+// build builds our binary as `make build` does, once.
+func (b *bench) build() error {
+	if b.ours != "" {
+		return nil
+	}
+	b.ours = filepath.Join(b.dir, "resolver")
+	build := exec.Command("go", "build", "-trimpath", "-o", b.ours, "./cmd/resolver")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return nil
 }
 
 // write writes zones, failover.yaml and queries: the same names and addresses for
@@ -60,6 +69,9 @@ func (b *bench) write() error {
 
 // answering compares our answers with stock CoreDNS's file plugin (P2).
 func (b *bench) answering() error {
+	if err := b.prepare(); err != nil {
+		return err
+	}
 	for _, v := range []struct{ what, extra, target string }{
 		{"answers, bare chain", "", "0.75"},
 		{"answers, prometheus and errors on both", "errors\n  prometheus 127.0.0.1:%d", "0.75"},
@@ -82,6 +94,9 @@ func (b *bench) answering() error {
 
 // passing compares the way through our plugin with the same chain without it (P3).
 func (b *bench) passing() error {
+	if err := b.prepare(); err != nil {
+		return err
+	}
 	chain := "  bind 127.0.0.1\n%s  file " + b.dir + "/other.db other.test\n}\n"
 	with := server{bin: b.ours, args: serveArgs, port: 5301, block: ". {\n" + fmt.Sprintf(chain, "  failover "+b.dir+"/failover.yaml\n")}
 	without := server{bin: b.ours, args: serveArgs, port: 5302, block: ". {\n" + fmt.Sprintf(chain, "")}
@@ -114,9 +129,9 @@ func (b *bench) compare(id, what string, a, o *server, queries, target string, p
 	slices.Sort(ratios)
 	r := median(ratios)
 	b.rows = append(b.rows, row{
-		id: id, what: what, ours: fmt.Sprintf("%.1f us", median(ours)), other: fmt.Sprintf("%.1f us (%s)", median(others), other),
-		ratio:  fmt.Sprintf("%.2f [%.2f, %.2f]", r, ratios[len(ratios)/4], ratios[len(ratios)*3/4]),
-		target: "<= " + target, met: fmt.Sprintf("%.2f", r) <= target,
+		ID: id, What: what, Ours: fmt.Sprintf("%.1f us", median(ours)), Other: fmt.Sprintf("%.1f us (%s)", median(others), other),
+		Ratio:  fmt.Sprintf("%.2f [%.2f, %.2f]", r, ratios[len(ratios)/4], ratios[len(ratios)*3/4]),
+		Target: "<= " + target, Met: fmt.Sprintf("%.2f", r) <= target,
 	})
 	return nil
 }
