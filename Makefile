@@ -7,7 +7,7 @@ LINT  := $(TOOLS)/golangci-lint
 FUMPT := $(TOOLS)/gofumpt
 export PATH := $(TOOLS):$(PATH)
 
-.PHONY: build test check lint race fuzz bench soak tools clean
+.PHONY: build test check lint race fuzz bench bench-short soak tools clean
 
 build: ## a static binary in bin/
 	CGO_ENABLED=0 go build -trimpath -o bin/resolver ./cmd/resolver
@@ -15,7 +15,7 @@ build: ## a static binary in bin/
 test: ## all tests; says at the end what this machine made it skip
 	./test/run
 
-check: lint race fuzz ## format, linters, race detector, fuzz seeds
+check: lint race fuzz bench-short ## format, linters, race detector, fuzz seeds, what must not allocate
 
 lint: $(LINT) $(FUMPT)
 	@out=$$($(FUMPT) -l $$(git ls-files '*.go')); test -z "$$out" || { echo "not formatted, run gofumpt -w on:"; echo "$$out"; exit 1; }
@@ -30,6 +30,9 @@ fuzz: ## every fuzz target for a few seconds, beyond its seeds
 
 bench: ## the figures of docs/performance.md, as one table
 	./test/bench/run
+
+bench-short: ## the figures of what runs in process; fails at twice a target, and at any allocation too many
+	./test/bench/run --short
 
 soak: ## what takes longer than a test may
 	DETOUR_SOAK=1 go test -count=1 -timeout 3h -v -run 'Soak' ./test/...
