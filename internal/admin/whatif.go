@@ -24,14 +24,7 @@ func (s *Server) whatIf(o steer.Override) (*Changed, error) {
 		if from.Memory.Used != to.Memory.Used {
 			out.Moves = append(out.Moves, Move{name, a.regionsOf(i, from.Memory.Used), b.regionsOf(i, to.Memory.Used)})
 		}
-		switch {
-		case voids(to, o.Target):
-			out.Stays = append(out.Stays, name)
-		case o.Kind != steer.ForceUp && ready(from) && !ready(to):
-			out.NoReady = append(out.NoReady, name)
-		case touches(to, o.Target):
-			acts = true
-		}
+		acts = out.sort(name, from, to, &o) || acts
 		if a.spare(i) && !b.spare(i) {
 			out.NoBackup = append(out.NoBackup, name)
 		}
@@ -40,6 +33,20 @@ func (s *Server) whatIf(o steer.Override) (*Changed, error) {
 		out.NoReady, out.Stays = append(out.NoReady, out.Stays...), nil
 	}
 	return out, nil
+}
+
+// sort says what an override does to one service, and reports whether it acts
+// there and leaves it well.
+func (c *Changed) sort(name string, from, to *steer.ServiceState, o *steer.Override) (acts bool) {
+	switch {
+	case voids(to, o.Target):
+		c.Stays = append(c.Stays, name)
+	case o.Kind != steer.ForceUp && ready(from) && !ready(to):
+		c.NoReady = append(c.NoReady, name)
+	default:
+		return touches(to, o.Target)
+	}
+	return false
 }
 
 // touches reports whether the override on a target acts on an endpoint.
