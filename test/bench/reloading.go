@@ -90,18 +90,6 @@ func (l *load) edit(path, text string, longer bool) error {
 	return nil
 }
 
-// sees waits until answers have the long TTL, or the short one.
-func (l *load) sees(long bool) (time.Duration, error) {
-	start := time.Now()
-	for (l.udp.ttl.Load() > 100) != long {
-		if time.Since(start) > 20*time.Second {
-			return 0, errors.New("an edit of failover.yaml is not taken")
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-	return time.Since(start), nil
-}
-
 // replace writes a file as editors and kubelets do: beside the old one, then in its place.
 func replace(path, text string) error {
 	if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
