@@ -27,7 +27,7 @@ func main() {
 	flag.IntVar(&b.reloads, "reloads", 100, "reloads of failover.yaml under load")
 	only := flag.String("only", "", "parts, with commas: "+strings.Join(partNames(), ", ")+" (default: all)")
 	short := flag.Bool("short", false, "only what runs in process, with twice the time; fail if a target is missed")
-	out := flag.String("write", "", "also write the page docs/performance.md to this file")
+	out := flag.String("write", "", "also write the page docs/performance.md to this file, if all parts ran")
 	profile := flag.String("profile", "", "measure nothing: write a CPU profile of our binary at representative work to this file")
 	flag.StringVar(&b.inside, "inside", "", "used by bench itself: the part to run in a network namespace")
 	flag.Parse()
@@ -112,7 +112,7 @@ func (b *bench) main(out, profile string) error {
 	}
 	slices.SortStableFunc(b.rows, func(x, y row) int { return strings.Compare(x.ID, y.ID) })
 	printTable(os.Stdout, b.rows)
-	if out == "" {
+	if out == "" || len(b.only) > 0 { // a page of some parts would lose the others' figures
 		return nil
 	}
 	return os.WriteFile(filepath.Clean(out), page(b), 0o644) //nolint:gosec // documentation

@@ -22,8 +22,7 @@ type server struct {
 	block string // the first " {" gets the port
 	free  bool   // runs on every core
 
-	corefile string
-	cmd      *exec.Cmd
+	cmd *exec.Cmd
 }
 
 func serveArgs(corefile string, _ int) []string { return []string{"serve", "--config", corefile} }
@@ -43,9 +42,13 @@ func (s *server) start(dir string) error {
 
 // spawn runs the server and waits until it answers over TCP.
 func (s *server) spawn(dir string) error {
+	at := fmt.Sprintf("127.0.0.1:%d", s.port)
+	if c, err := net.Dial("tcp", at); err == nil {
+		_ = c.Close()
+		return fmt.Errorf("%s is taken: is another bench running?", at)
+	}
 	corefile := filepath.Join(dir, fmt.Sprintf("Corefile.%d", s.port))
 	block := strings.Replace(s.block, " {", ":"+strconv.Itoa(s.port)+" {", 1)
-	s.corefile = corefile
 	if err := os.WriteFile(corefile, []byte(block), 0o600); err != nil {
 		return err
 	}
@@ -64,7 +67,7 @@ func (s *server) spawn(dir string) error {
 	}
 	deadline := time.Now().Add(20 * time.Second)
 	for time.Now().Before(deadline) {
-		c, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", s.port), time.Second)
+		c, err := net.DialTimeout("tcp", at, time.Second)
 		if err == nil {
 			_ = c.Close()
 			return nil
@@ -123,7 +126,7 @@ func (s *server) load(b *bench, queries string) (float64, error) {
 	}
 	m := completed.FindSubmatch(out)
 	if m == nil || !strings.Contains(string(out), "NOERROR") {
-		return 0, fmt.Errorf("dnsperf says nothing of answers:\n%s", out)
+		return 0, fmt.Errorf("dnsperf says nothing of answers:\n%s", out[max(0, len(out)-600):])
 	}
 	n, err := strconv.Atoi(string(m[1]))
 	if err != nil || n == 0 {
