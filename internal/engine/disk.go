@@ -21,6 +21,8 @@ import (
 type disk struct {
 	dir    string
 	store  *state.Store
+	writer *writer     // to store; nil without one
+	after  func(error) // is told the outcome of each write, on the writer's goroutine
 	log    *slog.Logger
 	events *journal.Journal
 	tried  time.Time
@@ -76,8 +78,8 @@ type onDisk struct {
 	hands hands
 }
 
-func openDisk(dir string, log *slog.Logger, events *journal.Journal) *disk {
-	d := &disk{dir: dir, log: log, events: events}
+func openDisk(dir string, log *slog.Logger, events *journal.Journal, after func(error)) *disk {
+	d := &disk{dir: dir, log: log, events: events, after: after}
 	if dir == "" {
 		d.lost = "no state directory: set state.dir"
 		log.Warn("nothing will survive a restart", "why", d.lost)
@@ -105,7 +107,7 @@ func (d *disk) opened(s *state.Store, notice string, err error) {
 		d.lost = err.Error()
 		return
 	}
-	d.store, d.lost = s, ""
+	d.store, d.lost, d.writer = s, "", startWriter(d.after)
 	switch damaged, err := d.events.Keep(d.dir); {
 	case err != nil:
 		d.log.Warn("the history of events is in memory only", "why", err)
@@ -158,7 +160,8 @@ func read[T any](d *disk, b state.Bucket) map[string]T {
 	return m
 }
 
-// save writes what changes all the time: every few seconds, and at the end.
+// save hands over what changes all the time: every few seconds, and at the end.
+// While a write is under way what changes waits for the next one.
 func (e *Engine) save(now time.Time, last bool) {
 	d := e.disk
 	if d.store == nil {
@@ -167,15 +170,28 @@ func (e *Engine) save(now time.Time, last bool) {
 		}
 		return
 	}
-	if !last && now.Sub(d.saved) < saveEvery {
+	if d.writer.hangs(now) {
+		d.note(errHangs)
+	}
+	if !last && (d.writer.waiting > 0 || now.Sub(d.saved) < saveEvery) {
 		return
 	}
 	d.saved = now
 	if d.wrote.plan != e.core.Plan {
-		d.note(e.saveAll(now))
+		e.saveAll(now)
 		return
 	}
-	d.note(d.store.Write(append(e.differences(), state.Record{Bucket: state.Meta, Key: "saved", Value: now})...))
+	_, _ = e.write(now, append(e.differences(), state.Record{Bucket: state.Meta, Key: "saved", Value: now})...) // noted
+}
+
+// write hands over records that belong together. It notes what fails.
+func (e *Engine) write(now time.Time, records ...state.Record) (result <-chan error, err error) {
+	store := e.disk.store
+	result, err = e.disk.writer.put(func() error { return store.Write(records...) }, now)
+	if err != nil {
+		e.disk.note(err)
+	}
+	return result, err
 }
 
 // reopen tries a file again that would not open at the start: beside the loop,
@@ -195,11 +211,13 @@ func (e *Engine) reopen() {
 // reopened takes the file into use. What operators had decided before is in it,
 // and counts unless they decided otherwise since.
 func (e *Engine) reopened(s *state.Store, notice string, err error) {
+	lost := e.disk.lost
 	e.disk.trying, e.disk.tried = false, time.Now()
 	e.disk.opened(s, notice, err)
 	if e.disk.store == nil {
 		return
 	}
+	e.disk.lost = lost // until all is written
 	kept := e.disk.hands()
 	kept.files = e.hands.files
 	maps.Copy(kept.overrides, e.hands.overrides)
@@ -207,12 +225,12 @@ func (e *Engine) reopened(s *state.Store, notice string, err error) {
 	e.hands = kept
 	e.core.SetHands(e.hands.list())
 	e.log.Info("state file open at last", "overrides", len(kept.overrides), "freezes", len(kept.freezes))
-	e.disk.note(e.saveAll(e.disk.tried)) // now, for what is no longer warned of must be kept
+	e.saveAll(e.disk.tried)
 }
 
-// saveAll writes everything, what operators decided included (it may not have
-// been possible then), and drops what the plan no longer has.
-func (e *Engine) saveAll(now time.Time) error {
+// saveAll hands over everything, what operators decided included (it may not have
+// been possible then), so that what the plan no longer has is dropped.
+func (e *Engine) saveAll(now time.Time) {
 	d, c := e.disk, e.core
 	checks := make(map[string]checkRecord, len(c.states))
 	services := make(map[string]steer.Memory, len(c.snap.Plan.Services))
@@ -225,18 +243,22 @@ func (e *Engine) saveAll(now time.Time) error {
 		w.states = append(w.states, c.snap.State(int32(i)))
 		services[c.snap.Plan.Services[i].Name] = w.states[i].Memory
 	}
-	err := errors.Join(
-		state.Replace(d.store, state.Checks, checks),
-		state.Replace(d.store, state.Services, services),
-		state.Replace(d.store, state.Names, e.found),
-		state.Replace(d.store, state.Overrides, e.hands.overrides),
-		state.Replace(d.store, state.Freezes, e.hands.freezes),
-		d.store.Write(state.Record{Bucket: state.Meta, Key: "saved", Value: now}),
-	)
-	if err == nil {
-		d.wrote = w
+	store, found := d.store, maps.Clone(e.found)
+	overrides, freezes := maps.Clone(e.hands.overrides), maps.Clone(e.hands.freezes)
+	d.wrote = w
+	_, err := d.writer.put(func() error {
+		return errors.Join(
+			state.Replace(store, state.Checks, checks),
+			state.Replace(store, state.Services, services),
+			state.Replace(store, state.Names, found),
+			state.Replace(store, state.Overrides, overrides),
+			state.Replace(store, state.Freezes, freezes),
+			store.Write(state.Record{Bucket: state.Meta, Key: "saved", Value: now}),
+		)
+	}, now)
+	if err != nil {
+		d.note(err)
 	}
-	return err
 }
 
 // differences returns what changed since it was last written. After a
@@ -277,14 +299,30 @@ func (d *disk) note(err error) {
 	}
 }
 
+// close lets go of the files once what was handed over is written. It does not
+// wait for ever for a disk that hangs.
 func (d *disk) close() {
-	if err := d.events.Close(); err != nil {
-		d.log.Warn("history of events", "error", err)
-	}
-	if d.store != nil {
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		if err := d.events.Close(); err != nil {
+			d.log.Warn("history of events", "error", err)
+		}
+		if d.store == nil {
+			return
+		}
+		close(d.writer.jobs)
+		<-d.writer.done
 		if err := d.store.Close(); err != nil {
 			d.log.Warn("state file", "error", err)
 		}
+	}()
+	late := time.NewTimer(closeWait)
+	defer late.Stop()
+	select {
+	case <-closed:
+	case <-late.C:
+		d.log.Error("the disk does not answer: what changed last may be forgotten", "dir", d.dir)
 	}
 }
 

@@ -99,7 +99,7 @@ func Start(o Options) (*Engine, error) {
 	if err := e.probable(o.Config); err != nil {
 		return nil, err
 	}
-	e.disk = openDisk(o.Config.State.Dir, e.log, e.journal)
+	e.disk = openDisk(o.Config.State.Dir, e.log, e.journal, e.wrote)
 	kept := e.disk.load(e.started, o.Config)
 	e.found, e.hands = kept.found, kept.hands
 	p := plan.Make(o.Config, e.found)

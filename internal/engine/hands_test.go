@@ -96,3 +96,90 @@ func TestABusyFileDelaysNothing(t *testing.T) {
 		}
 	})
 }
+
+// TestADiskThatHangsDelaysNothing: while a write does not end, verdicts turn and
+// operators act as ever; they and status are told. When it ends, all is kept.
+func TestADiskThatHangsDelaysNothing(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{}
+		e := begin(t, parse(t, shop(dir)), w)
+		pass(20 * time.Second)
+		thaw := make(chan struct{})
+		_ = e.Do(func(*Core) { _, _ = e.disk.writer.put(func() error { <-thaw; return nil }, time.Now()) })
+		w.set("192.0.2.10", true)
+		pass(11400 * time.Millisecond)
+		if e.used() != "gcp/europe-west1" {
+			t.Errorf("in use after the bound for a silent region: %s", e.used())
+		}
+		if why, _ := e.StateLost(); why != errHangs.Error() {
+			t.Errorf("status says %q", why)
+		}
+		asked := time.Now()
+		if err := e.PutOverride(drain("aws/us-east-1"), "test"); !errors.Is(err, ErrNotKept) {
+			t.Errorf("error %v, want that it is not kept", err)
+		}
+		if took := time.Since(asked); took > handWait {
+			t.Errorf("the operator waited %v", took)
+		}
+		if o, _ := e.Hands(); len(o) != 1 {
+			t.Errorf("in force: %v, want the drain", o)
+		}
+		close(thaw)
+		pass(10 * time.Second)
+		if why, _ := e.StateLost(); why != "" {
+			t.Errorf("status still says %q", why)
+		}
+		e.Close()
+		e = begin(t, parse(t, shop(dir)), w)
+		defer e.Close()
+		if o, _ := e.Hands(); len(o) != 1 || e.used() != "gcp/europe-west1" {
+			t.Errorf("after a restart: overrides %v, in use %s", o, e.used())
+		}
+	})
+}
+
+// TestAStopOnADiskThatHangs: it ends all the same.
+func TestAStopOnADiskThatHangs(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		e := begin(t, parse(t, shop(dir)), &world{})
+		thaw := make(chan struct{})
+		defer close(thaw)
+		_ = e.Do(func(*Core) { _, _ = e.disk.writer.put(func() error { <-thaw; return nil }, time.Now()) })
+		asked := time.Now()
+		e.Close()
+		if took := time.Since(asked); took > closeWait {
+			t.Errorf("the stop took %v", took)
+		}
+	})
+}
+
+// TestTheBacklogIsBounded: what operators decide while a disk hangs is in force,
+// and no more of it waits in memory than the backlog holds.
+func TestTheBacklogIsBounded(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		e := begin(t, parse(t, shop(dir)), &world{})
+		defer e.Close()
+		thaw := make(chan struct{})
+		defer close(thaw)
+		var refused error
+		_ = e.Do(func(*Core) {
+			for range backlog + 2 { // one is under way
+				if _, err := e.disk.writer.put(func() error { <-thaw; return nil }, time.Now()); err != nil {
+					refused = err
+				}
+			}
+		})
+		if !errors.Is(refused, errBacklog) {
+			t.Errorf("error %v, want that too much waits", refused)
+		}
+		if err := e.PutOverride(drain("gcp/europe-west1"), "test"); !errors.Is(err, ErrNotKept) || !errors.Is(err, errBacklog) {
+			t.Errorf("error %v, want that it is not kept, and why", err)
+		}
+		if o, _ := e.Hands(); len(o) != 1 {
+			t.Errorf("in force: %v, want the drain", o)
+		}
+	})
+}

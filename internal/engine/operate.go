@@ -100,6 +100,7 @@ func (e *Engine) Failback(target string, atOnce bool, who string) (asked int, er
 // change applies an operator's decision and then keeps it: in an outage it must
 // act even if the disk does not.
 func (e *Engine) change(f func() state.Record) error {
+	var result <-chan error
 	var err error
 	derr := e.Do(func(c *Core) {
 		r := f()
@@ -107,16 +108,15 @@ func (e *Engine) change(f func() state.Record) error {
 		c.SetHands(e.hands.list())
 		e.publish(time.Now())
 		if e.disk.store == nil {
-			err = ErrNotKept
+			err = errors.New(e.disk.lost)
 			return
 		}
-		werr := e.disk.store.Write(r)
-		e.disk.note(werr)
-		if werr != nil {
-			err = errors.Join(ErrNotKept, werr)
-		}
+		result, err = e.write(time.Now(), r)
 	})
-	return errors.Join(derr, err)
+	if derr != nil {
+		return derr
+	}
+	return within(result, err)
 }
 
 // forgetEnded drops decisions that ended long enough ago for nobody to ask.

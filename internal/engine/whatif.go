@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 // it belongs off the loop: answers and probes go on.
 func (e *Engine) fork() (now *Published, try *Core, found source.Found, err error) {
 	err = e.Do(func(c *Core) {
-		now, found = e.snap.Load(), e.found
+		now, found = e.snap.Load(), maps.Clone(e.found)
 		fork := *c
 		fork.dirty, fork.turned, fork.held = map[int32]bool{}, nil, nil
 		fork.views, fork.states, fork.heard = slices.Clone(c.views), slices.Clone(c.states), slices.Clone(c.heard)

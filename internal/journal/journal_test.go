@@ -112,40 +112,40 @@ func TestDamage(t *testing.T) {
 // The ring turns, in memory and on disk, and the disk never holds more than two
 // rings.
 func TestRing(t *testing.T) {
-	dir := t.TempDir()
-	j := keep(t, dir)
-	const all = 3*Size + 17
-	for n := range all {
-		j.Add(event(n))
-		if n%1000 == 0 { // as the writer would in time
-			if err := j.flush(j.file); err != nil {
-				t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		j := keep(t, dir)
+		const all = 3*Size + 17
+		for n := range all {
+			j.Add(event(n))
+			if n%1000 == 0 {
+				pass(rest) // it is written
 			}
 		}
-	}
-	check := func(j *Journal) {
-		t.Helper()
-		got := j.Find(Query{})
-		if len(got) != Size || got[0].Count != all-Size || got[Size-1].Count != all-1 {
-			t.Errorf("%d events, %d to %d", len(got), got[0].Count, got[len(got)-1].Count)
+		check := func(j *Journal) {
+			t.Helper()
+			got := j.Find(Query{})
+			if len(got) != Size || got[0].Count != all-Size || got[Size-1].Count != all-1 {
+				t.Errorf("%d events, %d to %d", len(got), got[0].Count, got[len(got)-1].Count)
+			}
 		}
-	}
-	check(j)
-	if err := j.Close(); err != nil {
-		t.Fatal(err)
-	}
-	check(keep(t, dir))
-	lines := 0
-	for _, name := range []string{current, before} {
-		b, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
+		check(j)
+		if err := j.Close(); err != nil {
 			t.Fatal(err)
 		}
-		lines += strings.Count(string(b), "\n")
-	}
-	if lines > 2*Size+2000 {
-		t.Errorf("%d lines on disk", lines)
-	}
+		check(keep(t, dir))
+		lines := 0
+		for _, name := range []string{current, before} {
+			b, err := os.ReadFile(filepath.Join(dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines += strings.Count(string(b), "\n")
+		}
+		if lines > 2*Size+2000 {
+			t.Errorf("%d lines on disk", lines)
+		}
+	})
 }
 
 // IDs ascend even if the clock steps back.

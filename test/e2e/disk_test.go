@@ -1,8 +1,12 @@
 package e2e
 
 import (
+	"cmp"
+	"context"
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -111,4 +115,55 @@ func TestHandsOnAReadOnlyDisk(t *testing.T) {
 	p.say(0, notKept, "undrain", "aws/us-east-1")
 	p.say(0, "no overrides", "overrides")
 	p.say(0, "override on aws/us-east-1 lifted", "events")
+}
+
+// frozenDisk mounts a file system that can be frozen, as a volume that stalls
+// with its region does to those that write to it, or skips the test.
+func frozenDisk(t *testing.T, dir string) (freeze, thaw func()) {
+	t.Helper()
+	image := filepath.Join(t.TempDir(), "image")
+	run := func(args ...string) error {
+		out, err := exec.CommandContext(context.WithoutCancel(t.Context()), args[0], args[1:]...).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("%s: %w %s", args[0], err, out)
+		}
+		return nil
+	}
+	if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(image, nil, 0o600), os.Truncate(image, 16<<20)); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmp.Or(run("mkfs.ext4", "-q", image), run("mount", "-o", "loop", image, dir)); err != nil {
+		t.Skipf("needs mkfs.ext4 and a loop device: %v", err)
+	}
+	t.Cleanup(func() {
+		_ = run("fsfreeze", "-u", dir)
+		_ = run("umount", "-l", dir)
+	})
+	do := func(flag string) func() {
+		return func() {
+			if err := run("fsfreeze", flag, dir); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return do("-f"), do("-u")
+}
+
+// A disk that hangs, as a volume does that stalls with its region: the resolver
+// leaves the region all the same, operators act, and everyone is told.
+func TestHandsOnADiskThatHangs(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "state")
+	freeze, thaw := frozenDisk(t, state)
+	p := onDisk(t, state)
+	freeze()
+	p.say(0, notKept+": the disk does not answer", "drain", "aws/us-east-1", "--reason", "test")
+	p.eventually("the drain works", func() bool { return p.leads() == gcp })
+	p.eventually("status says it", func() bool {
+		out, _ := p.resolver("status")
+		return strings.Contains(out, "WARNING a restart would forget overrides and what moved: the disk does not answer")
+	})
+	thaw()
+	p.eventually("it is kept when the disk answers", func() bool { out, _ := p.resolver("status"); return !strings.Contains(out, "WARNING") })
+	p.again(syscall.SIGKILL)
+	p.say(0, "drain", "overrides")
 }
