@@ -48,6 +48,7 @@ func Run(ctx context.Context, o Options) error {
 	if !o.NoBallast {
 		defer ballast()()
 	}
+	defer giveHeadroom()()
 	v := Version()
 	log.Infof("Detour %s (CoreDNS %s, %s) serves %s from %s", v.Detour, v.CoreDNS, v.Go, s.where(), s.name)
 	s.serve(ctx, reload)
