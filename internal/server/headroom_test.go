@@ -4,6 +4,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"testing"
 )
 
@@ -30,14 +31,29 @@ func TestHeadroomFollowsTheHeap(t *testing.T) {
 	if err := os.Unsetenv("GOGC"); err != nil {
 		t.Fatal(err)
 	}
+	runtime.GC() // of what earlier tests left
 	release := giveHeadroom()
+	if p := percent(); p <= 100 {
+		t.Errorf("a small heap: %d", p)
+	}
 	large := make([]byte, 2*headroom)
-	for range 3 {
-		runtime.GC()
+	for range 100 { // what runs after a collection runs beside it
+		if runtime.GC(); percent() == 100 {
+			break
+		}
+	}
+	if p := percent(); p != 100 {
+		t.Errorf("a large heap: %d", p)
 	}
 	runtime.KeepAlive(large)
 	release()
 	if now := debug.SetGCPercent(100); now != 100 {
 		t.Errorf("after the release: %d", now)
 	}
+}
+
+func percent() uint64 {
+	s := []metrics.Sample{{Name: "/gc/gogc:percent"}}
+	metrics.Read(s)
+	return s[0].Value.Uint64()
 }
