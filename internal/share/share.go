@@ -3,60 +3,126 @@ package share
 
 import (
 	"context"
+	"encoding/json"
+	"time"
 
 	"github.com/detour-dns/detour/internal/health"
 )
 
 // Share is where several resolvers agree: four verbs, so that agreement can come
-// from any store. A resolver never waits for it to answer a query, and sharing
-// can correct a local decision but never forbid one.
+// from any store. No query ever waits for one of them. They are safe for
+// concurrent use, of each verb one call at a time.
 type Share interface {
-	// Publish says what this observer holds of its checks.
-	Publish(ctx context.Context, mine []Opinion) error
-	// Theirs returns what the other observers hold, fresh ones only.
-	Theirs(ctx context.Context) ([]Observer, error)
-	// Put stores a record for all: an override, a freeze, a pool in use.
-	Put(ctx context.Context, r Record) error
-	// Records returns all records.
+	// Publish makes o what the others read of this observer, in place of what it
+	// published before.
+	Publish(ctx context.Context, o Opinion) error
+	// Theirs returns what the other observers hold once that is not what it last
+	// returned, or after a while, so that each return proves the store alive. What
+	// is not fresh by the store's own account is an error.
+	Theirs(ctx context.Context) (Read, error)
+	// Put stores records for all.
+	Put(ctx context.Context, r []Record) error
+	// Records returns all records, as Theirs does.
 	Records(ctx context.Context) ([]Record, error)
 }
 
-// Opinion is one observer's verdict on one check. A check of which an observer
-// says nothing is Up in its eyes.
+// Opinion is what one observer holds: of each check that is assigned to it and
+// not listed, that it is Up.
 type Opinion struct {
-	Check   string // key
+	Observer string // its name, unique in the cluster
+	Boot     string // random, another one at each start
+	Zone     string // where it probes from
+	Version  string
+	Plan     string   // hash of the configuration
+	Decision string   // hash of what it answers
+	Assigned []uint64 // checks, by ID; nil: all
+	Braked   bool     // it doubts itself, and has no voice
+	Judged   []Judged // what is not Up
+	Summed   []Summed // instead of Judged where there are too many
+}
+
+// Judged is a verdict other than Up on a check.
+type Judged struct {
+	ID      uint64
 	Verdict health.Verdict
 	Cause   health.Cause
+	Age     time.Duration
 }
 
-// Observer is one other resolver in its role of prober.
-type Observer struct {
-	Name     string
-	Zone     string
-	Braked   bool
-	Opinions []Opinion
+// Summed says that all checks of a region with this verdict are too many to list,
+// but for those in Except.
+type Summed struct {
+	Region string
+	Cause  health.Cause
+	Except []uint64 // checks of the region that are Up
 }
 
-// Record is one decision that all observers share.
+// Read is what one reading of the others found.
+type Read struct {
+	Others []Opinion
+	Stores []Store
+}
+
+// Store is one place where observers meet.
+type Store struct {
+	Name   string // "consul dc1"
+	At     time.Time
+	Error  string // why it was not read now, "" if it was
+	Writes int    // since the start
+	Bytes  int64  // read and written since the start
+	Odd    int    // values that were ignored: foreign, damaged, too large
+}
+
+// Version orders the versions of a record: the higher N wins, of equal ones the
+// writer whose name is greater.
+type Version struct {
+	N      uint64 `json:"n"`
+	Writer string `json:"writer"`
+}
+
+// Less reports whether o wins over v.
+func (v Version) Less(o Version) bool {
+	return v.N < o.N || v.N == o.N && v.Writer < o.Writer
+}
+
+// The kinds of records.
+const (
+	Override = "override"
+	Freeze   = "freeze"
+	InUse    = "in_use"
+)
+
+// Record is one decision that all observers share. One that is deleted stays, so
+// that an older copy does not come back.
 type Record struct {
-	Kind   string // override, freeze, in_use
-	Target string
-	Value  []byte
+	Kind    string          `json:"kind"`
+	Target  string          `json:"target"`
+	Version Version         `json:"version"`
+	Made    time.Time       `json:"made"` // by the writer's clock: for people
+	TTL     time.Duration   `json:"ttl"`  // from when a reader first sees it, by its own clock; 0: for ever
+	Deleted bool            `json:"deleted,omitempty"`
+	Value   json.RawMessage `json:"value,omitempty"` // of the kind's type
 }
 
 // Local shares with nobody.
 type Local struct{}
 
 // Publish implements Share.
-func (Local) Publish(context.Context, []Opinion) error { return nil }
+func (Local) Publish(context.Context, Opinion) error { return nil }
 
-// Theirs implements Share: there are no others.
-func (Local) Theirs(context.Context) ([]Observer, error) { return nil, nil }
+// Theirs implements Share: there are no others, and never will be.
+func (Local) Theirs(ctx context.Context) (Read, error) {
+	<-ctx.Done()
+	return Read{}, ctx.Err()
+}
 
 // Put implements Share. What is decided here is kept on disk, by the engine.
-func (Local) Put(context.Context, Record) error { return nil }
+func (Local) Put(context.Context, []Record) error { return nil }
 
 // Records implements Share.
-func (Local) Records(context.Context) ([]Record, error) { return nil, nil }
+func (Local) Records(ctx context.Context) ([]Record, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
 
 var _ Share = Local{}

@@ -29,10 +29,11 @@ var rooms = map[string][]string{
 	"internal/plan":    {"config", "internal/source", "internal/steer", "internal/health"},
 	"internal/prober":  {"internal/health"},
 	"internal/monitor": {"internal/prober", "internal/health"},
+	"internal/agree":   {"internal/health"},
 	"internal/share":   {"internal/health"},
 	"internal/journal": {},
 	"internal/state":   {},
-	"internal/engine":  {"config", "internal/journal", "internal/monitor", "internal/prober", "internal/source", "internal/share", "internal/state", "internal/plan", "internal/steer", "internal/health"},
+	"internal/engine":  {"config", "internal/agree", "internal/journal", "internal/monitor", "internal/prober", "internal/source", "internal/share", "internal/state", "internal/plan", "internal/steer", "internal/health"},
 	"internal/admin":   {"config", "internal/engine", "internal/journal", "internal/plan", "internal/steer", "internal/health"},
 	"plugin/failover":  {"config", "internal/engine", "internal/admin", "internal/plan", "internal/source", "internal/steer", "internal/health"},
 	"internal/server":  {"config", "plugin/failover"},
@@ -44,7 +45,7 @@ var rooms = map[string][]string{
 }
 
 // pure are the packages that decide: no clock, no random source, no I/O, no log.
-var pure = []string{"internal/health", "internal/steer", "internal/plan"}
+var pure = []string{"internal/health", "internal/agree", "internal/steer", "internal/plan"}
 
 // impure are calls that a pure package must not make.
 var impure = map[string][]string{

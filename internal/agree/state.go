@@ -1,0 +1,184 @@
+package agree
+
+import (
+	"time"
+
+	"github.com/detour-dns/detour/internal/health"
+)
+
+// Hold is how long a local verdict waits for the others' consent. States are
+// stepped once a second, so that no decision is later by more than ten.
+const Hold = 9 * time.Second
+
+// Bounds of an observer's view of the others.
+const (
+	Fresh  = 15 * time.Second // a read that ended longer ago than that says nothing of now
+	Forget = 10 * time.Minute // so long after the last read only local verdicts count
+)
+
+// Contact is how it stands between this observer and the others.
+type Contact uint8
+
+// The contacts.
+const (
+	Alone     Contact = iota // nobody else is there: the local verdict counts
+	Agreeing                 // the others are heard
+	Silent                   // they were: what was agreed stands until the local verdict turns
+	Forgotten                // they were, too long ago: the local verdict counts
+)
+
+// String returns the contact in words.
+func (c Contact) String() string {
+	return [...]string{"alone", "agreeing", "silent", "forgotten"}[c]
+}
+
+// ContactAt returns how it stands, from the age of the last good read and whether
+// anybody else was fresh in it.
+func ContactAt(age time.Duration, others bool) Contact {
+	switch {
+	case age > Forget:
+		return Forgotten
+	case age > Fresh:
+		return Silent
+	case others:
+		return Agreeing
+	}
+	return Alone
+}
+
+// Input is what is known of one check at an instant.
+type Input struct {
+	Mine    health.View // the local verdict
+	Others  []Voice     // of fresh observers, without this one
+	Contact Contact
+	Quorum  int
+	Zone    string // of this observer
+	Braked  bool   // this observer doubts itself: it has no voice
+	Sound   bool   // most self-checks pass, or there are none: what is seen only from here is believed here
+}
+
+// State is what is agreed of one check. The zero value knows nothing, and takes
+// the local verdict as it comes.
+type State struct {
+	agreed health.View
+	known  bool           // agreed means anything
+	mine   health.Verdict // at the last step
+	since  time.Time      // when it turned to that
+	apart  bool           // it contradicts the agreed one
+	here   bool           // and counts here
+	beaten bool           // a majority contradicts it
+	view   health.View
+}
+
+// View returns what steering sees.
+func (s *State) View() health.View { return s.view }
+
+// Apart reports whether the local verdict contradicts the agreed one: time alone,
+// or the health of this observer, may then change what steering sees.
+func (s *State) Apart() bool { return s.apart }
+
+// Agreed returns the verdict that all hold, whatever counts here.
+func (s *State) Agreed() health.View { return s.agreed }
+
+// Adopt makes v what is agreed: a newly assigned check takes over what the others
+// hold of it.
+func (s *State) Adopt(v health.View) { s.agreed, s.known, s.view = v, true, v }
+
+// Step brings the state up to date and reports whether what steering sees of it
+// changed.
+func (s *State) Step(in Input, now time.Time) (changed bool) {
+	turned := in.Mine.Verdict != s.mine
+	if turned {
+		s.mine, s.since = in.Mine.Verdict, now
+	}
+	switch in.Contact {
+	case Agreeing:
+		s.weigh(&in, now)
+	case Silent:
+		if !s.known || turned && in.Mine.Verdict != health.Unknown {
+			s.follow(in.Mine)
+			s.beaten = false
+		}
+	case Alone, Forgotten:
+		s.follow(in.Mine)
+	}
+	s.dissent(&in, now)
+	old := s.view
+	s.view = s.see(&in.Mine, now)
+	return !same(&old, &s.view)
+}
+
+// weigh lets the observers vote.
+func (s *State) weigh(in *Input, now time.Time) {
+	voices := in.Others
+	if in.Mine.Verdict != health.Unknown && !in.Braked {
+		voices = append(voices[:len(voices):len(voices)], Voice{in.Zone, in.Mine.Verdict, in.Mine.Cause})
+	}
+	out := Vote(voices, in.Quorum)
+	s.beaten = out.Verdict != health.Unknown && out.Verdict != in.Mine.Verdict
+	switch {
+	case out.Verdict == health.Unknown && s.known && len(voices) > 0: // as before
+	case out.Verdict == health.Unknown, out.Verdict == in.Mine.Verdict && !s.known:
+		s.follow(in.Mine)
+	default:
+		s.turn(out.Verdict, out.Cause, now)
+	}
+}
+
+// follow takes the local verdict as the agreed one.
+func (s *State) follow(mine health.View) {
+	if !s.known {
+		s.agreed, s.known = mine, true
+		return
+	}
+	s.turn(mine.Verdict, mine.Cause, mine.Since)
+	s.agreed.WasDown = mine.WasDown
+}
+
+// turn changes the agreed verdict. An Up that turns Down is an ejection, whoever
+// saw it.
+func (s *State) turn(to health.Verdict, cause health.Cause, since time.Time) {
+	a := &s.agreed
+	if a.Verdict == health.Up && to == health.Down {
+		a.Ejected = a.Ejected.Add(since)
+	}
+	if a.Verdict != to {
+		a.WasDown = to == health.Unknown && (a.WasDown || a.Verdict == health.Down)
+		a.Since = since
+	}
+	a.Verdict, a.Cause, s.known = to, cause, true
+	a.WasUp = a.WasUp || to == health.Up
+}
+
+// dissent lets a local verdict count that lasts for longer than Hold while the
+// agreed one contradicts it: a Down here, as a doubt; an Up everywhere, unless a
+// majority is against it.
+func (s *State) dissent(in *Input, now time.Time) {
+	mine := in.Mine.Verdict
+	s.apart = mine != health.Unknown && mine != s.agreed.Verdict
+	s.here = s.apart && s.here && mine == health.Down
+	switch overdue := now.Sub(s.since) >= Hold && in.Sound; {
+	case !s.apart || !overdue:
+	case mine == health.Down:
+		s.here = true
+	case !s.beaten:
+		s.follow(in.Mine)
+		s.apart = false
+	}
+}
+
+// see is the agreed verdict, or the local one where it counts.
+func (s *State) see(mine *health.View, now time.Time) health.View {
+	v := s.agreed
+	v.Confirming = mine.Confirming || s.apart && !s.here && now.Sub(s.since) < Hold
+	v.WasUp = v.WasUp || mine.WasUp
+	if s.here {
+		v.Verdict, v.Cause, v.Since, v.Elsewhere = health.Down, mine.Cause, mine.Since, true
+	}
+	return v
+}
+
+func same(a, b *health.View) bool {
+	return a.Verdict == b.Verdict && a.Elsewhere == b.Elsewhere && a.Confirming == b.Confirming && a.Cause == b.Cause &&
+		a.Since.Equal(b.Since) && a.WasUp == b.WasUp && a.WasDown == b.WasDown && len(a.Ejected) == len(b.Ejected)
+}

@@ -1,0 +1,129 @@
+// Package agree turns what several observers hold of a check into one verdict.
+//
+// It is pure: no clock, no random source, no I/O. The principle above every rule
+// here: sharing may correct a local decision, and hold it for at most Hold while
+// a fresh observer contradicts it; it can never forbid one.
+package agree
+
+import "github.com/detour-dns/detour/internal/health"
+
+// Voice is the verdict of one fresh observer on one check. Who has none (Unknown,
+// not assigned, braked) has no voice.
+type Voice struct {
+	Zone    string
+	Verdict health.Verdict // Up or Down
+	Cause   health.Cause   // of Down
+}
+
+// Outcome is what a vote came to. The zero value is that there is no agreement:
+// what was agreed before stands.
+type Outcome struct {
+	Verdict health.Verdict // Unknown: no agreement
+	Cause   health.Cause   // of Down
+}
+
+// Vote counts voices by zone: a zone says what most of its observers say, and a
+// tie abstains. Of three zones or more a strict majority decides; of two, both;
+// in a single one the majority of its observers, of two both, one alone. At least
+// quorum observers must say what is agreed; 0 and 1 ask for no more than that.
+func Vote(voices []Voice, quorum int) Outcome {
+	zones := make([]tally, 0, 8)
+	for _, v := range voices {
+		at := -1
+		for i := range zones {
+			if zones[i].zone == v.Zone {
+				at = i
+			}
+		}
+		if at < 0 {
+			at = len(zones)
+			zones = append(zones, tally{zone: v.Zone})
+		}
+		zones[at].add(v)
+	}
+	all := tally{}
+	for i := range zones {
+		all.join(zones[i])
+	}
+	said := all.majority()
+	switch len(zones) {
+	case 0:
+		return Outcome{}
+	case 1:
+		said = zones[0].majority()
+	case 2:
+		if all.up > 0 && all.down > 0 || all.up+all.down < 2 {
+			return Outcome{}
+		}
+	}
+	n := 0
+	for _, v := range voices {
+		n += one(v.Verdict == said)
+	}
+	switch {
+	case said == health.Unknown || n < quorum:
+		return Outcome{}
+	case said == health.Up:
+		return Outcome{Verdict: health.Up}
+	}
+	return Outcome{health.Down, commonest(voices)}
+}
+
+// tally counts the voices of a zone, or the zones.
+type tally struct {
+	zone     string
+	up, down int
+	silent   int // zones that abstain, which a majority must outweigh too
+}
+
+func (t *tally) add(v Voice) {
+	t.up += one(v.Verdict == health.Up)
+	t.down += one(v.Verdict == health.Down)
+}
+
+// join counts what a zone says.
+func (t *tally) join(z tally) {
+	switch z.majority() {
+	case health.Up:
+		t.up++
+	case health.Down:
+		t.down++
+	case health.Unknown:
+		t.silent++
+	}
+}
+
+// majority is what more than half say, Unknown if nothing is.
+func (t *tally) majority() health.Verdict {
+	switch n := t.up + t.down + t.silent; {
+	case 2*t.up > n:
+		return health.Up
+	case 2*t.down > n:
+		return health.Down
+	}
+	return health.Unknown
+}
+
+// commonest is the cause that most of those give who say Down, of several the one
+// that is listed first in package health: the darker.
+func commonest(voices []Voice) health.Cause {
+	said := map[health.Cause]int{}
+	best := health.CauseTimeout
+	for _, v := range voices {
+		if v.Verdict != health.Down {
+			continue
+		}
+		said[v.Cause]++
+		if n := said[v.Cause]; n > said[best] || n == said[best] && v.Cause < best {
+			best = v.Cause
+		}
+	}
+	return best
+}
+
+func one(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
