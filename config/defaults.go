@@ -46,6 +46,8 @@ func newConfig() *Config {
 		Recursion: Networks{Private: true},
 		Admin:     Admin{Listen: &url.URL{Scheme: "tcp", Host: "127.0.0.1:8053"}},
 		State:     State{Dir: defaultStateDir()},
+		Self:      Self{Name: defaultObserver()},
+		Share:     Share{Cluster: "main"},
 	}
 }
 

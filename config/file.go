@@ -21,6 +21,7 @@ var fileBlock = newBlock("file",
 	field[Config]{"monitors", decodeMonitors},
 	field[Config]{"services", decodeServices},
 	field[Config]{"self", func(d *decoder, v value, c *Config) { selfBlock.decode(d, v, &c.Self) }},
+	field[Config]{"share", decodeShare},
 	field[Config]{"zones", decodeZones},
 	field[Config]{"recursion", decodeRecursion},
 	field[Config]{"overrides", decodeOverrides},
@@ -103,6 +104,7 @@ var metricsBlock = newBlock("metrics",
 )
 
 var selfBlock = newBlock("self",
+	field[Self]{"name", label(func(s *Self) *string { return &s.Name })},
 	field[Self]{"zone", func(d *decoder, v value, s *Self) { s.Zone, _ = d.parseRegion(v) }},
 	field[Self]{"checks", canaries(func(s *Self) *[]Canary { return &s.Checks })},
 )

@@ -20,6 +20,7 @@ type Config struct {
 	Monitors   []Monitor
 	Services   []Service
 	Self       Self
+	Share      Share
 	Limits     Limits
 	Probes     Probes
 	Metrics    Metrics
@@ -211,8 +212,29 @@ type LastResort struct {
 
 // Self is this resolver as an observer.
 type Self struct {
-	Zone   string
+	Name   string // unique among those that share; the host's name unless said
+	Zone   string // "" = not said
 	Checks []Canary
+}
+
+// Share is where several resolvers agree on one verdict. Without a Consul this one
+// is alone.
+type Share struct {
+	Cluster string // those of one name agree with one another
+	Quorum  int    // observers that must say what is agreed; 0 = as the zones decide
+	Consul  []Store
+}
+
+// Store is one Consul datacenter in which resolvers meet.
+type Store struct {
+	Datacenter string // "" = that of the agent
+	Region     string // where its servers are, "" = not said
+	Address    *url.URL
+	TokenFile  string
+	CAFile     string
+	CertFile   string
+	KeyFile    string
+	ServerName string // to verify, instead of the address's host
 }
 
 // Limits bounds what automation may do at once. Percentages are 0..100.

@@ -1,0 +1,129 @@
+package config
+
+import (
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// maxQuorum and maxStores bound a cluster: observers that must agree, and places
+// where they meet.
+const (
+	maxQuorum = 64
+	maxStores = 8
+)
+
+var shareBlock = newBlock("share",
+	field[Share]{"cluster", label(func(s *Share) *string { return &s.Cluster })},
+	field[Share]{"quorum", integer(func(s *Share) *int { return &s.Quorum }, 0, maxQuorum)},
+	field[Share]{"consul", func(d *decoder, v value, s *Share) { s.Consul = d.decodeStores(v) }},
+)
+
+var storeBlock = newBlock("store",
+	field[Store]{"datacenter", label(func(s *Store) *string { return &s.Datacenter })},
+	field[Store]{"region", func(d *decoder, v value, s *Store) { s.Region, _ = d.parseRegion(v) }},
+	field[Store]{"address", decodeStoreAddress},
+	field[Store]{"token_file", filePath(func(s *Store) *string { return &s.TokenFile })},
+	field[Store]{"ca_file", filePath(func(s *Store) *string { return &s.CAFile })},
+	field[Store]{"cert_file", filePath(func(s *Store) *string { return &s.CertFile })},
+	field[Store]{"key_file", filePath(func(s *Store) *string { return &s.KeyFile })},
+	field[Store]{"server_name", text(func(s *Store) *string { return &s.ServerName })},
+)
+
+// decodeShare reads where resolvers agree.
+func decodeShare(d *decoder, v value, c *Config) {
+	seen := shareBlock.decode(d, v, &c.Share)
+	if v.node.Kind == yaml.MappingNode && len(c.Share.Consul) == 0 && !d.bad[v.node] {
+		if at, ok := seen["consul"]; !ok || !d.bad[at.node] {
+			d.fault(v, "share names no place to meet: add consul: [{address: ...}]")
+		}
+	}
+}
+
+func (d *decoder) decodeStores(v value) []Store {
+	var all []Store
+	items := d.list(v)
+	if len(items) > maxStores {
+		d.fault(v, "%s lists %d datacenters: at most %d", v.key, len(items), maxStores)
+		return nil
+	}
+	for _, item := range items {
+		s := Store{Address: &url.URL{Scheme: "http", Host: "127.0.0.1:8500"}}
+		seen := storeBlock.decode(d, item, &s)
+		if item.node.Kind != yaml.MappingNode {
+			continue
+		}
+		if seen.has("cert_file") != seen.has("key_file") {
+			d.fault(item, "consul needs both cert_file and key_file: add the one that is missing")
+		}
+		if slices.ContainsFunc(all, func(o Store) bool { return o.Datacenter == s.Datacenter && *o.Address == *s.Address }) {
+			d.fault(item, "the same datacenter at %s is listed twice: remove one", s.Address.Host)
+		}
+		all = append(all, s)
+	}
+	d.warnOneRegion(v, all)
+	return all
+}
+
+// warnOneRegion warns of stores that fail together.
+func (d *decoder) warnOneRegion(v value, stores []Store) {
+	for _, s := range stores {
+		if s.Region != stores[0].Region {
+			return
+		}
+	}
+	switch {
+	case len(stores) == 0:
+	case stores[0].Region != "":
+		d.warn(v.node, "every datacenter of %s lies in %s: when that region fails resolvers decide each for itself, add one elsewhere", v.key, stores[0].Region)
+	case len(stores) == 1:
+		d.warn(v.node, "%s is one datacenter: when its region fails resolvers decide each for itself, add one elsewhere and say the region: of both", v.key)
+	}
+}
+
+const storeAddressForm = "write http://address:port, https://name:port or unix:///path"
+
+// decodeStoreAddress reads where a Consul agent listens.
+func decodeStoreAddress(d *decoder, v value, s *Store) {
+	t, ok := d.text(v)
+	if !ok {
+		return
+	}
+	u, err := url.Parse(t)
+	switch {
+	case err == nil && u.User != nil:
+		d.fault(v, "%s has a user or a password: put a token into a file and name it in token_file", v.key)
+	case err == nil && u.Scheme == "unix" && u.Path != "" && u.Host == "":
+		s.Address = u
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Path != "" && u.Path != "/" || u.RawQuery != "":
+		d.fault(v, "%s %s is not where Consul listens: %s", v.key, t, storeAddressForm)
+	default:
+		s.Address = &url.URL{Scheme: u.Scheme, Host: u.Host}
+	}
+}
+
+var labelForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$`)
+
+// label reads a short word that can stand in a path.
+func label[T any](at func(*T) *string) func(*decoder, value, *T) {
+	return func(d *decoder, v value, into *T) {
+		s, ok := d.text(v)
+		if ok && !labelForm.MatchString(s) {
+			d.fault(v, "%s %s is not a plain word: use at most 63 letters, digits, dots, hyphens and underscores", v.key, s)
+			return
+		}
+		*at(into) = s
+	}
+}
+
+// defaultObserver is the name under which this resolver speaks to others.
+func defaultObserver() string {
+	name, err := os.Hostname()
+	if err != nil || !labelForm.MatchString(name) {
+		return "resolver"
+	}
+	return name
+}
