@@ -22,7 +22,9 @@ type Core struct {
 	views     []health.View
 	heard     []time.Time // start of the newest probe heard of, to drop late results
 	census    census
-	suspects  []int // by region: checks that are confirming
+	suspects  []int  // by region: checks that are confirming
+	suspect   []bool // by check: it is counted there
+	council   *council
 	overrides []steer.Override
 	freezes   []steer.Freeze
 	kept      map[string]steer.Memory
@@ -33,6 +35,7 @@ type Core struct {
 	changed   bool // a verdict changed since the last publish
 
 	turned  []Turn         // not told yet
+	opines  bool           // the others do not know yet what is held here
 	held    map[int32]bool // checks that the brake, which is on, keeps from turning Down
 	heldNew int            // of them, not told yet
 }
@@ -65,22 +68,24 @@ func (c *Core) adopt(p *plan.Plan, lookup func(*plan.Check) (health.State, bool)
 	c.states = make([]health.State, len(p.Checks))
 	c.views = make([]health.View, len(p.Checks))
 	c.heard = make([]time.Time, len(p.Checks))
-	c.suspects = make([]int, len(p.Config.Regions))
+	c.suspects, c.suspect = make([]int, len(p.Config.Regions)), make([]bool, len(p.Checks))
 	for i := range p.Checks {
 		if s, ok := lookup(&p.Checks[i]); ok {
 			c.states[i] = s
 		}
 		c.views[i] = c.states[i].View()
-		c.suspect(i, 1)
+		c.suspected(i)
 	}
 	c.census = newCensus(p)
 }
 
-// suspect counts check i if it is confirming.
-func (c *Core) suspect(i, by int) {
-	if r := c.Plan.Checks[i].Region; r >= 0 && c.views[i].Confirming {
-		c.suspects[r] += by
+// suspected counts check i among its region's suspects while it is confirming.
+func (c *Core) suspected(i int) {
+	now, r := c.states[i].Confirming(), c.Plan.Checks[i].Region
+	if r >= 0 {
+		c.suspects[r] += by(now) - by(c.suspect[i])
 	}
+	c.suspect[i] = now
 }
 
 // Observe weighs the result of a probe of check i that started at start. It
@@ -104,7 +109,7 @@ func (c *Core) Observe(i int32, start time.Time, r health.Result) time.Duration 
 		c.holdBack(i, before, r)
 	}
 	c.census.count(i, k, st, c.event(r.At))
-	c.refresh(i)
+	c.refresh(i, r.At)
 	return c.pace(i, k)
 }
 
@@ -128,28 +133,32 @@ func (c *Core) event(now time.Time) time.Time {
 
 func (c *Core) brake(now time.Time) {
 	limit := c.Plan.Config.Limits.Brake
-	if !c.Brake.Update(c.census.take(c.states, c.Plan.Self), limit, now) || c.Brake.On {
+	census := c.census.take(c.states, c.Plan.Self)
+	census.OthersReport = c.othersReport(census.Regions)
+	if !c.Brake.Update(census, limit, now) {
+		return
+	}
+	c.opines = true
+	if c.Brake.On {
 		return
 	}
 	c.held = nil
 	if now.Sub(c.Brake.Since) < limit { // the doubt is over: what failed meanwhile was our failing
 		for i := range c.states {
 			c.states[i].Forgive()
-			c.refresh(int32(i))
+			c.refresh(int32(i), now)
 		}
 	}
 }
 
-// refresh takes over the view of check i and marks the services it judges.
-func (c *Core) refresh(i int32) {
-	v := c.states[i].View()
-	old := c.views[i]
-	if v.Verdict == old.Verdict && v.Confirming == old.Confirming && v.Cause == old.Cause && v.Since.Equal(old.Since) {
+// refresh takes over what is held of check i and marks the services it judges.
+func (c *Core) refresh(i int32, now time.Time) {
+	c.suspected(int(i))
+	old, v := c.views[i], c.view(i, now)
+	if v.Verdict == old.Verdict && v.Elsewhere == old.Elsewhere && v.Confirming == old.Confirming && v.Cause == old.Cause && v.Since.Equal(old.Since) {
 		return
 	}
-	c.suspect(int(i), -1)
 	c.views[i] = v
-	c.suspect(int(i), 1)
 	for _, s := range c.Plan.Steer.ServicesOf(i) {
 		c.dirty[s] = true
 	}
@@ -161,7 +170,7 @@ func (c *Core) refresh(i int32) {
 // pace is the time from one probe's start to the next.
 func (c *Core) pace(i int32, k *plan.Check) time.Duration {
 	switch p := &k.Params; {
-	case !c.views[i].Confirming:
+	case !c.suspect[i]:
 		return p.Interval
 	case k.Region >= 0 && c.suspects[k.Region] > crowd:
 		return min(max(p.Confirm, p.Timeout), p.Interval)
@@ -189,13 +198,14 @@ func (c *Core) Sweep(now time.Time) {
 		before := c.states[i]
 		if c.states[i].Age(c.Plan.Checks[i].Params, now) {
 			c.turn(int32(i), &before, now)
-			c.refresh(int32(i))
+			c.refresh(int32(i), now)
 		}
 		c.census.count(int32(i), &c.Plan.Checks[i], &c.states[i], c.event(now))
 	}
 	if c.Brake.On {
 		c.brake(now)
 	}
+	c.attend(now)
 }
 
 // Due reports whether Publish would build anything: something changed, or time

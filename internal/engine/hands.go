@@ -98,6 +98,10 @@ func (c *Core) Replan(p *plan.Plan, now time.Time, force bool) error {
 	for i := range p.Checks {
 		next.heard[i] = old.heard(&p.Checks[i])
 	}
+	if c.council != nil {
+		next.council = c.council.carry(p, old)
+		next.meet(now)
+	}
 	next.Sweep(now)
 	snap := next.Publish(now)
 	moved := c.moves(snap)
@@ -169,12 +173,17 @@ func (c *Core) predecessors() predecessors {
 	return p
 }
 
-// state returns the check's own state, else that of the worst one in its seat.
-func (p predecessors) state(k *plan.Check) (health.State, bool) {
-	i, ok := p.byKey[k.Key]
-	if !ok {
+// find returns the check itself in the old plan, else the worst one in its seat.
+func (p predecessors) find(k *plan.Check) (i int, ok bool) {
+	if i, ok = p.byKey[k.Key]; !ok {
 		i, ok = p.bySeat[k.Seat]
 	}
+	return i, ok
+}
+
+// state returns the state of what find finds.
+func (p predecessors) state(k *plan.Check) (health.State, bool) {
+	i, ok := p.find(k)
 	if !ok {
 		return health.State{}, false
 	}

@@ -28,7 +28,7 @@ func (c *Core) turn(i int32, before *health.State, now time.Time) {
 	}
 	t.First = st.Verdict == health.Up && before.Verdict == health.Unknown && !before.WasUp && !before.WasDown
 	c.turned = append(c.turned, t)
-	c.changed = true
+	c.changed, c.opines = true, true
 }
 
 // Turned returns the changes of verdicts since it was last called.

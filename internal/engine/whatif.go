@@ -22,6 +22,7 @@ func (e *Engine) fork() (now *Published, try *Core, found source.Found, err erro
 		fork := *c
 		fork.dirty, fork.turned, fork.held = map[int32]bool{}, nil, nil
 		fork.views, fork.states, fork.heard = slices.Clone(c.views), slices.Clone(c.states), slices.Clone(c.heard)
+		fork.council = c.council.clone()
 		try = &fork
 	})
 	return now, try, found, err

@@ -122,7 +122,7 @@ func (b *build) endpoint(s *Service, e *Endpoint, es *EndpointState, o *Override
 		es.Standing, es.Why = Dark, WhyUnresolved
 	}
 	if s.SingleWriter && es.Why == WhyHere {
-		es.Standing, es.Why = verdictStanding(health.View{Verdict: health.Down, Cause: es.View.Cause}, false)
+		es.Standing, es.Why = Ready, WhyUp // what the others see counts: nothing is decided from here only
 	}
 	switch {
 	case !e.Enabled:

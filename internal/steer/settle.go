@@ -156,11 +156,12 @@ func (ps *PoolState) spare(pm *PoolMemory) (spared bool) {
 	return spared
 }
 
-// merelyUnknown reports whether all that the pool lacks is news. That is no
-// ejection: a restart with old state must not cost a failback.
+// merelyUnknown reports whether all that the pool lacks is news, or others' consent
+// that it is down. That is no ejection: neither a restart with old state nor a bad
+// path of this observer must cost a failback.
 func (ps *PoolState) merelyUnknown() bool {
 	for i := range ps.Ends {
-		if e := &ps.Ends[i]; e.Standing < Held && e.Why != WhyStale && e.Why != WhyUnresolved || e.Why == WhyRegion {
+		if e := &ps.Ends[i]; e.Standing < Held && e.Why != WhyStale && e.Why != WhyUnresolved && e.Why != WhyHere || e.Why == WhyRegion {
 			return false
 		}
 	}

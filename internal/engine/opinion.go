@@ -1,0 +1,73 @@
+package engine
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/detour-dns/detour/internal/health"
+	"github.com/detour-dns/detour/internal/share"
+)
+
+// maxJudged is how many verdicts an opinion lists one by one. Beyond it regions
+// of which most is Down are summed up: in a region's failure every observer writes
+// this to all the others.
+const maxJudged = 500
+
+// Opinion returns what this observer holds, for the others. Who it is, the caller
+// adds.
+func (c *Core) Opinion(now time.Time) share.Opinion {
+	o := share.Opinion{Zone: c.council.zone, Plan: c.council.digest, Braked: c.Brake.On}
+	if c.snap != nil {
+		o.Decision = hex(c.snap.Hash())
+	}
+	byRegion := make([][]share.Judged, len(c.Plan.Config.Regions))
+	total := 0
+	for i := range c.states {
+		s, k := &c.states[i], &c.Plan.Checks[i]
+		if s.Verdict == health.Up || k.Region < 0 {
+			continue
+		}
+		j := share.Judged{ID: c.council.ids[i], Verdict: s.Verdict, Cause: s.Cause}
+		if !s.Since.IsZero() {
+			j.Age = now.Sub(s.Since)
+		}
+		byRegion[k.Region] = append(byRegion[k.Region], j)
+		total++
+	}
+	for r, list := range byRegion {
+		if total > maxJudged {
+			if s, ok := c.sum(r, list); ok {
+				o.Summed = append(o.Summed, s)
+				continue
+			}
+		}
+		o.Judged = append(o.Judged, list...)
+	}
+	return o
+}
+
+// sum sums up region r, of whose checks those in list are not Up, if most of them
+// are Down.
+func (c *Core) sum(r int, list []share.Judged) (s share.Summed, ok bool) {
+	down, causes := map[uint64]bool{}, map[health.Cause]int{}
+	for _, j := range list {
+		if j.Verdict != health.Down {
+			continue
+		}
+		down[j.ID] = true
+		causes[j.Cause]++
+		if causes[j.Cause] > causes[s.Cause] {
+			s.Cause = j.Cause
+		}
+	}
+	s.Region = c.Plan.Config.Regions[r].Name
+	for i := range c.Plan.Checks {
+		if id := c.council.ids[i]; c.Plan.Checks[i].Region == r && !down[id] {
+			s.Except = append(s.Except, id)
+		}
+	}
+	return s, len(down) > 2*len(s.Except) && len(list) > 50
+}
+
+// hex writes a hash as people compare it.
+func hex(h uint64) string { return fmt.Sprintf("%016x", h) }
