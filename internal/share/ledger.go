@@ -1,0 +1,124 @@
+package share
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// keepDeleted is how long a record that is deleted, or whose time is over, is
+// remembered after its end: a store that is restored from a snapshot must not bring
+// it back.
+const keepDeleted = 7 * 24 * time.Hour
+
+// maxN bounds versions: a record that claims more is not one of ours, and would
+// let nobody change it again.
+const maxN = 1 << 53
+
+// Entry is a record with when it was first seen, by the reader's own clock.
+type Entry struct {
+	Record
+	Seen time.Time `json:"seen"`
+}
+
+// Ends returns when the record ends, by the reader's own clock: no clock of another
+// machine is believed. Zero: never.
+func (e Entry) Ends() time.Time {
+	if e.TTL <= 0 {
+		return time.Time{}
+	}
+	return e.Seen.Add(e.TTL)
+}
+
+// Live reports whether the record says anything at now.
+func (e Entry) Live(now time.Time) bool {
+	return !e.Deleted && (e.TTL <= 0 || now.Before(e.Ends()))
+}
+
+// Ledger is what one observer knows of the shared records. The highest version
+// wins, wherever it comes from: what a store lacks was lost there, not deleted. It
+// is pure, and not safe for concurrent use.
+type Ledger struct {
+	Writer  string
+	entries map[string]Entry
+}
+
+// NewLedger returns a ledger with what was kept, for an observer that writes under
+// a name.
+func NewLedger(writer string, kept map[string]Entry) *Ledger {
+	l := &Ledger{Writer: writer, entries: map[string]Entry{}}
+	for _, e := range kept {
+		l.entries[e.Key()] = e
+	}
+	return l
+}
+
+// Key is where a record stands.
+func (r *Record) Key() string { return r.Kind + "/" + r.Target }
+
+// Get returns what is known of a target.
+func (l *Ledger) Get(kind, target string) (Entry, bool) {
+	e, ok := l.entries[kind+"/"+target]
+	return e, ok
+}
+
+// All returns every entry by key. It must not be changed.
+func (l *Ledger) All() map[string]Entry { return l.entries }
+
+// Write makes the next version of a record. A nil value deletes it.
+func (l *Ledger) Write(kind, target string, value any, ttl time.Duration, now time.Time) (Record, error) {
+	r := Record{Kind: kind, Target: target, Made: now.UTC().Round(0), TTL: ttl, Deleted: value == nil}
+	if value != nil {
+		body, err := json.Marshal(value)
+		if err != nil {
+			return r, fmt.Errorf("record %s: %w", r.Key(), err)
+		}
+		r.Value = body
+	}
+	r.Version = Version{l.entries[r.Key()].Version.N + 1, l.Writer}
+	l.entries[r.Key()] = Entry{r, now}
+	return r, nil
+}
+
+// Merge takes what a store holds. It returns the entries that are news here, and
+// the records that the store lacks or holds in an older version, both by key.
+func (l *Ledger) Merge(store []Record, now time.Time) (news []Entry, lost []Record) {
+	held := make(map[string]Version, len(store))
+	for _, r := range store {
+		if r.Version.N > maxN {
+			continue
+		}
+		key := r.Key()
+		if v, twice := held[key]; !twice || v.Less(r.Version) {
+			held[key] = r.Version
+		}
+		if e, known := l.entries[key]; !known || e.Version.Less(r.Version) {
+			l.entries[key] = Entry{r, now}
+			news = append(news, l.entries[key])
+		}
+	}
+	for key, e := range l.entries {
+		if v, ok := held[key]; (!ok || v.Less(e.Version)) && (e.Deleted || e.Live(now)) {
+			lost = append(lost, e.Record)
+		}
+	}
+	slices.SortFunc(news, func(a, b Entry) int { return cmp.Compare(a.Key(), b.Key()) })
+	slices.SortFunc(lost, func(a, b Record) int { return cmp.Compare(a.Key(), b.Key()) })
+	return slices.CompactFunc(news, func(a, b Entry) bool { return a.Key() == b.Key() }), lost
+}
+
+// Forget drops what ended so long ago that nobody can bring it back, and returns
+// its keys.
+func (l *Ledger) Forget(now time.Time) (gone []string) {
+	for key, e := range l.entries {
+		if end := e.Seen.Add(e.TTL + keepDeleted); !e.Live(now) && now.After(end) {
+			gone = append(gone, key)
+		}
+	}
+	slices.Sort(gone)
+	maps.DeleteFunc(l.entries, func(key string, _ Entry) bool { _, found := slices.BinarySearch(gone, key); return found })
+	return gone
+}

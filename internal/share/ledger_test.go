@@ -1,0 +1,148 @@
+package share
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+var t0 = time.Date(2026, 3, 1, 2, 0, 0, 0, time.UTC)
+
+func write(t *testing.T, l *Ledger, target string, value any, now time.Time) Record {
+	t.Helper()
+	r, err := l.Write(Override, target, value, time.Hour, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// A store that is restored from an old snapshot neither undoes a drain nor brings
+// one back: what it lacks is written again.
+func TestRestoredSnapshot(t *testing.T) {
+	l := NewLedger("r1", nil)
+	old := write(t, l, "aws/us-east-1", "old reason", t0)
+	write(t, l, "gcp/europe-west1", "drain", t0)
+	gone := write(t, l, "gone", "drain", t0)
+	write(t, l, "aws/us-east-1", "new reason", t0.Add(time.Minute))
+	write(t, l, "gone", nil, t0.Add(time.Minute))
+	news, lost := l.Merge([]Record{old, gone}, t0.Add(2*time.Minute))
+	if len(news) != 0 {
+		t.Errorf("an old snapshot is news: %v", news)
+	}
+	if len(lost) != 3 || string(lost[0].Value) != `"new reason"` || !lost[2].Deleted {
+		t.Errorf("to be written again: %v", lost)
+	}
+	if e, _ := l.Get(Override, "gone"); e.Live(t0.Add(2 * time.Minute)) {
+		t.Error("the snapshot brought back what was lifted")
+	}
+}
+
+// An empty store is loss, not an order.
+func TestEmptyStore(t *testing.T) {
+	l := NewLedger("r1", nil)
+	write(t, l, "aws/us-east-1", "drain", t0)
+	news, lost := l.Merge(nil, t0)
+	if e, _ := l.Get(Override, "aws/us-east-1"); len(news) != 0 || len(lost) != 1 || !e.Live(t0) {
+		t.Errorf("news %v, lost %v", news, lost)
+	}
+}
+
+// A record ends by the reader's clock, from when it saw it first; what has ended is
+// not written again, and is forgotten in the end.
+func TestEnds(t *testing.T) {
+	writer, reader := NewLedger("r1", nil), NewLedger("r2", nil)
+	r := write(t, writer, "aws/us-east-1", "drain", t0.Add(-48*time.Hour)) // its clock is two days behind
+	reader.Merge([]Record{r}, t0)
+	e, _ := reader.Get(Override, "aws/us-east-1")
+	if !e.Live(t0.Add(59*time.Minute)) || e.Live(t0.Add(time.Hour)) {
+		t.Errorf("ends at %v", e.Ends())
+	}
+	if _, lost := reader.Merge(nil, t0.Add(2*time.Hour)); len(lost) != 0 {
+		t.Errorf("what has ended is written again: %v", lost)
+	}
+	if gone := reader.Forget(t0.Add(6 * 24 * time.Hour)); len(gone) != 0 {
+		t.Errorf("forgotten too early: %v", gone)
+	}
+	if gone := reader.Forget(t0.Add(8 * 24 * time.Hour)); len(gone) != 1 {
+		t.Errorf("not forgotten: %v", gone)
+	}
+}
+
+func TestAnAbsurdVersionIsIgnored(t *testing.T) {
+	l := NewLedger("r1", nil)
+	news, _ := l.Merge([]Record{{Kind: Override, Target: "x", Version: Version{1 << 60, "evil"}}}, t0)
+	if len(news) != 0 {
+		t.Errorf("%v", news)
+	}
+}
+
+// Three writers, a store that a plain write overwrites, writers that pause between
+// reading and writing, a store that is rolled back: once all is heard by all, all
+// hold the same, and it is the highest version of everything ever acknowledged.
+func TestWritersInAnyOrder(t *testing.T) {
+	for seed := range uint64(1000) {
+		r := rand.New(rand.NewPCG(seed, 7))
+		ledgers := []*Ledger{NewLedger("a", nil), NewLedger("b", nil), NewLedger("c", nil)}
+		store, snapshot := map[string]Record{}, map[string]Record{}
+		var paused []Record // written by nobody yet: the writer sleeps
+		put := func(x Record) { store[x.Key()] = x }
+		highest := map[string]Version{}
+		for step := range 60 {
+			l := ledgers[r.IntN(3)]
+			switch r.IntN(6) {
+			case 0, 1:
+				x := write(t, l, fmt.Sprint("t", r.IntN(3)), step, t0)
+				if highest[x.Key()].Less(x.Version) {
+					highest[x.Key()] = x.Version
+				}
+				if r.IntN(3) == 0 {
+					paused = append(paused, x)
+				} else {
+					put(x)
+				}
+			case 2:
+				if len(paused) > 0 {
+					put(paused[0]) // late, over whatever is there by now
+					paused = paused[1:]
+				}
+			case 3:
+				snapshot = maps.Clone(store)
+			case 4:
+				store = maps.Clone(snapshot)
+			case 5:
+				_, lost := l.Merge(list(store), t0)
+				for _, x := range lost {
+					put(x)
+				}
+			}
+		}
+		for _, x := range paused {
+			put(x)
+		}
+		for range 4 {
+			for _, l := range ledgers {
+				_, lost := l.Merge(list(store), t0)
+				for _, x := range lost {
+					put(x)
+				}
+			}
+		}
+		for key, v := range highest {
+			for _, l := range ledgers {
+				if l.entries[key].Version != v || string(l.entries[key].Value) != string(store[key].Value) {
+					t.Fatalf("seed %d: %s of %s is %v, want %v", seed, key, l.Writer, l.entries[key].Version, v)
+				}
+			}
+		}
+	}
+}
+
+func list(m map[string]Record) (out []Record) {
+	for _, r := range m {
+		out = append(out, r)
+	}
+	return out
+}
