@@ -98,7 +98,7 @@ func (d *decoder) fillCanary(v value, u *url.URL, c *Canary) bool {
 		m.Service = path
 	case DNS:
 		d.canaryQuery(v, u, m)
-	case TCP, TLS, ICMP:
+	case TCP, TLS, ICMP, ConsulChecks:
 		if path != "" {
 			d.fault(v, "%s has a path, and %s has none: remove /%s", c.URL, m.Type, path)
 		}

@@ -79,7 +79,7 @@ func (d *decoder) checkEnabled(s *serviceDraft) {
 
 // checkService holds the keys of a service against one another.
 func (d *decoder) checkService(seen given, s *serviceDraft) {
-	if !seen.has("pools") && !d.bad[s.node] {
+	if !seen.has("pools") && s.From == nil && !d.bad[s.node] {
 		d.fault(s.at, "service %s has no pools: add pools: with at least one region", s.called())
 	}
 	if len(s.Monitors) == 0 && d.sound(seen, "monitors") && !d.hasFaultIn(seen["monitors"].node) && !d.bad[s.node] {

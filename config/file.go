@@ -20,6 +20,7 @@ var fileBlock = newBlock("file",
 	field[Config]{"regions", decodeRegions},
 	field[Config]{"monitors", decodeMonitors},
 	field[Config]{"services", decodeServices},
+	field[Config]{"sources", decodeSources},
 	field[Config]{"self", func(d *decoder, v value, c *Config) { selfBlock.decode(d, v, &c.Self) }},
 	field[Config]{"share", decodeShare},
 	field[Config]{"zones", decodeZones},
@@ -40,7 +41,7 @@ func (d *decoder) file(root *yaml.Node) {
 	d.checkZones()
 	d.checkOwners()
 	d.checkOwnPort()
-	if !seen.has("services") {
+	if !seen.has("services") && !seen.has("sources") {
 		d.warn(root, "there are no services, so that nothing is steered: add services:")
 	}
 	if len(d.cfg.Self.Checks) == 0 {

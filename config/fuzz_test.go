@@ -78,7 +78,8 @@ func checkConfig(t *testing.T, c *Config) {
 func checkTiming(t *testing.T, m Monitor) {
 	t.Helper()
 	x := m.Timing
-	if m.Type == "" || m.Type != ICMP && m.Port == 0 || x.Timeout <= 0 || x.Timeout > x.Interval || x.Confirm <= 0 || x.Confirm > x.Interval ||
+	portless := m.Type == ICMP || m.Type == ConsulChecks
+	if m.Type == "" || !portless && m.Port == 0 || x.Timeout <= 0 || x.Timeout > x.Interval || x.Confirm <= 0 || x.Confirm > x.Interval ||
 		x.Stale < x.Interval+x.Timeout || x.Attempts < 1 || x.Fall < 1 || x.Rise < 1 {
 		t.Errorf("monitor %+v", m)
 	}
@@ -86,7 +87,7 @@ func checkTiming(t *testing.T, m Monitor) {
 
 func checkServiceWhole(t *testing.T, c *Config, s *Service) {
 	t.Helper()
-	if got, ok := c.Service(s.Name); !ok || got != s || len(s.Pools) == 0 || len(s.Monitors) == 0 || s.Line < 1 {
+	if got, ok := c.Service(s.Name); !ok || got != s || (len(s.Pools) == 0) != (s.From != nil) || len(s.Monitors) == 0 || s.Line < 1 {
 		t.Errorf("service %+v", s)
 	}
 	for _, name := range s.Monitors {

@@ -157,7 +157,7 @@ func (m *Monitor) setTypeDefaults() {
 		}
 	case DNS:
 		m.Query.Type, m.Expect.Rcode = orElse(m.Query.Type, "A"), orElse(m.Expect.Rcode, "NOERROR")
-	case TCP, TLS, GRPC, ICMP:
+	case TCP, TLS, GRPC, ICMP, ConsulChecks:
 	}
 }
 

@@ -42,24 +42,31 @@ var serviceBlock = newBlock("service",
 )
 
 // decodeServices reads the services, each a name and a block.
-func decodeServices(d *decoder, v value, c *Config) {
+func decodeServices(d *decoder, v value, _ *Config) {
 	for _, e := range d.entries(v) {
 		at := value{"service", e.key}
-		name, ok := d.parseName(at, true)
-		s := d.service(name, at, e.value)
-		if !ok {
-			continue
-		}
-		if i, twice := d.services[name]; twice {
-			d.fault(at, "service %s is given twice, first in line %d: remove one, upper case and a last dot make no difference", plain(name), c.Services[i].Line)
-			continue
-		}
-		d.services[name] = len(c.Services)
-		c.Services = append(c.Services, s)
+		name, _ := d.parseName(at, true)
+		d.addService(at, d.service(name, at, e.value))
 	}
 }
 
-func (d *decoder) service(name string, at, v value) Service {
+// addService takes a service whose name stands at a place of the file, unless
+// there is one of that name.
+func (d *decoder) addService(at value, s Service) {
+	c := d.cfg
+	if s.Name == "" {
+		return
+	}
+	if i, twice := d.services[s.Name]; twice {
+		d.fault(at, "service %s is given twice, first in line %d: remove one, upper case and a last dot make no difference", plain(s.Name), c.Services[i].Line)
+		return
+	}
+	d.services[s.Name] = len(c.Services)
+	c.Services = append(c.Services, s)
+}
+
+// newService returns a service with what does not depend on its keys.
+func (d *decoder) newService(name string, at, v value) serviceDraft {
 	def := d.defaults
 	s := serviceDraft{at: at, node: v.node, minHealthy: def.MinHealthy, Service: Service{
 		Name: name, Mode: d.cfg.Mode, Policy: Failover, Families: "together", Flatten: true,
@@ -67,6 +74,11 @@ func (d *decoder) service(name string, at, v value) Service {
 		Line: at.node.Line, Col: at.node.Column,
 	}}
 	s.Failback.Ramp, s.LastResort.Addresses = slices.Clone(s.Failback.Ramp), slices.Clone(s.LastResort.Addresses)
+	return s
+}
+
+func (d *decoder) service(name string, at, v value) Service {
+	s := d.newService(name, at, v)
 	if name != "" {
 		d.checkServiceName(at, name)
 	}

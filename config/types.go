@@ -16,9 +16,10 @@ type Config struct {
 	Hash string // hex SHA-256 of the file's bytes
 
 	Mode       Mode
-	Regions    []Region // named in `regions:` or in any pool, in order of first mention
+	Regions    []Region // named anywhere as where something lives, in order of first mention
 	Monitors   []Monitor
-	Services   []Service
+	Services   []Service // those of sources as well
+	Sources    []Source
 	Self       Self
 	Share      Share
 	Limits     Limits
@@ -65,6 +66,10 @@ const (
 	GRPC  MonitorType = "grpc"
 	DNS   MonitorType = "dns"
 	ICMP  MonitorType = "icmp"
+
+	// ConsulChecks is what Consul's own checks say of its instances. It is never
+	// probed, and has no port.
+	ConsulChecks MonitorType = "consul"
 )
 
 // Monitor says how endpoints are checked. Every field is resolved: zero means
@@ -141,7 +146,8 @@ type Service struct {
 	Mode     Mode   // the file's mode unless said
 	Policy   Policy
 	Monitors []string // names, in order
-	Pools    []Pool   // in order of priority
+	Pools    []Pool   // in order of priority; of a service with From those that Discover gave it
+	From     *Origin  // where its endpoints come from; nil = this file
 
 	Port   uint16   // 0 = HTTPS and SRV are not answered
 	ALPN   []string // for HTTPS records

@@ -1,0 +1,119 @@
+package source
+
+import (
+	"cmp"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Catalog is what catalogs hold of the services that come from them, by the
+// service's name in lower case with its last dot. Values are not changed in place.
+// It is also what a restart needs to know, as JSON.
+type Catalog map[string]Entry
+
+// Entry is what a catalog holds of one service, now or, of what it no longer
+// lists, lately.
+type Entry struct {
+	Instances []Instance `json:"instances"` // by address, each once
+	At        time.Time  `json:"at"`        // of the last good answer, in the datacenter where that is longest ago; zero: there was none
+}
+
+// Instance is one address at which a service runs.
+type Instance struct {
+	Addr       netip.Addr `json:"address"`
+	Region     string     `json:"region"` // provider/name
+	Weight     int        `json:"weight"` // 1..65535 for each instance at the address
+	Status     Status     `json:"status"`
+	Detail     string     `json:"detail,omitempty"`     // for people: what is not passing; at most 120 bytes
+	Datacenter string     `json:"datacenter,omitempty"` // where it was read; "" is the agent's own
+}
+
+// Status is what a catalog's own checks say of an instance.
+type Status string
+
+// The statuses, the better before the worse.
+const (
+	Passing  Status = "passing"
+	Warning  Status = "warning"
+	Critical Status = "critical"
+	Gone     Status = "gone" // the catalog lists it no longer, and lists nothing in its place
+)
+
+// Listed reports whether the catalog holds the instance.
+func (i *Instance) Listed() bool { return i.Status != Gone }
+
+// MaxInstances bounds the addresses that are taken of one service.
+const MaxInstances = 10_000
+
+// With returns c with what is known of one service replaced.
+func (c Catalog) With(service string, e Entry) Catalog {
+	out := maps.Clone(c)
+	if out == nil {
+		out = Catalog{}
+	}
+	out[service] = e
+	return out
+}
+
+// SamePlaces reports whether e and o make the same endpoints: whether their
+// instances differ in nothing but what their checks say.
+func (e Entry) SamePlaces(o Entry) bool {
+	return slices.EqualFunc(e.Instances, o.Instances, func(x, y Instance) bool {
+		return x.Addr == y.Addr && x.Region == y.Region && x.Weight == y.Weight
+	})
+}
+
+// SameStatus reports whether e and o say the same of the same instances.
+func (e Entry) SameStatus(o Entry) bool {
+	return slices.EqualFunc(e.Instances, o.Instances, func(x, y Instance) bool {
+		return x.Addr == y.Addr && x.Status == y.Status && x.Detail == y.Detail
+	})
+}
+
+// Find returns the instance at an address.
+func (e Entry) Find(a netip.Addr) (*Instance, bool) {
+	i, ok := slices.BinarySearchFunc(e.Instances, a, func(x Instance, a netip.Addr) int { return x.Addr.Compare(a) })
+	if !ok {
+		return nil, false
+	}
+	return &e.Instances[i], true
+}
+
+// Merge returns the instances in order of their addresses, each address once, at
+// most MaxInstances of them, and how many addresses were left out. Several
+// instances at one address are one endpoint with the weight of them all, as
+// healthy as the best of them, in the region of the first.
+func Merge(all []Instance) (out []Instance, left int) {
+	all = slices.Clone(all)
+	slices.SortStableFunc(all, func(a, b Instance) int { return a.Addr.Compare(b.Addr) })
+	for _, i := range all {
+		n := len(out)
+		switch {
+		case n > 0 && out[n-1].Addr == i.Addr:
+			out[n-1] = out[n-1].and(i)
+		default:
+			out = append(out, i)
+		}
+	}
+	left = max(0, len(out)-MaxInstances)
+	return out[:len(out)-left], left
+}
+
+func (i Instance) and(o Instance) Instance {
+	i.Weight += o.Weight
+	if cmp.Less(o.Status.rank(), i.Status.rank()) {
+		i.Status, i.Detail = o.Status, o.Detail
+	}
+	return i
+}
+
+// rank orders statuses, a word that this version does not know last.
+func (s Status) rank() int {
+	order := []Status{Passing, Warning, Critical, Gone}
+	if i := slices.Index(order, s); i >= 0 {
+		return i
+	}
+	return len(order)
+}

@@ -1,0 +1,93 @@
+package source
+
+import (
+	"encoding/json"
+	"net/netip"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+)
+
+func at(addr, region string, weight int, s Status) Instance {
+	return Instance{Addr: netip.MustParseAddr(addr), Region: region, Weight: weight, Status: s}
+}
+
+func TestMergeMakesOneEndpointOfAnAddress(t *testing.T) {
+	in := []Instance{
+		at("192.0.2.2", "a/b", 1, Passing),
+		at("192.0.2.1", "a/b", 2, Critical),
+		at("192.0.2.1", "c/d", 3, Warning),
+		at("192.0.2.1", "a/b", 4, Gone),
+	}
+	got, left := Merge(in)
+	want := []Instance{at("192.0.2.1", "a/b", 9, Warning), at("192.0.2.2", "a/b", 1, Passing)}
+	if left != 0 || !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if in[0].Addr.String() != "192.0.2.2" {
+		t.Error("what was given was sorted in place")
+	}
+}
+
+func TestMergeBoundsAddresses(t *testing.T) {
+	var in []Instance
+	for i := range MaxInstances + 7 {
+		in = append(in, at(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}).String(), "a/b", 1, Passing))
+	}
+	slices.Reverse(in)
+	got, left := Merge(in)
+	if len(got) != MaxInstances || left != 7 || got[0].Addr.String() != "10.1.0.0" {
+		t.Errorf("%d instances, %d left out, first %v", len(got), left, got[0].Addr)
+	}
+}
+
+func TestFind(t *testing.T) {
+	list, _ := Merge([]Instance{at("2001:db8::1", "a/b", 1, Passing), at("192.0.2.2", "a/b", 1, Critical), at("192.0.2.1", "a/b", 1, Passing)})
+	e := Entry{Instances: list}
+	if i, ok := e.Find(netip.MustParseAddr("192.0.2.2")); !ok || i.Status != Critical {
+		t.Errorf("found %v, %v", i, ok)
+	}
+	if _, ok := e.Find(netip.MustParseAddr("192.0.2.3")); ok {
+		t.Error("found what is not there")
+	}
+}
+
+func TestSame(t *testing.T) {
+	a := Entry{Instances: []Instance{at("192.0.2.1", "a/b", 1, Passing)}}
+	for name, c := range map[string]struct {
+		of             Instance
+		places, status bool
+	}{
+		"the same":       {at("192.0.2.1", "a/b", 1, Passing), true, true},
+		"another status": {at("192.0.2.1", "a/b", 1, Critical), true, false},
+		"another weight": {at("192.0.2.1", "a/b", 2, Passing), false, true},
+		"another region": {at("192.0.2.1", "c/d", 1, Passing), false, true},
+		"other address":  {at("192.0.2.2", "a/b", 1, Passing), false, false},
+	} {
+		b := Entry{Instances: []Instance{c.of}, At: time.Unix(1, 0)}
+		if p, s := a.SamePlaces(b), a.SameStatus(b); p != c.places || s != c.status {
+			t.Errorf("%s: same places %v, status %v; want %v, %v", name, p, s, c.places, c.status)
+		}
+	}
+}
+
+// TestCatalogSurvivesARestart: what is kept as JSON comes back, a status of a
+// newer version counts as the worst.
+func TestCatalogSurvivesARestart(t *testing.T) {
+	c := Catalog(nil).With("web.", Entry{Instances: []Instance{at("192.0.2.1", "a/b", 3, Critical)}, At: time.Unix(1e9, 0).UTC()})
+	data, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back Catalog
+	if err := json.Unmarshal(data, &back); err != nil || !reflect.DeepEqual(back, c) {
+		t.Errorf("%s comes back as %v: %v", data, back, err)
+	}
+	if got, _ := Merge([]Instance{at("192.0.2.1", "a/b", 1, "resting"), at("192.0.2.1", "a/b", 1, Gone)}); got[0].Status != Gone {
+		t.Errorf("an unknown status is better than %s", Gone)
+	}
+	if _, ok := c.With("db.", Entry{})["db."]; !ok || len(c) != 1 {
+		t.Error("With changed the catalog in place")
+	}
+}
