@@ -5,7 +5,11 @@
 // a fresh observer contradicts it; it can never forbid one.
 package agree
 
-import "github.com/detour-dns/detour/internal/health"
+import (
+	"slices"
+
+	"github.com/detour-dns/detour/internal/health"
+)
 
 // Voice is the verdict of one fresh observer on one check. Who has none (Unknown,
 // not assigned, braked) has no voice.
@@ -27,35 +31,7 @@ type Outcome struct {
 // in a single one the majority of its observers, of two both, one alone. At least
 // quorum observers must say what is agreed; 0 and 1 ask for no more than that.
 func Vote(voices []Voice, quorum int) Outcome {
-	zones := make([]tally, 0, 8)
-	for _, v := range voices {
-		at := -1
-		for i := range zones {
-			if zones[i].zone == v.Zone {
-				at = i
-			}
-		}
-		if at < 0 {
-			at = len(zones)
-			zones = append(zones, tally{zone: v.Zone})
-		}
-		zones[at].add(v)
-	}
-	all := tally{}
-	for i := range zones {
-		all.join(zones[i])
-	}
-	said := all.majority()
-	switch len(zones) {
-	case 0:
-		return Outcome{}
-	case 1:
-		said = zones[0].majority()
-	case 2:
-		if all.up > 0 && all.down > 0 || all.up+all.down < 2 {
-			return Outcome{}
-		}
-	}
+	said := majority(byZone(voices))
 	n := 0
 	for _, v := range voices {
 		n += one(v.Verdict == said)
@@ -67,6 +43,32 @@ func Vote(voices []Voice, quorum int) Outcome {
 		return Outcome{Verdict: health.Up}
 	}
 	return Outcome{health.Down, commonest(voices)}
+}
+
+// byZone counts the voices of each zone, in the order in which zones are heard.
+func byZone(voices []Voice) []tally {
+	zones := make([]tally, 0, 8)
+	for _, v := range voices {
+		at := slices.IndexFunc(zones, func(z tally) bool { return z.zone == v.Zone })
+		if at < 0 {
+			at = len(zones)
+			zones = append(zones, tally{zone: v.Zone})
+		}
+		zones[at].add(v)
+	}
+	return zones
+}
+
+// majority is what the zones agree on, Unknown if they do not.
+func majority(zones []tally) health.Verdict {
+	if len(zones) == 1 {
+		return zones[0].majority()
+	}
+	all := tally{}
+	for i := range zones {
+		all.join(zones[i])
+	}
+	return all.majority() // of two zones more than half is both
 }
 
 // tally counts the voices of a zone, or the zones.

@@ -110,17 +110,10 @@ func (n *council) observe(p *plan.Plan, o share.Opinion) *observer {
 			out.judged[i] = j
 		}
 	}
-	if len(o.Summed) > 0 {
-		out.expand(p, n)
+	for i := range o.Summed {
+		out.expand(p, n, &o.Summed[i])
 	}
-	if o.Assigned != nil {
-		out.assigned = make(map[int32]bool, len(o.Assigned))
-		for _, id := range o.Assigned {
-			if i, ok := n.byID[id]; ok {
-				out.assigned[i] = true
-			}
-		}
-	}
+	out.assigned = n.known(o.Assigned)
 	for i, j := range out.judged {
 		if r := p.Checks[i].Region; r >= 0 && j.Verdict == health.Down {
 			out.down[r]++
@@ -129,20 +122,29 @@ func (n *council) observe(p *plan.Plan, o share.Opinion) *observer {
 	return out
 }
 
-// expand lists what the observer summed up by region.
-func (o *observer) expand(p *plan.Plan, n *council) {
-	for _, s := range o.Summed {
-		up := make(map[uint64]bool, len(s.Except))
-		for _, id := range s.Except {
-			up[id] = true
+// known returns the checks of this plan among ids, nil if ids is.
+func (n *council) known(ids []uint64) map[int32]bool {
+	if ids == nil {
+		return nil
+	}
+	out := make(map[int32]bool, len(ids))
+	for _, id := range ids {
+		if i, ok := n.byID[id]; ok {
+			out[i] = true
 		}
-		for i := range p.Checks {
-			k := &p.Checks[i]
-			if _, listed := o.judged[int32(i)]; listed || k.Region < 0 || p.Config.Regions[k.Region].Name != s.Region || up[n.ids[i]] {
-				continue
-			}
-			o.judged[int32(i)] = share.Judged{ID: n.ids[i], Verdict: health.Down, Cause: s.Cause}
+	}
+	return out
+}
+
+// expand lists what the observer summed up of a region.
+func (o *observer) expand(p *plan.Plan, n *council, s *share.Summed) {
+	up := n.known(s.Except)
+	for i := range p.Checks {
+		r, i := p.Checks[i].Region, int32(i)
+		if _, listed := o.judged[i]; listed || up[i] || r < 0 || p.Config.Regions[r].Name != s.Region {
+			continue
 		}
+		o.judged[i] = share.Judged{ID: n.ids[i], Verdict: health.Down, Cause: s.Cause}
 	}
 }
 
@@ -237,15 +239,16 @@ func (c *Core) othersReport(regions []health.Tally) bool {
 	if n == nil || n.contact != agree.Agreeing {
 		return false
 	}
-	return slices.ContainsFunc(n.others, func(o *observer) bool {
-		if o.Zone == n.zone || o.Braked {
+	return slices.ContainsFunc(n.others, func(o *observer) bool { return o.Zone != n.zone && !o.Braked && o.sees(regions) })
+}
+
+// sees reports whether the observer holds Down at least half of what fails in each
+// region that fails.
+func (o *observer) sees(regions []health.Tally) bool {
+	for r, t := range regions {
+		if 2*t.Failed > t.Passing && 2*o.down[r] < t.Failed {
 			return false
 		}
-		for r, t := range regions {
-			if 2*t.Failed > t.Passing && 2*o.down[r] < t.Failed {
-				return false
-			}
-		}
-		return true
-	})
+	}
+	return true
 }

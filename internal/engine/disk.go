@@ -10,6 +10,7 @@ import (
 	"github.com/detour-dns/detour/internal/health"
 	"github.com/detour-dns/detour/internal/journal"
 	"github.com/detour-dns/detour/internal/plan"
+	"github.com/detour-dns/detour/internal/share"
 	"github.com/detour-dns/detour/internal/source"
 	"github.com/detour-dns/detour/internal/state"
 	"github.com/detour-dns/detour/internal/steer"
@@ -74,8 +75,9 @@ const (
 // onDisk is everything that is read at the start.
 type onDisk struct {
 	Kept
-	found source.Found
-	hands hands
+	found   source.Found
+	hands   hands
+	records map[string]share.Entry
 }
 
 func openDisk(dir string, log *slog.Logger, events *journal.Journal, after func(error)) *disk {
@@ -141,7 +143,7 @@ func (d *disk) load(now time.Time, cfg *config.Config) onDisk {
 	for name, a := range read[source.Addresses](d, state.Names) {
 		out.found[name] = a
 	}
-	out.hands = d.hands()
+	out.hands, out.records = d.hands(), read[share.Entry](d, state.Shared)
 	return out
 }
 
@@ -218,6 +220,7 @@ func (e *Engine) reopened(s *state.Store, notice string, err error) {
 		return
 	}
 	e.disk.lost = lost // until all is written
+	e.ledger.Restore(read[share.Entry](e.disk, state.Shared))
 	kept := e.disk.hands()
 	kept.files = e.hands.files
 	maps.Copy(kept.overrides, e.hands.overrides)
@@ -244,6 +247,7 @@ func (e *Engine) saveAll(now time.Time) {
 		services[c.snap.Plan.Services[i].Name] = w.states[i].Memory
 	}
 	store, found := d.store, maps.Clone(e.found)
+	records := maps.Clone(e.ledger.All())
 	overrides, freezes := maps.Clone(e.hands.overrides), maps.Clone(e.hands.freezes)
 	d.wrote = w
 	_, err := d.writer.put(func() error {
@@ -253,6 +257,7 @@ func (e *Engine) saveAll(now time.Time) {
 			state.Replace(store, state.Names, found),
 			state.Replace(store, state.Overrides, overrides),
 			state.Replace(store, state.Freezes, freezes),
+			state.Replace(store, state.Shared, records),
 			store.Write(state.Record{Bucket: state.Meta, Key: "saved", Value: now}),
 		)
 	}, now)

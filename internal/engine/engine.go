@@ -22,10 +22,11 @@ import (
 
 // Options are what an Engine takes from its surroundings.
 type Options struct {
-	Config *config.Config
-	Log    *slog.Logger  // nil: slog.Default
-	Lookup source.Lookup // of names as endpoints; nil: SetLookup gives it later
-	Share  share.Share   // nil: share.Local
+	Config  *config.Config
+	Log     *slog.Logger  // nil: slog.Default
+	Lookup  source.Lookup // of names as endpoints; nil: SetLookup gives it later
+	Share   share.Share   // where others are met; nil: nowhere, this resolver is alone
+	Version string        // of the program, for the others
 
 	// Dial replaces the system's connect of probes over TCP and UDP. It is for
 	// tests, which must not send to the addresses of their examples. May be nil.
@@ -39,7 +40,7 @@ type Dial func(ctx context.Context, network string, to netip.AddrPort) (net.Conn
 // concurrent use. There is one for each failover.yaml in a process.
 type Engine struct {
 	log        *slog.Logger
-	share      share.Share
+	sharing    *sharing // nil: this resolver is alone
 	snap       atomic.Pointer[Published]
 	calls      chan func()
 	reports    chan monitor.Report
@@ -49,6 +50,7 @@ type Engine struct {
 	once       sync.Once
 	background sync.WaitGroup
 	started    time.Time
+	version    string
 
 	monitor *monitor.Monitor
 	names   *names
@@ -68,6 +70,8 @@ type Engine struct {
 	refused   refusals
 	warned    map[string]time.Time // overrides that are told to end soon: until when, by target
 	journal   *journal.Journal
+	ledger    *share.Ledger
+	hash      uint64 // of the decisions that were last told the others
 }
 
 // Published is a snapshot with the plan that it belongs to.
@@ -85,16 +89,13 @@ const burst = 512
 // Start makes an engine and begins to probe.
 func Start(o Options) (*Engine, error) {
 	e := &Engine{
-		log: o.Log, share: o.Share, dial: o.Dial, started: time.Now(),
+		log: o.Log, version: o.Version, dial: o.Dial, started: time.Now(),
 		calls: make(chan func()), reports: make(chan monitor.Report, 1024),
 		stop: make(chan struct{}), done: make(chan struct{}), first: make(chan struct{}), count: newCounters(),
 		refused: newRefusals(), warned: map[string]time.Time{}, journal: journal.New(),
 	}
 	if e.log == nil {
 		e.log = slog.Default()
-	}
-	if e.share == nil {
-		e.share = share.Local{}
 	}
 	if err := e.probable(o.Config); err != nil {
 		return nil, err
@@ -104,6 +105,11 @@ func Start(o Options) (*Engine, error) {
 	e.found, e.hands = kept.found, kept.hands
 	p := plan.Make(o.Config, e.found)
 	e.core = NewCore(p, kept.Checks, kept.Services, e.started)
+	e.ledger = share.NewLedger(o.Config.Self.Name, kept.records)
+	if o.Share != nil {
+		e.core.Join(o.Config.Self.Zone, o.Config.Share.Quorum, e.started)
+		e.sharing = newSharing(e, o.Share, o.Config.Self.Name)
+	}
 	files := e.handFiles()
 	e.takeHandFiles(files)
 	e.reload = Reload{At: e.started, Hash: o.Config.Hash, OK: true}
@@ -117,6 +123,9 @@ func Start(o Options) (*Engine, error) {
 	e.publish(e.started)
 	e.names.want(p.Names, e.found)
 	go e.loop()
+	if e.sharing != nil {
+		e.sharing.run()
+	}
 	if dir := o.Config.State.Dir; dir != "" {
 		e.background.Go(func() { e.watchHandFiles(filepath.Join(dir, HandsDir), files) })
 	}
@@ -133,6 +142,9 @@ func (e *Engine) Load() *Published { return e.snap.Load() }
 func (e *Engine) Close() {
 	e.once.Do(func() { close(e.stop) })
 	<-e.done
+	if e.sharing != nil {
+		e.sharing.close()
+	}
 	e.background.Wait()
 }
 
@@ -157,10 +169,16 @@ func (e *Engine) SetLookup(l source.Lookup) { e.names.set(l) }
 
 // Wait returns when every check was probed once, or ctx ends.
 func (e *Engine) Wait(ctx context.Context) {
-	select {
-	case <-e.first:
-	case <-ctx.Done():
-	case <-e.done:
+	var met <-chan struct{}
+	if met = e.first; e.sharing != nil {
+		met = e.sharing.first
+	}
+	for _, c := range []<-chan struct{}{met, e.first} {
+		select {
+		case <-c:
+		case <-ctx.Done():
+		case <-e.done:
+		}
 	}
 }
 
@@ -195,6 +213,9 @@ func (e *Engine) loop() {
 			f()
 		case <-sweep.C:
 			e.core.Sweep(time.Now())
+			if e.sharing != nil {
+				e.sharing.tell()
+			}
 			e.tellSoon(time.Now())
 			e.save(time.Now(), false)
 		case <-wake.C:
@@ -206,6 +227,10 @@ func (e *Engine) loop() {
 // settle publishes if that is due and returns how long to sleep if nothing
 // happens.
 func (e *Engine) settle(now time.Time) time.Duration {
+	if hash := e.core.snap.Hash(); e.sharing != nil && (e.core.opines || hash != e.hash) {
+		e.core.opines, e.hash = false, hash
+		e.sharing.touch()
+	}
 	due := e.core.Due(now)
 	gap := now.Sub(e.published)
 	e.tellBrake()
@@ -229,6 +254,7 @@ func (e *Engine) publish(now time.Time) {
 	e.snap.Store(&Published{s, e.core.Plan})
 	e.published = now
 	e.tell(old, s)
+	e.shareUse(old, s)
 }
 
 // shutdown runs on the loop's way out.

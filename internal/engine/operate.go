@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/detour-dns/detour/internal/journal"
+	"github.com/detour-dns/detour/internal/share"
 	"github.com/detour-dns/detour/internal/state"
 	"github.com/detour-dns/detour/internal/steer"
 )
@@ -39,11 +40,8 @@ var ErrNotKept = errors.New("in force, but not on disk: a restart would forget i
 // it on disk when it returns nil.
 func (e *Engine) PutOverride(o steer.Override, who string) error {
 	return e.change(func() state.Record {
-		e.tellHand(journal.Override, o.Target, o.Kind.String()+" of "+people(o.Target)+" by "+o.Owner+lasting(o.Until, time.Now()), o.Reason, who)
-		if e.hands.overrides == nil {
-			e.hands.overrides = map[string]steer.Override{}
-		}
-		e.hands.overrides[o.Target] = o
+		e.setOverride(o, who)
+		e.shared(share.Override, o.Target, o, lasts(o.Until))
 		return state.Record{Bucket: state.Overrides, Key: o.Target, Value: o}
 	})
 }
@@ -51,8 +49,8 @@ func (e *Engine) PutOverride(o steer.Override, who string) error {
 // DeleteOverride lifts the override on a target.
 func (e *Engine) DeleteOverride(target, who string) error {
 	return e.change(func() state.Record {
-		e.tellHand(journal.Override, target, "override on "+people(target)+" lifted", "", who)
-		delete(e.hands.overrides, target)
+		e.forgetOverride(target, who)
+		e.shared(share.Override, target, nil, 0)
 		return state.Record{Bucket: state.Overrides, Key: target}
 	})
 }
@@ -60,11 +58,8 @@ func (e *Engine) DeleteOverride(target, who string) error {
 // PutFreeze stops automation on f.Target.
 func (e *Engine) PutFreeze(f steer.Freeze, who string) error {
 	return e.change(func() state.Record {
-		e.tellHand(journal.Freeze, f.Target, "freeze of "+orAll(f.Target)+" by "+f.Owner+lasting(f.Until, time.Now()), f.Reason, who)
-		if e.hands.freezes == nil {
-			e.hands.freezes = map[string]steer.Freeze{}
-		}
-		e.hands.freezes[freezeKey(f.Target)] = f
+		e.setFreeze(f, who)
+		e.shared(share.Freeze, freezeKey(f.Target), f, lasts(f.Until))
 		return state.Record{Bucket: state.Freezes, Key: freezeKey(f.Target), Value: f}
 	})
 }
@@ -72,10 +67,46 @@ func (e *Engine) PutFreeze(f steer.Freeze, who string) error {
 // DeleteFreeze lets automation go on.
 func (e *Engine) DeleteFreeze(target, who string) error {
 	return e.change(func() state.Record {
-		e.tellHand(journal.Freeze, target, "freeze of "+orAll(target)+" lifted", "", who)
-		delete(e.hands.freezes, freezeKey(target))
+		e.forgetFreeze(target, who)
+		e.shared(share.Freeze, freezeKey(target), nil, 0)
 		return state.Record{Bucket: state.Freezes, Key: freezeKey(target)}
 	})
+}
+
+// setOverride, forgetOverride, setFreeze and forgetFreeze change what is decided,
+// and tell it.
+func (e *Engine) setOverride(o steer.Override, who string) {
+	e.tellHand(journal.Override, o.Target, o.Kind.String()+" of "+people(o.Target)+" by "+o.Owner+lasting(o.Until, time.Now()), o.Reason, who)
+	if e.hands.overrides == nil {
+		e.hands.overrides = map[string]steer.Override{}
+	}
+	e.hands.overrides[o.Target] = o
+}
+
+func (e *Engine) forgetOverride(target, who string) {
+	e.tellHand(journal.Override, target, "override on "+people(target)+" lifted", "", who)
+	delete(e.hands.overrides, target)
+}
+
+func (e *Engine) setFreeze(f steer.Freeze, who string) {
+	e.tellHand(journal.Freeze, f.Target, "freeze of "+orAll(f.Target)+" by "+f.Owner+lasting(f.Until, time.Now()), f.Reason, who)
+	if e.hands.freezes == nil {
+		e.hands.freezes = map[string]steer.Freeze{}
+	}
+	e.hands.freezes[freezeKey(f.Target)] = f
+}
+
+func (e *Engine) forgetFreeze(target, who string) {
+	e.tellHand(journal.Freeze, target, "freeze of "+orAll(target)+" lifted", "", who)
+	delete(e.hands.freezes, freezeKey(target))
+}
+
+// lasts is how long a decision lasts from now on, 0 if it has no end.
+func lasts(until time.Time) time.Duration {
+	if until.IsZero() {
+		return 0
+	}
+	return max(time.Until(until), time.Nanosecond)
 }
 
 // freezeKey is the target as a key, which must not be empty.

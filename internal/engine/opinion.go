@@ -20,8 +20,20 @@ func (c *Core) Opinion(now time.Time) share.Opinion {
 	if c.snap != nil {
 		o.Decision = hex(c.snap.Hash())
 	}
-	byRegion := make([][]share.Judged, len(c.Plan.Config.Regions))
-	total := 0
+	byRegion, total := c.notUp(now)
+	for r, list := range byRegion {
+		if s, ok := c.sum(r, list); ok && total > maxJudged {
+			o.Summed = append(o.Summed, s)
+		} else {
+			o.Judged = append(o.Judged, list...)
+		}
+	}
+	return o
+}
+
+// notUp lists by region the checks that are not Up here.
+func (c *Core) notUp(now time.Time) (byRegion [][]share.Judged, total int) {
+	byRegion = make([][]share.Judged, len(c.Plan.Config.Regions))
 	for i := range c.states {
 		s, k := &c.states[i], &c.Plan.Checks[i]
 		if s.Verdict == health.Up || k.Region < 0 {
@@ -34,16 +46,7 @@ func (c *Core) Opinion(now time.Time) share.Opinion {
 		byRegion[k.Region] = append(byRegion[k.Region], j)
 		total++
 	}
-	for r, list := range byRegion {
-		if total > maxJudged {
-			if s, ok := c.sum(r, list); ok {
-				o.Summed = append(o.Summed, s)
-				continue
-			}
-		}
-		o.Judged = append(o.Judged, list...)
-	}
-	return o
+	return byRegion, total
 }
 
 // sum sums up region r, of whose checks those in list are not Up, if most of them

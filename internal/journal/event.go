@@ -25,10 +25,11 @@ const (
 	Brake    Kind = "brake"    // on or off
 	Reload   Kind = "reload"   // of failover.yaml: taken or refused
 	State    Kind = "state"    // the disk: lost, or back
+	Sharing  Kind = "sharing"  // other resolvers: heard, or no longer
 )
 
 // Kinds is every kind, in the order in which they are documented.
-var Kinds = []Kind{Started, Stopped, Check, Region, Moved, Refused, Override, Freeze, Failback, Brake, Reload, State}
+var Kinds = []Kind{Started, Stopped, Check, Region, Moved, Refused, Override, Freeze, Failback, Brake, Reload, State, Sharing}
 
 // MaxNames bounds the names that one event lists; Count says how many there were.
 const MaxNames = 1000

@@ -50,10 +50,17 @@ type Ledger struct {
 // a name.
 func NewLedger(writer string, kept map[string]Entry) *Ledger {
 	l := &Ledger{Writer: writer, entries: map[string]Entry{}}
-	for _, e := range kept {
-		l.entries[e.Key()] = e
-	}
+	l.Restore(kept)
 	return l
+}
+
+// Restore takes what was kept, as far as nothing newer is known.
+func (l *Ledger) Restore(kept map[string]Entry) {
+	for _, e := range kept {
+		if known, ok := l.entries[e.Key()]; !ok || known.Version.Less(e.Version) {
+			l.entries[e.Key()] = e
+		}
+	}
 }
 
 // Key is where a record stands.
@@ -86,28 +93,32 @@ func (l *Ledger) Write(kind, target string, value any, ttl time.Duration, now ti
 // Merge takes what a store holds. It returns the entries that are news here, and
 // the records that the store lacks or holds in an older version, both by key.
 func (l *Ledger) Merge(store []Record, now time.Time) (news []Entry, lost []Record) {
-	held := make(map[string]Version, len(store))
-	for _, r := range store {
-		if r.Version.N > maxN {
-			continue
-		}
-		key := r.Key()
-		if v, twice := held[key]; !twice || v.Less(r.Version) {
-			held[key] = r.Version
-		}
+	held := newest(store)
+	for key, r := range held {
 		if e, known := l.entries[key]; !known || e.Version.Less(r.Version) {
 			l.entries[key] = Entry{r, now}
 			news = append(news, l.entries[key])
 		}
 	}
 	for key, e := range l.entries {
-		if v, ok := held[key]; (!ok || v.Less(e.Version)) && (e.Deleted || e.Live(now)) {
+		if r, ok := held[key]; (!ok || r.Version.Less(e.Version)) && (e.Deleted || e.Live(now)) {
 			lost = append(lost, e.Record)
 		}
 	}
 	slices.SortFunc(news, func(a, b Entry) int { return cmp.Compare(a.Key(), b.Key()) })
 	slices.SortFunc(lost, func(a, b Record) int { return cmp.Compare(a.Key(), b.Key()) })
-	return slices.CompactFunc(news, func(a, b Entry) bool { return a.Key() == b.Key() }), lost
+	return news, lost
+}
+
+// newest returns the highest version of each record of a store.
+func newest(store []Record) map[string]Record {
+	out := make(map[string]Record, len(store))
+	for _, r := range store {
+		if have, twice := out[r.Key()]; r.Version.N <= maxN && (!twice || have.Version.Less(r.Version)) {
+			out[r.Key()] = r
+		}
+	}
+	return out
 }
 
 // Forget drops what ended so long ago that nobody can bring it back, and returns

@@ -28,10 +28,11 @@ const (
 	Names     Bucket = "names"     // by target name
 	Overrides Bucket = "overrides" // by target
 	Freezes   Bucket = "freezes"   // by target
+	Shared    Bucket = "shared"    // records of all resolvers, by kind and target
 	Meta      Bucket = "meta"
 )
 
-var buckets = []Bucket{Checks, Services, Names, Overrides, Freezes, Meta}
+var buckets = []Bucket{Checks, Services, Names, Overrides, Freezes, Shared, Meta}
 
 // FileName is the file's name in the state directory.
 const FileName = "detour.db"

@@ -11,7 +11,7 @@ func carry(plan *Plan, prev *Snapshot, kept map[string]Memory) []Memory {
 		s := &plan.Services[i]
 		out[i] = newMemory(plan, s)
 		if prev != nil {
-			if j, ok := prev.Plan.index(s.Name); ok {
+			if j, ok := prev.Plan.Find(s.Name); ok {
 				old := &prev.Plan.Services[j]
 				out[i] = remap(plan, s, &prev.State(j).Memory, func(p, q int, ends []EndpointMemory) []EndpointMemory {
 					return remapEnds(&s.Pools[p], &old.Pools[q], ends)
@@ -26,8 +26,8 @@ func carry(plan *Plan, prev *Snapshot, kept map[string]Memory) []Memory {
 	return out
 }
 
-// index returns the service with a name, wildcards included.
-func (p *Plan) index(name string) (int32, bool) {
+// Find returns the service with a name, wildcards included.
+func (p *Plan) Find(name string) (int32, bool) {
 	if len(name) > 2 && name[:2] == "*." {
 		i, ok := p.wild[name[2:]]
 		return i, ok

@@ -123,6 +123,14 @@ func (m *Memory) Equal(o *Memory) bool {
 		})
 }
 
+// Stands reports whether a service that remembers m stands as one that remembers
+// o: the same pools in use, out, returning and asked for.
+func (m *Memory) Stands(o *Memory) bool {
+	return m.Used == o.Used && slices.Equal(m.Regions, o.Regions) && slices.EqualFunc(m.Pools, o.Pools, func(a, b PoolMemory) bool {
+		return a.Out == b.Out && a.Returned.IsZero() == b.Returned.IsZero() && a.Asked.Equal(b.Asked)
+	})
+}
+
 // next returns the copy that the next Build works on. What is remembered of
 // endpoints hardly ever changes: it is shared until it does.
 func (m *Memory) next() Memory {

@@ -1,0 +1,291 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/detour-dns/detour/internal/share"
+	"github.com/detour-dns/detour/internal/state"
+	"github.com/detour-dns/detour/internal/steer"
+)
+
+// Records are decisions that all resolvers share: what operators did, and which
+// pool a service uses. One that is known here outlives any store.
+
+// inUse is how a service stands, as a new or restarted resolver must take it over.
+type inUse struct {
+	Memory steer.Memory `json:"memory"`
+}
+
+// shared writes the next version of a record and hands it over. A nil value
+// deletes it. Without others it does nothing.
+func (e *Engine) shared(kind, target string, value any, ttl time.Duration) {
+	if e.sharing == nil {
+		return
+	}
+	r, err := e.ledger.Write(kind, target, value, ttl, time.Now())
+	if err != nil {
+		e.log.Error("not shared with other resolvers", "target", target, "error", err)
+		return
+	}
+	e.keepRecord(r.Key())
+	e.sharing.hand([]share.Record{r})
+}
+
+// keepRecord has a record kept on disk.
+func (e *Engine) keepRecord(keys ...string) {
+	if e.disk.store == nil || len(keys) == 0 {
+		return
+	}
+	out := make([]state.Record, 0, len(keys))
+	for _, k := range keys {
+		r := state.Record{Bucket: state.Shared, Key: k}
+		if entry, ok := e.ledger.All()[k]; ok {
+			r.Value = entry
+		}
+		out = append(out, r)
+	}
+	_, _ = e.write(time.Now(), out...) // noted
+}
+
+// hand hands records over to be stored. What does not fit is found missing when
+// the store is read next.
+func (s *sharing) hand(r []share.Record) {
+	select {
+	case s.puts <- r:
+	default:
+	}
+}
+
+// put stores records, what waits in one go.
+func (s *sharing) put() {
+	for {
+		list := s.next()
+		if list == nil {
+			return
+		}
+		ctx, cancel := context.WithTimeout(s.ctx, writeTimeout)
+		err := s.share.Put(ctx, list)
+		cancel()
+		if err != nil {
+			s.e.log.Warn("a decision is not shared yet with the other resolvers", "records", len(list), "error", err)
+			if !s.retry() {
+				return
+			}
+			s.hand(list)
+		}
+		if !s.pause(writeEvery) {
+			return
+		}
+	}
+}
+
+// next waits for records and returns all that wait, nil at the end.
+func (s *sharing) next() (list []share.Record) {
+	select {
+	case list = <-s.puts:
+	case <-s.ctx.Done():
+		return nil
+	}
+	for {
+		select {
+		case r := <-s.puts:
+			list = append(list, r...)
+		default:
+			return list
+		}
+	}
+}
+
+// readRecords takes what others decided.
+func (s *sharing) readRecords() {
+	ctx, cancel := context.WithTimeout(s.ctx, firstRead)
+	err := s.takeNext(ctx, true)
+	cancel()
+	close(s.first)
+	for s.ctx.Err() == nil {
+		if err != nil && !s.retry() {
+			return
+		}
+		err = s.takeNext(s.ctx, false)
+	}
+}
+
+func (s *sharing) takeNext(ctx context.Context, first bool) error {
+	list, err := s.share.Records(ctx)
+	if err != nil {
+		return err
+	}
+	return s.e.Do(func(*Core) { s.e.takeRecords(list, first) })
+}
+
+// takeRecords takes what a store holds into the ledger and acts on what is news.
+func (e *Engine) takeRecords(list []share.Record, first bool) {
+	now := time.Now()
+	news, lost := e.ledger.Merge(list, now)
+	if len(lost) > 0 {
+		e.sharing.heal(lost)
+	}
+	keys := e.ledger.Forget(now)
+	memories, hands := map[string]steer.Memory{}, false
+	for _, entry := range news {
+		keys = append(keys, entry.Key())
+		if entry.Kind == share.InUse {
+			e.takeInUse(entry, first, memories)
+		} else {
+			hands = e.takeHand(entry, now) || hands
+		}
+	}
+	if first {
+		e.takeKnownUse(list, memories)
+	}
+	e.keepRecord(keys...)
+	if !hands && len(memories) == 0 {
+		return
+	}
+	e.core.SetHands(e.hands.list()) // and everything is built
+	e.core.snap = e.core.snap.WithMemories(memories)
+	e.publish(now)
+}
+
+// takeKnownUse takes over at the start what was known before the stop: the store
+// has it still, so that nothing else happened since.
+func (e *Engine) takeKnownUse(list []share.Record, into map[string]steer.Memory) {
+	for i := range list {
+		r := &list[i]
+		if entry, ok := e.ledger.Get(r.Kind, r.Target); ok && r.Kind == share.InUse && entry.Version == r.Version {
+			e.takeInUse(entry, true, into)
+		}
+	}
+}
+
+// heal writes again, in a while, what a store lost, unless somebody else did.
+func (s *sharing) heal(lost []share.Record) {
+	if s.healing {
+		return
+	}
+	s.healing = true
+	s.wg.Go(func() {
+		if !s.pause(rand.N(healAfter)) {
+			return
+		}
+		_ = s.e.Do(func(*Core) {
+			s.healing = false
+			again := lost[:0]
+			for _, r := range lost { // in the version of now
+				if entry, ok := s.e.ledger.Get(r.Kind, r.Target); ok {
+					again = append(again, entry.Record)
+				}
+			}
+			s.hand(again)
+		})
+	})
+}
+
+// takeHand puts in force what an operator decided at another resolver. It reports
+// whether that changed anything.
+func (e *Engine) takeHand(entry share.Entry, now time.Time) bool {
+	who := "resolver " + entry.Version.Writer
+	if entry.Kind == share.Freeze {
+		return e.takeFreeze(entry, who, now)
+	}
+	if !entry.Live(now) {
+		if _, ok := e.hands.overrides[entry.Target]; !ok {
+			return false
+		}
+		e.forgetOverride(entry.Target, who)
+		return true
+	}
+	var o steer.Override
+	if err := json.Unmarshal(entry.Value, &o); err != nil || o.Target != entry.Target || o.Reason == "" {
+		e.odd(entry, err)
+		return false
+	}
+	o.Until, o.From = entry.Ends(), ""
+	e.setOverride(o, who)
+	return true
+}
+
+func (e *Engine) takeFreeze(entry share.Entry, who string, now time.Time) bool {
+	target := strings.TrimSuffix(entry.Target, freezeKey(""))
+	if !entry.Live(now) {
+		if _, ok := e.hands.freezes[freezeKey(target)]; !ok {
+			return false
+		}
+		e.forgetFreeze(target, who)
+		return true
+	}
+	var f steer.Freeze
+	if err := json.Unmarshal(entry.Value, &f); err != nil || f.Target != target || entry.TTL <= 0 {
+		e.odd(entry, err)
+		return false
+	}
+	f.Until = entry.Ends()
+	e.setFreeze(f, who)
+	return true
+}
+
+// odd says that a record is not what it should be.
+func (e *Engine) odd(entry share.Entry, err error) {
+	e.log.Warn("record of another resolver ignored: it is not what it says it is", "record", entry.Key(), "writer", entry.Version.Writer, "error", err)
+}
+
+// takeInUse takes over how a service stands elsewhere: at the start, so that a new
+// or restarted resolver moves nothing back; later for services that go back when an
+// operator says so, for he may have said it elsewhere.
+func (e *Engine) takeInUse(entry share.Entry, first bool, into map[string]steer.Memory) {
+	s, ok := e.core.Plan.Config.Service(entry.Target)
+	if !ok || entry.Deleted {
+		return
+	}
+	var u inUse
+	if err := json.Unmarshal(entry.Value, &u); err != nil || len(u.Memory.Regions) != len(u.Memory.Pools) {
+		e.odd(entry, fmt.Errorf("not how a service stands: %w", err))
+		return
+	}
+	if first || s.Failback.Manual || e.askedSince(entry.Target, &u.Memory) {
+		into[entry.Target] = u.Memory
+	}
+}
+
+// askedSince reports whether m knows of a failback that was asked for and is not
+// known here.
+func (e *Engine) askedSince(service string, m *steer.Memory) bool {
+	i, ok := e.core.snap.Plan.Find(service)
+	if !ok {
+		return false
+	}
+	own := &e.core.snap.State(i).Memory
+	for p := range m.Pools {
+		q := slices.Index(own.Regions, m.Regions[p])
+		if q >= 0 && m.Pools[p].Asked.After(own.Pools[q].Asked) {
+			return true
+		}
+	}
+	return false
+}
+
+// shareUse tells the others how the services stand that a publish changed.
+func (e *Engine) shareUse(old *Published, s *steer.Snapshot) {
+	if e.sharing == nil || old == nil || old.Snapshot.Plan != s.Plan {
+		return
+	}
+	for _, i := range s.Built {
+		is, name := &s.State(i).Memory, s.Plan.Services[i].Name
+		if !old.State(i).Memory.Stands(is) && !e.saidInUse(name, is) {
+			e.shared(share.InUse, name, inUse{*is}, 0)
+		}
+	}
+}
+
+// saidInUse reports whether the shared record says that a service stands as m does.
+func (e *Engine) saidInUse(service string, m *steer.Memory) bool {
+	entry, ok := e.ledger.Get(share.InUse, service)
+	var known inUse
+	return ok && json.Unmarshal(entry.Value, &known) == nil && known.Memory.Stands(m)
+}

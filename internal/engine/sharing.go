@@ -1,0 +1,230 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	mathrand "math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/detour-dns/detour/internal/agree"
+	"github.com/detour-dns/detour/internal/journal"
+	"github.com/detour-dns/detour/internal/share"
+)
+
+// The pace of sharing. What is agreed follows a vote within two seconds; what is
+// written in a region's failure is bounded.
+const (
+	settleFirst  = 100 * time.Millisecond // changes are gathered after the first
+	writeEvery   = time.Second            // at most one write in that time
+	writeTimeout = 10 * time.Second
+	retryShare   = time.Second      // after an error, and again as much at random
+	firstRead    = 2 * time.Second  // the start waits for the others so long
+	goodbye      = 2 * time.Second  // the stop
+	healAfter    = 30 * time.Second // at most, before what a store lost is written again
+)
+
+// sharing brings what is held here to the others, and what they hold to the loop.
+// Its goroutines wait for the store; the loop never does.
+type sharing struct {
+	e     *Engine
+	share share.Share
+	name  string
+	boot  string
+	ctx   context.Context
+	stop  context.CancelFunc
+	wg    sync.WaitGroup
+	dirty chan struct{}       // there is something to publish
+	puts  chan []share.Record // to be stored
+	first chan struct{}       // closed when the others' records were read once, or could not be
+
+	// What follows belongs to the loop.
+	healing bool
+	told    agree.Contact
+	others  []string
+	problem string // why nothing was read last, "" if it was
+	stores  []share.Store
+}
+
+// newSharing returns what is to run.
+func newSharing(e *Engine, s share.Share, name string) *sharing {
+	out := &sharing{
+		e: e, share: s, name: name, boot: rand.Text(),
+		dirty: make(chan struct{}, 1), puts: make(chan []share.Record, backlog), first: make(chan struct{}),
+	}
+	out.ctx, out.stop = context.WithCancel(context.Background())
+	return out
+}
+
+// run begins to share. The loop must run.
+func (s *sharing) run() {
+	s.touch()
+	s.wg.Go(s.publish)
+	s.wg.Go(s.read)
+	s.wg.Go(s.readRecords)
+	s.wg.Go(s.put)
+}
+
+// close leaves the others, who should know at once.
+func (s *sharing) close() {
+	s.stop()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.wg.Wait()
+		if c, ok := s.share.(interface{ Close(context.Context) error }); ok {
+			ctx, cancel := context.WithTimeout(context.Background(), goodbye)
+			defer cancel()
+			if err := c.Close(ctx); err != nil {
+				s.e.log.Warn("the other resolvers will notice only later that this one left", "error", err)
+			}
+		}
+	}()
+	late := time.NewTimer(2 * goodbye)
+	defer late.Stop()
+	select {
+	case <-ended:
+	case <-late.C:
+	}
+}
+
+// touch says that there is something to publish.
+func (s *sharing) touch() {
+	select {
+	case s.dirty <- struct{}{}:
+	default:
+	}
+}
+
+// pause waits, and reports whether it waited to the end.
+func (s *sharing) pause(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-s.ctx.Done():
+		return false
+	}
+}
+
+func (s *sharing) retry() bool { return s.pause(retryShare + mathrand.N(retryShare)) }
+
+// publish writes what is held here whenever it changed.
+func (s *sharing) publish() {
+	for {
+		select {
+		case <-s.dirty:
+		case <-s.ctx.Done():
+			return
+		}
+		if !s.pause(settleFirst) {
+			return
+		}
+		if s.publishNow() == nil {
+			s.pause(writeEvery - settleFirst)
+		} else {
+			s.touch()
+			s.retry()
+		}
+	}
+}
+
+func (s *sharing) publishNow() error {
+	var o share.Opinion
+	if err := s.e.Do(func(c *Core) { o = c.Opinion(time.Now()) }); err != nil {
+		return err
+	}
+	o.Observer, o.Boot, o.Version = s.name, s.boot, s.e.version
+	ctx, cancel := context.WithTimeout(s.ctx, writeTimeout)
+	defer cancel()
+	return s.share.Publish(ctx, o)
+}
+
+// read hears the others.
+func (s *sharing) read() {
+	for s.ctx.Err() == nil {
+		r, err := s.share.Theirs(s.ctx)
+		at := time.Now()
+		closed := s.e.Do(func(c *Core) {
+			s.note(r.Stores, err)
+			if err == nil {
+				c.Hear(s.strangers(r), at)
+			}
+			s.tell()
+		})
+		if closed != nil || err != nil && !s.retry() {
+			return
+		}
+	}
+}
+
+// strangers leaves out of a read an observer with this one's name: it would have
+// two voices.
+func (s *sharing) strangers(r share.Read) share.Read {
+	r.Others = slices.DeleteFunc(slices.Clone(r.Others), func(o share.Opinion) bool { return o.Observer == s.name })
+	return r
+}
+
+// note keeps how the stores answer. It runs on the loop, as tell does.
+func (s *sharing) note(stores []share.Store, err error) {
+	was := s.problem
+	if s.problem = ""; err != nil {
+		s.problem = err.Error()
+	} else {
+		s.stores = stores
+	}
+	switch {
+	case was == "" && s.problem != "":
+		s.e.log.Warn("other resolvers cannot be heard: what was agreed stands, new local verdicts count at once", "error", err)
+	case was != "" && s.problem == "":
+		s.e.log.Info("other resolvers are heard again")
+	}
+}
+
+// tell tells who came, who left, and whether contact was lost.
+func (s *sharing) tell() {
+	n := s.e.core.council
+	if n.contact == agree.Agreeing || n.contact == agree.Alone {
+		s.tellOthers(n.others)
+	}
+	if n.contact == s.told {
+		return
+	}
+	switch n.contact {
+	case agree.Alone:
+		s.event("no other resolver is heard: this one decides alone")
+	case agree.Agreeing:
+		s.event("verdicts are agreed with " + many(len(s.others), "other resolver", "other resolvers"))
+	case agree.Silent:
+		s.event("the other resolvers cannot be heard (" + s.problem + "): what was agreed stands until it changes here")
+	case agree.Forgotten:
+		s.event("the other resolvers were not heard for " + agree.Forget.String() + ": this one decides alone")
+	}
+	s.told = n.contact
+}
+
+func (s *sharing) tellOthers(list []*observer) {
+	now := make([]string, len(list))
+	for i, o := range list {
+		now[i] = o.Observer
+	}
+	slices.Sort(now)
+	for _, name := range now {
+		if !slices.Contains(s.others, name) {
+			s.event("resolver " + name + " is heard")
+		}
+	}
+	for _, name := range s.others {
+		if !slices.Contains(now, name) {
+			s.event("resolver " + name + " is no longer heard")
+		}
+	}
+	s.others = now
+}
+
+func (s *sharing) event(text string) {
+	s.e.log.Info(text)
+	s.e.record(journal.Event{Kind: journal.Sharing, Text: text})
+}
