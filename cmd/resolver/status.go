@@ -37,7 +37,7 @@ has lost its last backup.`,
 	}
 	to := reach(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	cmd.Flags().BoolVar(&all, "all", false, "list healthy services too, however many there are")
+	cmd.Flags().BoolVar(&all, "all", false, "list healthy services too, however many there are, and the observers of the cluster")
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show it anew every second, as much as fits the terminal; Ctrl-C ends it")
 	cmd.MarkFlagsMutuallyExclusive("json", "watch")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

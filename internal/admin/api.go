@@ -34,6 +34,7 @@ type Status struct {
 	Brake     Brake      `json:"brake"`
 	Cap       Cap        `json:"cap"`
 	Next      *Next      `json:"next_failback,omitempty"` // absent: nothing waits to go back
+	Sharing   *Sharing   `json:"sharing,omitempty"`       // absent: this resolver shares with nobody
 	Warnings  []string   `json:"warnings"`                // what is wrong with the resolver itself
 
 	Checks   Checks    `json:"checks"`
@@ -233,6 +234,7 @@ type Explanation struct {
 	Spread     bool     `json:"spread,omitempty"` // shares are drawn per answer, not by client
 	Generation uint64   `json:"generation"`
 	Steps      []string `json:"steps"`
+	Says       []Saying `json:"says,omitempty"` // if all was asked for: what each observer says of each check
 }
 
 // PutOverride is the body of PUT /v1/overrides/{target}.

@@ -42,7 +42,7 @@ func TestDrain(t *testing.T) {
 	if !slices.Equal(got.NoBackup, []string{"db.example.org", "*.wild.example.org"}) || len(got.NoReady) != 0 {
 		t.Errorf("would leave %v without a backup, %v without a ready region", got.NoBackup, got.NoReady)
 	}
-	if x, _ := c.Explain(ctx, "shop.example.org", "A", ""); x.Region != "aws/us-east-1" {
+	if x, _ := c.Explain(ctx, "shop.example.org", "A", "", false); x.Region != "aws/us-east-1" {
 		t.Fatal("a dry run changed something")
 	}
 

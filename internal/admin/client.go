@@ -115,8 +115,11 @@ func (c *Client) Service(ctx context.Context, name string) (*Service, error) {
 
 // Explain asks why a client gets the answer that it gets. typ is "A" or "AAAA",
 // client an address; "" is "A" and the resolver's own machine.
-func (c *Client) Explain(ctx context.Context, name, typ, client string) (*Explanation, error) {
+func (c *Client) Explain(ctx context.Context, name, typ, client string, all bool) (*Explanation, error) {
 	q := url.Values{"name": {name}, "type": {typ}, "client": {client}}
+	if all {
+		q.Set("all", "1")
+	}
 	return call[Explanation](ctx, c, http.MethodGet, "/v1/explain?"+q.Encode(), nil)
 }
 

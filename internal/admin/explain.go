@@ -23,7 +23,25 @@ func (s *Server) getExplain(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.explain(s.eng.Load(), q.Get("name"), v6, client, time.Now())
+	pub := s.eng.Load()
+	out, err := s.explain(pub, q.Get("name"), v6, client, time.Now())
+	if err == nil && q.Get("all") != "" {
+		err = s.addSays(pub, out)
+	}
+	return out, err
+}
+
+// addSays adds what the observers say of the service.
+func (s *Server) addSays(pub *engine.Published, out *Explanation) error {
+	i, err := serviceIndex(pub, out.Service)
+	if err != nil {
+		return err
+	}
+	out.Says = sayings(s.eng.Says(i))
+	if len(out.Says) == 0 {
+		return problem(http.StatusConflict, "this resolver shares with no other: add share: to failover.yaml, or ask without all")
+	}
+	return nil
 }
 
 func (s *Server) explain(pub *engine.Published, name string, v6 bool, client netip.Addr, now time.Time) (*Explanation, error) {

@@ -80,14 +80,14 @@ func TestExplainOverHTTP(t *testing.T) {
 	s := newSystem(t, fleet)
 	srv := s.listen(t, config.Admin{}, WithFew(func() bool { return true }))
 	c := client(t, srv)
-	x, err := c.Explain(t.Context(), "A.Wild.example.org.", "aaaa", "2001:db8::7")
+	x, err := c.Explain(t.Context(), "A.Wild.example.org.", "aaaa", "2001:db8::7", false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if x.Name != "a.wild.example.org" || x.Service != "*.wild.example.org" || x.Type != "AAAA" || x.Client != "2001:db8::7" || !x.Spread || len(x.Steps) < 5 {
 		t.Errorf("got %+v", x)
 	}
-	if x, err := c.Explain(t.Context(), "*.wild.example.org", "", "::ffff:10.1.1.1"); err != nil || x.Client != "10.1.1.1" {
+	if x, err := c.Explain(t.Context(), "*.wild.example.org", "", "::ffff:10.1.1.1", false); err != nil || x.Client != "10.1.1.1" {
 		t.Errorf("got %+v, %v", x, err)
 	}
 	for query, says := range map[string]string{

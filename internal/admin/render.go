@@ -26,6 +26,10 @@ func WriteStatus(w io.Writer, status *Status, all bool) error {
 	s.regionTable(&b)
 	b.WriteByte('\n')
 	s.serviceTable(&b, all)
+	if s.Sharing != nil && all {
+		b.WriteByte('\n')
+		s.Sharing.tables(&b)
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -44,6 +48,9 @@ func (s *Status) lines() (out [][2]string) {
 	add("moved", s.movedLines()...)
 	add("at risk", s.riskLines()...)
 	add("hands", s.handLines()...)
+	if s.Sharing != nil {
+		add("sharing", s.Sharing.line(s.At))
+	}
 	add("next", s.nextLine())
 	add("config", s.configLines()...)
 	return out
@@ -337,6 +344,10 @@ func WriteExplanation(w io.Writer, x *Explanation) error {
 		b.WriteString("  shares are drawn anew for each answer here: this client stands for many, or few networks ask\n")
 	}
 	fmt.Fprintf(&b, "%s\n", x.text())
+	if len(x.Says) > 0 {
+		b.WriteByte('\n')
+		sayingTable(&b, x.Says)
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }

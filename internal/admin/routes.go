@@ -37,6 +37,7 @@ var api = []route{
 			{"name", "the name that is asked for (needed)"},
 			{"type", "A or AAAA; A if it is not given"},
 			{"client", "an address; the resolver's own machine if it is not given"},
+			{"all", "1: also what each observer says of each check"},
 		},
 		reply: Explanation{}, handle: (*Server).getExplain,
 	},

@@ -25,7 +25,7 @@ func (s *Server) getStatus(*http.Request) (any, error) {
 	p := &page{pub: s.eng.Load(), sum: s.eng.Summary(), overdue: s.eng.Stats().Overdue, now: time.Now()}
 	p.overrides, p.freezes = s.eng.Hands()
 	out := p.status()
-	out.Started = s.eng.Started()
+	out.Started, out.Sharing = s.eng.Started(), s.sharing()
 	return out, nil
 }
 

@@ -1,0 +1,250 @@
+package admin
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/detour-dns/detour/internal/engine"
+	"github.com/detour-dns/detour/internal/health"
+)
+
+// Sharing is how it stands with the other resolvers.
+type Sharing struct {
+	Contact   string     `json:"contact"`           // agreeing, alone, silent (not heard for 15 s) or forgotten (for 10 min)
+	Heard     time.Time  `json:"heard,omitzero"`    // when the others were last read
+	Problem   string     `json:"problem,omitempty"` // why they are not read now
+	Observers []Observer `json:"observers"`         // this one first
+	Apart     int        `json:"apart"`             // checks that are seen otherwise from here than is agreed
+	Disputes  []Dispute  `json:"disputes"`          // checks of which not all say the same, at most 100
+	Stores    []Store    `json:"stores"`
+}
+
+// Observer is one resolver in its role of prober.
+type Observer struct {
+	Name     string `json:"name"`
+	Self     bool   `json:"self,omitempty"` // the one that is asked
+	Zone     string `json:"zone"`
+	Version  string `json:"version"`
+	Decision string `json:"decision_hash"`
+	Alike    bool   `json:"alike"` // it judges the same checks; else it has no voice
+	Braked   bool   `json:"braked,omitempty"`
+	Assigned int    `json:"assigned"` // checks that it probes; -1: all of its own
+	NotUp    int    `json:"not_up"`
+}
+
+// Dispute is a check of which not all observers say the same.
+type Dispute struct {
+	Region   string   `json:"region"`
+	Endpoint string   `json:"endpoint"`
+	Monitor  string   `json:"monitor"`
+	Counts   string   `json:"counts"` // what counts here: up, down, doubtful (down only from here) or unknown
+	Says     []Saying `json:"says"`
+}
+
+// Saying is what one observer says of a check.
+type Saying struct {
+	Observer string `json:"observer"`
+	Zone     string `json:"zone"`
+	Region   string `json:"region"`
+	Endpoint string `json:"endpoint"`
+	Monitor  string `json:"monitor"`
+	Verdict  string `json:"verdict"`
+	Cause    string `json:"cause,omitempty"`
+}
+
+// Store is a place where observers meet.
+type Store struct {
+	Name   string    `json:"name"`
+	At     time.Time `json:"at,omitzero"` // of its last good read
+	Error  string    `json:"error,omitempty"`
+	Writes int       `json:"writes"`
+	Bytes  int64     `json:"bytes"`
+	Odd    int       `json:"ignored"` // values that are not what they should be
+}
+
+func (s *Server) sharing() *Sharing {
+	now, ok := s.eng.Sharing()
+	if !ok {
+		return nil
+	}
+	out := &Sharing{
+		Contact: now.Contact.String(), Heard: now.Heard, Problem: now.Problem, Apart: now.Apart,
+		Observers: []Observer{}, Disputes: []Dispute{}, Stores: []Store{},
+	}
+	for _, o := range now.Observers {
+		out.Observers = append(out.Observers, Observer(o))
+	}
+	for _, st := range now.Stores {
+		out.Stores = append(out.Stores, Store(st))
+	}
+	for i := range now.Disputes {
+		d := &now.Disputes[i]
+		out.Disputes = append(out.Disputes, Dispute{d.Region, d.Endpoint, d.Monitor, countsAs(d.Agreed), sayings(d.Says)})
+	}
+	return out
+}
+
+func countsAs(v health.View) string {
+	if v.Verdict == health.Down && v.Elsewhere {
+		return "doubtful"
+	}
+	return v.Verdict.String()
+}
+
+func sayings(list []engine.Saying) []Saying {
+	out := []Saying{}
+	for _, s := range list {
+		say := Saying{s.Observer, s.Zone, s.Region, s.Endpoint, s.Monitor, s.Verdict.String(), ""}
+		if s.Verdict == health.Down {
+			say.Cause = s.Cause.String()
+		}
+		out = append(out, say)
+	}
+	return out
+}
+
+// line is one line on how it stands, at now.
+func (s *Sharing) line(now time.Time) string {
+	since := ago(now.Sub(s.Heard))
+	switch s.Contact {
+	case "alone":
+		return "no other resolver is heard: this one decides alone" + s.problemText()
+	case "silent":
+		return "the others are NOT HEARD for " + since + s.problemText() + "; what was agreed stands until it changes here"
+	case "forgotten":
+		return "the others are NOT HEARD for " + since + s.problemText() + "; this resolver decides alone"
+	}
+	parts := []string{s.agreement()}
+	for _, st := range s.Stores {
+		parts = append(parts, st.text(now))
+	}
+	switch s.Apart {
+	case 0:
+		parts = append(parts, "this resolver sees what the others see")
+	default:
+		parts = append(parts, count(s.Apart, "check is", "checks are")+" seen otherwise from here than is agreed")
+	}
+	return strings.Join(parts, "; ")
+}
+
+func (s *Sharing) problemText() string {
+	if s.Problem == "" {
+		return ""
+	}
+	return " (" + s.Problem + ")"
+}
+
+// agreement says how many observers there are, and whether they decide alike.
+func (s *Sharing) agreement() string {
+	other, strange, braked := 0, 0, 0
+	for _, o := range s.Observers {
+		switch {
+		case o.Braked:
+			braked++
+		case !o.Alike:
+			strange++
+		case o.Decision != s.Observers[0].Decision:
+			other++
+		}
+	}
+	text := count(len(s.Observers), "observer", "observers")
+	for _, p := range []struct {
+		n    int
+		what string
+	}{{other, "decide otherwise"}, {strange, "with other checks, which have no voice"}, {braked, "in doubt of themselves"}} {
+		if p.n > 0 {
+			text += fmt.Sprintf(", %d %s", p.n, p.what)
+		}
+	}
+	if other+strange+braked == 0 {
+		text += " fresh, agree"
+	}
+	return text
+}
+
+func (st *Store) text(now time.Time) string {
+	switch {
+	case st.Error != "":
+		return st.Name + " FAILS: " + st.Error
+	case st.At.IsZero():
+		return st.Name + " not read yet"
+	}
+	return fmt.Sprintf("%s ok %s ago", st.Name, ago(now.Sub(st.At)))
+}
+
+// tables writes the observers and what they differ in.
+func (s *Sharing) tables(w io.Writer) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "OBSERVER\tZONE\tVERSION\tPROBES\tNOT UP\tDECISIONS")
+	for _, o := range s.Observers {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", o.Name, orDash(o.Zone), orDash(o.Version), o.probes(), o.NotUp, o.Decision, o.note(s.Observers[0].Decision))
+	}
+	_ = t.Flush() // into memory
+	if len(s.Disputes) == 0 {
+		return
+	}
+	fmt.Fprintln(t)
+	fmt.Fprintln(t, "DISPUTED\tREGION\tMONITOR\tHERE IT COUNTS AS\tUP FOR\tDOWN FOR")
+	for _, d := range s.Disputes {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", d.Endpoint, d.Region, d.Monitor, d.Counts, d.who("up"), d.who("down"))
+	}
+	_ = t.Flush() // into memory
+}
+
+func (o *Observer) probes() string {
+	if o.Assigned < 0 {
+		return "all"
+	}
+	return strconv.Itoa(o.Assigned)
+}
+
+func (o *Observer) note(decision string) string {
+	switch {
+	case o.Self:
+		return "this one"
+	case o.Braked:
+		return "brake on: has no voice"
+	case !o.Alike:
+		return "other checks: has no voice"
+	case o.Decision != decision:
+		return "decides otherwise"
+	}
+	return ""
+}
+
+func (d *Dispute) who(verdict string) string {
+	var names []string
+	for _, s := range d.Says {
+		if s.Verdict == verdict {
+			names = append(names, s.Observer)
+		}
+	}
+	return orDash(strings.Join(names, ", "))
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// sayingTable writes what each observer says of each check of a service.
+func sayingTable(w io.Writer, says []Saying) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "OBSERVER\tZONE\tREGION\tENDPOINT\tMONITOR\tSAYS")
+	slices.SortStableFunc(says, func(a, b Saying) int { return strings.Compare(a.Observer, b.Observer) })
+	for _, s := range says {
+		verdict := s.Verdict
+		if s.Cause != "" {
+			verdict += " (" + s.Cause + ")"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", s.Observer, orDash(s.Zone), s.Region, s.Endpoint, s.Monitor, verdict)
+	}
+	_ = t.Flush() // into memory
+}

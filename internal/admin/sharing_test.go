@@ -1,0 +1,71 @@
+package admin
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func fleetOf(change func(*Sharing)) *Sharing {
+	now := time.Date(2026, 3, 1, 3, 12, 0, 0, time.UTC)
+	s := &Sharing{
+		Contact: "agreeing", Heard: now,
+		Observers: []Observer{
+			{Name: "r1", Self: true, Zone: "aws/us-east-1", Decision: "a", Alike: true, Assigned: -1},
+			{Name: "r2", Zone: "gcp/europe-west1", Decision: "a", Alike: true, Assigned: -1},
+		},
+		Stores: []Store{{Name: "consul dc1", At: now}},
+	}
+	if change != nil {
+		change(s)
+	}
+	return s
+}
+
+func TestSharingInALine(t *testing.T) {
+	at := fleetOf(nil).Heard.Add(40 * time.Second)
+	for want, change := range map[string]func(*Sharing){
+		"2 observers fresh, agree; consul dc1 ok 40 s ago; this resolver sees what the others see": nil,
+		"2 observers, 1 decide otherwise; consul dc1 ok 40 s ago; 3 checks are seen otherwise from here than is agreed": func(s *Sharing) {
+			s.Observers[1].Decision, s.Apart = "b", 3
+		},
+		"2 observers, 1 with other checks, which have no voice; consul dc1 FAILS: refused; this resolver sees what the others see": func(s *Sharing) {
+			s.Observers[1].Alike, s.Stores[0].Error = false, "refused"
+		},
+		"2 observers, 1 in doubt of themselves; consul dc1 not read yet; this resolver sees what the others see": func(s *Sharing) {
+			s.Observers[1].Braked, s.Stores[0].At = true, time.Time{}
+		},
+		"no other resolver is heard: this one decides alone (refused)": func(s *Sharing) {
+			s.Contact, s.Problem = "alone", "refused"
+		},
+		"the others are NOT HEARD for 40 s (timeout); what was agreed stands until it changes here": func(s *Sharing) {
+			s.Contact, s.Problem = "silent", "timeout"
+		},
+		"the others are NOT HEARD for 40 s; this resolver decides alone": func(s *Sharing) { s.Contact = "forgotten" },
+	} {
+		if got := fleetOf(change).line(at); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+}
+
+func TestSharingTables(t *testing.T) {
+	s := fleetOf(func(s *Sharing) {
+		s.Observers[1].Decision = "b"
+		s.Disputes = []Dispute{{
+			Region: "aws/us-east-1", Endpoint: "192.0.2.10", Monitor: "web", Counts: "doubtful",
+			Says: []Saying{{Observer: "r1", Verdict: "down"}, {Observer: "r2", Verdict: "up"}, {Observer: "r3", Verdict: "up"}},
+		}}
+	})
+	var b strings.Builder
+	s.tables(&b)
+	for _, want := range []string{
+		"r1        aws/us-east-1     -        all     0       a          this one",
+		"r2        gcp/europe-west1  -        all     0       b          decides otherwise",
+		"192.0.2.10  aws/us-east-1  web      doubtful           r2, r3  r1",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no line %q in\n%s", want, b.String())
+		}
+	}
+}

@@ -1,0 +1,156 @@
+package engine
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/detour-dns/detour/internal/agree"
+	"github.com/detour-dns/detour/internal/health"
+	"github.com/detour-dns/detour/internal/share"
+)
+
+// Sharing is how it stands with the other resolvers.
+type Sharing struct {
+	Contact   agree.Contact
+	Heard     time.Time // when the last good read ended, zero if none did
+	Problem   string    // why nothing was read last, "" if it was
+	Observers []Seen    // this one first, the others by name
+	Apart     int       // checks of which this observer holds something else than is agreed
+	Disputes  []Dispute // checks of which not all say the same, at most maxDisputes
+	Stores    []share.Store
+}
+
+// Seen is an observer as this one sees it.
+type Seen struct {
+	Name     string
+	Self     bool
+	Zone     string
+	Version  string
+	Decision string // hash
+	Alike    bool   // it judges the same checks
+	Braked   bool
+	Assigned int // checks, -1: all of its own
+	NotUp    int // checks that it does not hold Up
+}
+
+// Dispute is a check of which not all observers say the same.
+type Dispute struct {
+	Region, Endpoint, Monitor string
+	Agreed                    health.View
+	Says                      []Saying
+}
+
+// Saying is what one observer says of a check.
+type Saying struct {
+	Observer, Zone string
+	Region         string
+	Endpoint       string
+	Monitor        string
+	Verdict        health.Verdict
+	Cause          health.Cause // of Down
+}
+
+// maxDisputes bounds what is listed.
+const maxDisputes = 100
+
+// Sharing returns how it stands with the others; ok is false if this resolver
+// shares with nobody.
+func (e *Engine) Sharing() (out Sharing, ok bool) {
+	if e.sharing == nil {
+		return out, false
+	}
+	_ = e.Do(func(c *Core) {
+		n := c.council
+		out = Sharing{
+			Contact: n.contact, Heard: n.heard, Problem: e.sharing.problem, Apart: len(n.apart),
+			Stores: slices.Clone(e.sharing.stores), Observers: e.seen(), Disputes: c.disputes(e.sharing.name),
+		}
+	})
+	return out, true
+}
+
+// seen lists the observers.
+func (e *Engine) seen() []Seen {
+	c, n := e.core, e.core.council
+	_, notUp := c.notUp(time.Now())
+	all := []Seen{{
+		Name: e.sharing.name, Self: true, Zone: n.zone, Version: e.version, Decision: hex(c.snap.Hash()), Alike: true,
+		Braked: c.Brake.On, Assigned: -1, NotUp: notUp,
+	}}
+	for _, o := range n.others {
+		s := Seen{
+			Name: o.Observer, Zone: o.Zone, Version: o.Version, Decision: o.Decision, Alike: o.alike, Braked: o.Braked,
+			Assigned: len(o.assigned), NotUp: len(o.judged),
+		}
+		if o.assigned == nil {
+			s.Assigned = -1
+		}
+		all = append(all, s)
+	}
+	slices.SortFunc(all[1:], func(a, b Seen) int { return cmp.Compare(a.Name, b.Name) })
+	return all
+}
+
+// disputes lists the checks that somebody sees Down and somebody Up.
+func (c *Core) disputes(me string) (out []Dispute) {
+	disputed := map[int32]bool{}
+	for _, o := range c.council.others {
+		for i := range o.judged {
+			disputed[i] = true
+		}
+	}
+	for i := range c.states {
+		if c.states[i].Verdict == health.Down {
+			disputed[int32(i)] = true
+		}
+	}
+	for i := range c.states { // in order
+		if !disputed[int32(i)] || c.Plan.Checks[i].Region < 0 {
+			continue
+		}
+		says := c.says(int32(i), me)
+		if slices.ContainsFunc(says, func(s Saying) bool { return s.Verdict != says[0].Verdict }) {
+			k := &c.Plan.Checks[i]
+			out = append(out, Dispute{regionName(c.Plan, k), k.Addr.String(), k.Monitor.Name, c.views[i], says})
+		}
+		if len(out) == maxDisputes {
+			break
+		}
+	}
+	return out
+}
+
+// says lists what the observers say of check i, this one first. Who has no voice
+// is left out.
+func (c *Core) says(i int32, me string) (out []Saying) {
+	k := &c.Plan.Checks[i]
+	say := func(name, zone string, v health.Verdict, cause health.Cause) {
+		out = append(out, Saying{name, zone, regionName(c.Plan, k), k.Addr.String(), k.Monitor.Name, v, cause})
+	}
+	if s := &c.states[i]; s.Verdict != health.Unknown {
+		say(me, c.council.zone, s.Verdict, s.Cause)
+	}
+	for _, o := range c.council.others {
+		if v, ok := o.voice(i); ok {
+			say(o.Observer, o.Zone, v.Verdict, v.Cause)
+		}
+	}
+	return out
+}
+
+// Says lists what the observers say of the checks of a service, check by check. It
+// is empty if this resolver shares with nobody.
+func (e *Engine) Says(service int32) (out []Saying) {
+	if e.sharing == nil {
+		return nil
+	}
+	_ = e.Do(func(c *Core) {
+		for i := range c.states {
+			if slices.Contains(c.Plan.Steer.ServicesOf(int32(i)), service) {
+				out = append(out, c.says(int32(i), e.sharing.name)...)
+			}
+		}
+	})
+	return out
+}
