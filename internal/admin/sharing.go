@@ -63,7 +63,7 @@ type Store struct {
 	At     time.Time `json:"at,omitzero"` // of its last good read
 	Error  string    `json:"error,omitempty"`
 	Writes int       `json:"writes"`
-	Bytes  int64     `json:"bytes"`
+	Bytes  int       `json:"bytes"`
 	Odd    int       `json:"ignored"` // values that are not what they should be
 }
 
@@ -80,7 +80,7 @@ func (s *Server) sharing() *Sharing {
 		out.Observers = append(out.Observers, Observer(o))
 	}
 	for _, st := range now.Stores {
-		out.Stores = append(out.Stores, Store(st))
+		out.Stores = append(out.Stores, Store{st.Name, st.At, st.Error, st.Writes, int(st.Bytes), st.Odd})
 	}
 	for i := range now.Disputes {
 		d := &now.Disputes[i]
@@ -180,7 +180,7 @@ func (st *Store) text(now time.Time) string {
 // tables writes the observers and what they differ in.
 func (s *Sharing) tables(w io.Writer) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "OBSERVER\tZONE\tVERSION\tPROBES\tNOT UP\tDECISIONS")
+	fmt.Fprintln(t, "OBSERVER\tZONE\tVERSION\tPROBES\tNOT UP\tDECISIONS\tNOTE")
 	for _, o := range s.Observers {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", o.Name, orDash(o.Zone), orDash(o.Version), o.probes(), o.NotUp, o.Decision, o.note(s.Observers[0].Decision))
 	}

@@ -30,6 +30,7 @@ func (s *shared) collect(all *scrape) {
 	collectRegions(all, pub)
 	collectHands(all, e)
 	collectResolver(all, e, pub)
+	collectSharing(all, e)
 	collectTally(all, &count)
 }
 
@@ -236,6 +237,34 @@ func collectResolver(all *scrape, e *engine.Engine, pub *engine.Published) {
 	if h, err := strconv.ParseUint(pub.Plan.Config.Hash[:12], 16, 64); err == nil {
 		all.merge(mingle, configHash, float64(h))
 	}
+}
+
+// collectSharing counts the observers. A resolver that shares with nobody has none.
+func collectSharing(all *scrape, e *engine.Engine) {
+	now, ok := e.Sharing()
+	if !ok {
+		return
+	}
+	states := map[string]int{"heard": 0, "braked": 0, "other_checks": 0}
+	for _, o := range now.Observers {
+		switch {
+		case o.Braked:
+			states["braked"]++
+		case !o.Alike:
+			states["other_checks"]++
+		default:
+			states["heard"]++
+		}
+	}
+	for state, n := range states {
+		all.merge(sum, observers, float64(n), state)
+	}
+	age := math.Inf(1)
+	if !now.Heard.IsZero() {
+		age = time.Since(now.Heard).Seconds()
+	}
+	all.merge(math.Max, shareAge, age)
+	all.merge(sum, disagree, float64(now.Apart))
 }
 
 func failingSelf(e *engine.Engine) (n int) {

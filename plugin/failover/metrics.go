@@ -64,6 +64,13 @@ var (
 	checksVerdict = gauge("checks", "Checks by verdict.", "verdict")
 )
 
+// Of the other resolvers, if there is share: in failover.yaml.
+var (
+	observers = gauge("observers", "Resolvers of the cluster, this one included: heard, or heard without a voice (braked, other_checks).", "state")
+	shareAge  = gauge("share_age_seconds", "Time since the other resolvers were last heard; +Inf if they never were.")
+	disagree  = gauge("opinions_disagree", "Checks that are seen otherwise from here than is agreed.")
+)
+
 // Of the resolver itself.
 var (
 	probeDuration = histogram("probe_duration_seconds", "How long probes took.", "type")
