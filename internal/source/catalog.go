@@ -16,8 +16,33 @@ type Catalog map[string]Entry
 // Entry is what a catalog holds of one service, now or, of what it no longer
 // lists, lately.
 type Entry struct {
-	Instances []Instance `json:"instances"` // by address, each once
-	At        time.Time  `json:"at"`        // of the last good answer, in the datacenter where that is longest ago; zero: there was none
+	Instances []Instance           `json:"instances"` // by address, each once
+	Read      map[string]time.Time `json:"read"`      // when the last good answer came, by datacenter; zero: there was none
+}
+
+// Fresh is how old an answer may be that still says how an instance is: while a
+// catalog has nothing new, it says so about every five minutes.
+const Fresh = 6 * time.Minute
+
+// At returns when the last good answer came, in the datacenter where that is
+// longest ago: since then all that is told is known. It is zero if one never
+// answered.
+func (e Entry) At() time.Time {
+	var oldest time.Time
+	first := true
+	for _, at := range e.Read {
+		if first || at.Before(oldest) {
+			oldest, first = at, false
+		}
+	}
+	return oldest
+}
+
+// Current reports whether what is known of an instance's status is of now: whether
+// its datacenter answered lately, and lists it.
+func (e Entry) Current(i *Instance, now time.Time) bool {
+	at := e.Read[i.Datacenter]
+	return i.Listed() && !at.IsZero() && now.Sub(at) <= Fresh
 }
 
 // Instance is one address at which a service runs.
@@ -42,7 +67,7 @@ const (
 )
 
 // Listed reports whether the catalog holds the instance.
-func (i *Instance) Listed() bool { return i.Status != Gone }
+func (i *Instance) Listed() bool { return i.Status.rank() < Gone.rank() }
 
 // MaxInstances bounds the addresses that are taken of one service.
 const MaxInstances = 10_000
@@ -83,8 +108,8 @@ func (e Entry) Find(a netip.Addr) (*Instance, bool) {
 
 // Merge returns the instances in order of their addresses, each address once, at
 // most MaxInstances of them, and how many addresses were left out. Several
-// instances at one address are one endpoint with the weight of them all, as
-// healthy as the best of them, in the region of the first.
+// instances at one address are one endpoint with the weight of all that are
+// listed, as healthy as the best of them, in the region of the first.
 func Merge(all []Instance) (out []Instance, left int) {
 	all = slices.Clone(all)
 	slices.SortStableFunc(all, func(a, b Instance) int { return a.Addr.Compare(b.Addr) })
@@ -102,6 +127,12 @@ func Merge(all []Instance) (out []Instance, left int) {
 }
 
 func (i Instance) and(o Instance) Instance {
+	switch {
+	case !o.Listed():
+		return i
+	case !i.Listed():
+		return o
+	}
 	i.Weight += o.Weight
 	if cmp.Less(o.Status.rank(), i.Status.rank()) {
 		i.Status, i.Detail = o.Status, o.Detail

@@ -21,7 +21,7 @@ func TestMergeMakesOneEndpointOfAnAddress(t *testing.T) {
 		at("192.0.2.1", "a/b", 4, Gone),
 	}
 	got, left := Merge(in)
-	want := []Instance{at("192.0.2.1", "a/b", 9, Warning), at("192.0.2.2", "a/b", 1, Passing)}
+	want := []Instance{at("192.0.2.1", "a/b", 5, Warning), at("192.0.2.2", "a/b", 1, Passing)}
 	if left != 0 || !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
@@ -65,7 +65,7 @@ func TestSame(t *testing.T) {
 		"another region": {at("192.0.2.1", "c/d", 1, Passing), false, true},
 		"other address":  {at("192.0.2.2", "a/b", 1, Passing), false, false},
 	} {
-		b := Entry{Instances: []Instance{c.of}, At: time.Unix(1, 0)}
+		b := Entry{Instances: []Instance{c.of}, Read: map[string]time.Time{"": time.Unix(1, 0)}}
 		if p, s := a.SamePlaces(b), a.SameStatus(b); p != c.places || s != c.status {
 			t.Errorf("%s: same places %v, status %v; want %v, %v", name, p, s, c.places, c.status)
 		}
@@ -75,7 +75,7 @@ func TestSame(t *testing.T) {
 // TestCatalogSurvivesARestart: what is kept as JSON comes back, a status of a
 // newer version counts as the worst.
 func TestCatalogSurvivesARestart(t *testing.T) {
-	c := Catalog(nil).With("web.", Entry{Instances: []Instance{at("192.0.2.1", "a/b", 3, Critical)}, At: time.Unix(1e9, 0).UTC()})
+	c := Catalog(nil).With("web.", Entry{Instances: []Instance{at("192.0.2.1", "a/b", 3, Critical)}, Read: map[string]time.Time{"dc1": time.Unix(1e9, 0).UTC()}})
 	data, err := json.Marshal(c)
 	if err != nil {
 		t.Fatal(err)
@@ -84,10 +84,36 @@ func TestCatalogSurvivesARestart(t *testing.T) {
 	if err := json.Unmarshal(data, &back); err != nil || !reflect.DeepEqual(back, c) {
 		t.Errorf("%s comes back as %v: %v", data, back, err)
 	}
-	if got, _ := Merge([]Instance{at("192.0.2.1", "a/b", 1, "resting"), at("192.0.2.1", "a/b", 1, Gone)}); got[0].Status != Gone {
-		t.Errorf("an unknown status is better than %s", Gone)
+	if newer := at("192.0.2.1", "a/b", 1, "resting"); newer.Listed() {
+		t.Error("a status that a newer version kept counts as one of the catalog's")
 	}
 	if _, ok := c.With("db.", Entry{})["db."]; !ok || len(c) != 1 {
 		t.Error("With changed the catalog in place")
+	}
+}
+
+func TestAgeOfAnEntry(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	e := Entry{Read: map[string]time.Time{"dc1": now, "dc2": now.Add(-Fresh - 1)}}
+	if !e.At().Equal(now.Add(-Fresh-1)) || !(Entry{}).At().IsZero() {
+		t.Errorf("at %v", e.At())
+	}
+	for _, c := range []struct {
+		datacenter string
+		status     Status
+		want       bool
+	}{
+		{"dc1", Critical, true},
+		{"dc1", Gone, false},
+		{"dc2", Passing, false},
+		{"dc3", Passing, false},
+	} {
+		if got := e.Current(&Instance{Datacenter: c.datacenter, Status: c.status}, now); got != c.want {
+			t.Errorf("%s in %s is current: %v, want %v", c.status, c.datacenter, got, c.want)
+		}
+	}
+	e.Read["dc3"] = time.Time{}
+	if !e.At().IsZero() {
+		t.Error("a datacenter that never answered is left out")
 	}
 }
