@@ -1,0 +1,144 @@
+package consul
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/detour-dns/detour/internal/health"
+	"github.com/detour-dns/detour/internal/share"
+	"github.com/detour-dns/detour/test/kit"
+)
+
+// lines is a log that may be read while it is written.
+type lines struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(b)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// TestAccess: with the policies that we ship an observer can do what it must, and
+// speak for no other one.
+func TestAccess(t *testing.T) {
+	t.Parallel()
+	server := kit.Consul(t, kit.ConsulOptions{ACL: true, TLS: true})
+	policy := func(file, observer string) string {
+		t.Helper()
+		text, err := os.ReadFile(filepath.Join("../../../config/consul", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.NewReplacer("CLUSTER", "test", "OBSERVER", observer, "NODE", "test").Replace(string(text))
+	}
+	join := func(name, token string) *Share {
+		file := filepath.Join(t.TempDir(), "token")
+		if err := os.WriteFile(file, []byte(token+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return observe(t, name, func(o *Options) {
+			o.Stores[0].TokenFile, o.Stores[0].CAFile = file, server.TLS.CA
+			o.Stores[0].CertFile, o.Stores[0].KeyFile = server.TLS.Cert, server.TLS.Key
+		}, server)
+	}
+	tokenA := server.Grant("a", policy("observer.hcl", "a"))
+	a, b := join("a", tokenA), join("b", server.Grant("b", policy("observer.hcl", "b")))
+	operator := join("operator", server.Grant("operator", policy("observer.hcl", "operator")+policy("operator.hcl", "")))
+	publish(t, a, health.CauseTimeout)
+	publish(t, b, health.CauseTimeout)
+	hears(t, a, soon, "b timeout")
+
+	thief := join("b2", tokenA)
+	if err := thief.Publish(t.Context(), saying(thief, health.CauseTimeout)); err == nil || !strings.Contains(err.Error(), "Permission denied") {
+		t.Errorf("a's token spoke for another observer: %v", err)
+	}
+	stranger := join("c", "00000000-0000-0000-0000-000000000000")
+	if _, err := stranger.Theirs(t.Context()); err == nil {
+		t.Error("a token that is not known may read")
+	}
+
+	drain := share.Record{Kind: share.Override, Target: "aws/us-east-1", Version: share.Version{N: 1, Writer: "a"}}
+	use := share.Record{Kind: share.InUse, Target: "api.example.com", Version: share.Version{N: 1, Writer: "a"}}
+	if err := a.Put(t.Context(), []share.Record{drain}); err == nil || !strings.Contains(err.Error(), "ermission denied") {
+		t.Errorf("an observer may write what operators decide: %v", err)
+	}
+	if err := a.Put(t.Context(), []share.Record{use}); err != nil {
+		t.Errorf("an observer may not say which pool it uses: %v", err)
+	}
+	if err := operator.Put(t.Context(), []share.Record{drain}); err != nil {
+		t.Errorf("an operator may not write: %v", err)
+	}
+	if list, err := b.Records(t.Context()); err != nil || len(list) != 2 {
+		t.Errorf("records are %v, %v", list, err)
+	}
+}
+
+// TestCanary: no error and no log line shows a token, whatever goes wrong.
+func TestCanary(t *testing.T) {
+	t.Parallel()
+	const canary = "c0ffee00-dead-beef-c0de-123456789abc"
+	plain := kit.Consul(t, kit.ConsulOptions{ACL: true})
+	closed := kit.Consul(t, kit.ConsulOptions{TLS: true})
+	file := filepath.Join(t.TempDir(), "token")
+	torn := filepath.Join(t.TempDir(), "torn")
+	for name, text := range map[string]string{file: canary, torn: canary + "\n" + canary} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	echo := teller(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Error(w, "you said "+r.Header.Get("X-Consul-Token")+strings.Repeat(" and more", 1000)+"\x1b[2J", http.StatusInternalServerError)
+	})
+	away := teller(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, echo+r.URL.Path, http.StatusTemporaryRedirect)
+	})
+	for name, at := range map[string]Store{
+		"unknown":    {Address: plain.URL, TokenFile: file},
+		"not https":  {Address: strings.Replace(plain.URL, "http:", "https:", 1), TokenFile: file},
+		"no CA":      {Address: closed.URL, TokenFile: file},
+		"not there":  {Address: "127.0.0.1:1", TokenFile: file},
+		"echo":       {Address: echo, TokenFile: file},
+		"redirect":   {Address: away, TokenFile: file},
+		"torn token": {Address: plain.URL, TokenFile: torn},
+		"no file":    {Address: plain.URL, TokenFile: file + "x"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var said lines
+			s := observe(t, "a", func(o *Options) {
+				o.Stores, o.Log = []Store{at}, slog.New(slog.NewJSONHandler(&said, &slog.HandlerOptions{Level: slog.LevelDebug}))
+			})
+			_, err1 := s.Theirs(t.Context())
+			err2 := s.Publish(t.Context(), saying(s, health.CauseTimeout))
+			err3 := s.Put(t.Context(), []share.Record{{Kind: share.Freeze, Target: "*", Version: share.Version{N: 1, Writer: "a"}}})
+			_, err4 := s.Records(t.Context())
+			for _, err := range []error{err1, err2, err3, err4} {
+				if err == nil {
+					t.Error("no error")
+				}
+				said.Write(fmt.Appendf(nil, "%+v %#v\n", err, err)) //nolint:errcheck // to a buffer
+			}
+			if text := said.String(); strings.Contains(text, canary) || strings.Contains(text, "\x1b") || len(text) > 20_000 {
+				t.Errorf("said: %.3000s", text)
+			} else {
+				t.Log(err1)
+			}
+		})
+	}
+}

@@ -1,0 +1,232 @@
+package consul
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/detour-dns/detour/internal/share"
+)
+
+// Times of reading.
+const (
+	waitTime   = 10 * time.Second       // of a blocking query; the server adds up to a sixteenth
+	graceTime  = 4 * time.Second        // beyond it: a server that hangs says nothing for minutes
+	freshLimit = 5 * time.Second        // of a query that need not wait
+	apart      = 500 * time.Millisecond // from one query's start to the next
+	maxPause   = 4 * time.Second        // after errors, and half as much at random
+	maxContact = 5 * time.Second        // since the server heard its leader
+	lasting    = 15 * time.Second       // what was read longer ago says nothing of now
+)
+
+// What is read, each by a query of its own.
+const (
+	inWho = iota
+	inOp
+	inCtl
+)
+
+var prefixes = [...]string{"who/", "op/", "ctl/"}
+
+// entry is one value that is sound: one of the three.
+type entry struct {
+	raw    []byte
+	who    *who
+	op     *op
+	record *share.Record
+}
+
+// part is what a store held under one prefix.
+type part struct {
+	at      time.Time // end of the last good read, zero if there was none
+	err     error     // of the last read
+	good    int       // reads
+	bad     int
+	odd     int              // values that were ignored
+	entries map[string]entry // by the rest of the key
+}
+
+// healthy reports whether the last read was good.
+func (p *part) healthy() bool { return p.err == nil && p.good > 0 }
+
+// read reads one prefix again and again, once it is started, until Close.
+func (st *store) read(which int, begin *starter) {
+	select {
+	case <-begin.on:
+	case <-st.s.ctx.Done():
+		return
+	}
+	index, failures := uint64(0), 0
+	for {
+		began := time.Now()
+		pairs, next, err := st.query(which, index)
+		if st.s.ctx.Err() != nil {
+			return
+		}
+		index = next
+		if failures++; err == nil {
+			failures = 0
+		}
+		st.deliver(which, began, pairs, err)
+		if !st.pause(time.Until(began.Add(apart)), failures) {
+			return
+		}
+	}
+}
+
+// pause keeps queries apart, the more the more of them failed in a row. It reports
+// whether reading goes on.
+func (st *store) pause(d time.Duration, failures int) bool {
+	if failures > 0 {
+		d = min(apart<<min(failures-1, 8), maxPause)
+		d += rand.N(d/2 + 1)
+	}
+	t := time.NewTimer(max(d, 0))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-st.s.ctx.Done():
+		return false
+	}
+}
+
+// query asks once, and returns the index to ask with next: zero asks for an answer
+// at once, which is what proves a store alive after an error.
+func (st *store) query(which int, index uint64) (pairs api.KVPairs, next uint64, err error) {
+	limit := st.s.wait + graceTime - apart // which is waited before: 14 s in all
+	if index == 0 {
+		limit = freshLimit
+	}
+	err = st.use(st.s.ctx, limit, func(ctx context.Context, c *api.Client) error {
+		q := &api.QueryOptions{AllowStale: true, WaitIndex: index, WaitTime: st.s.wait}
+		found, meta, err := c.KV().List(st.s.keys.base+prefixes[which], q.WithContext(ctx))
+		if err != nil {
+			return err
+		}
+		pairs = found
+		if meta.LastIndex >= index {
+			next = meta.LastIndex
+		}
+		return trusted(meta)
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	return pairs, next, nil
+}
+
+// trusted says why an answer is not the store's present state.
+func trusted(meta *api.QueryMeta) error {
+	switch {
+	case !meta.KnownLeader:
+		return errors.New("the server has no leader")
+	case meta.LastContact > maxContact:
+		return fmt.Errorf("the server heard its leader %s ago", meta.LastContact.Round(time.Second))
+	case meta.ResultsFilteredByACLs:
+		return errors.New("the token may not read all that resolvers share")
+	}
+	return nil
+}
+
+// deliver keeps what was read.
+func (st *store) deliver(which int, began time.Time, pairs api.KVPairs, err error) {
+	p := &st.parts[which] // its entries are changed by this goroutine only
+	var entries map[string]entry
+	var odd int
+	if err == nil {
+		entries, odd = st.sift(which, p.entries, pairs)
+	}
+	st.s.mu.Lock()
+	defer st.s.mu.Unlock()
+	p.err = err
+	if err != nil {
+		p.bad++
+	} else {
+		if odd > p.odd {
+			st.log.Warn("what is shared here holds values that are not ours, damaged or too large: they are ignored", "under", st.s.keys.base+prefixes[which], "values", odd)
+		}
+		p.at, p.entries, p.odd = time.Now(), entries, odd
+		p.good++
+		st.verifyOwn(which, began, pairs)
+	}
+	st.note(reading, errors.Join(st.parts[inWho].err, st.parts[inOp].err, st.parts[inCtl].err))
+	announce(&st.s.news)
+}
+
+// sift decodes what is new, and counts what is ignored.
+func (st *store) sift(which int, old map[string]entry, pairs api.KVPairs) (entries map[string]entry, odd int) {
+	most := maxObservers
+	if which == inCtl {
+		most = maxRecords
+	}
+	entries = make(map[string]entry, min(len(pairs), most))
+	for _, pair := range pairs {
+		name := strings.TrimPrefix(pair.Key, st.s.keys.base+prefixes[which])
+		if which != inCtl && name == st.s.o.Observer {
+			continue
+		}
+		e, ok := decodePair(which, name, pair, old[name])
+		if !ok || len(entries) >= most {
+			odd++
+			continue
+		}
+		entries[name] = e
+	}
+	return entries, odd
+}
+
+// decodePair decodes a pair that is not what it was, and reports whether it is
+// sound.
+func decodePair(which int, name string, pair *api.KVPair, was entry) (entry, bool) {
+	if which != inCtl && pair.Session == "" { // it would never vanish
+		return entry{}, false
+	}
+	if was.raw != nil && bytes.Equal(was.raw, pair.Value) {
+		return was, true
+	}
+	return decodeEntry(which, name, pair.Value)
+}
+
+// decodeEntry decodes one value, and reports whether it is sound.
+func decodeEntry(which int, name string, raw []byte) (e entry, ok bool) {
+	e.raw = raw
+	if which == inCtl {
+		r, err := decodeRecord(name, raw)
+		e.record = &r
+		return e, err == nil
+	}
+	if !labelForm.MatchString(name) {
+		return e, false
+	}
+	if which == inWho {
+		w, err := decodeWho(raw)
+		e.who = &w
+		return e, err == nil
+	}
+	p, err := decodeOp(raw)
+	e.op = &p
+	return e, err == nil
+}
+
+// verifyOwn has what others see of this observer compared with what it wrote. The
+// caller holds Share.mu.
+func (st *store) verifyOwn(which int, began time.Time, pairs api.KVPairs) {
+	if which == inCtl {
+		return
+	}
+	key := st.s.keys.base + prefixes[which] + st.s.o.Observer
+	var own *api.KVPair
+	for _, pair := range pairs {
+		if pair.Key == key {
+			own = pair
+		}
+	}
+	st.verify(began, key, own)
+}

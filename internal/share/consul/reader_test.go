@@ -1,0 +1,172 @@
+package consul
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/detour-dns/detour/internal/share"
+	"github.com/detour-dns/detour/test/kit"
+)
+
+// teller is a server that says what a real one would say only on a bad day.
+func teller(t *testing.T, say http.HandlerFunc) (url string) {
+	t.Helper()
+	s := httptest.NewServer(say)
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+// answer writes values as Consul does.
+func answer(w http.ResponseWriter, index int, leader string, contact int, values map[string]string) {
+	h := w.Header()
+	h.Set("X-Consul-Index", fmt.Sprint(index))
+	h.Set("X-Consul-KnownLeader", leader)
+	h.Set("X-Consul-LastContact", fmt.Sprint(contact))
+	if len(values) == 0 {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	var pairs []string
+	for key, value := range values {
+		pairs = append(pairs, fmt.Sprintf(`{"Key":%q,"Session":"s","Value":%q}`, key, base64.StdEncoding.EncodeToString([]byte(value))))
+	}
+	_, _ = fmt.Fprintf(w, "[%s]", strings.Join(pairs, ","))
+}
+
+// TestNotFresh: what a server itself does not hold for the present is not believed.
+func TestNotFresh(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		say  http.HandlerFunc
+		want string
+	}{
+		"no leader":  {func(w http.ResponseWriter, _ *http.Request) { answer(w, 5, "false", 0, nil) }, "no leader"},
+		"cut off":    {func(w http.ResponseWriter, _ *http.Request) { answer(w, 5, "true", 5001, nil) }, "heard its leader 5s ago"},
+		"no headers": {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("[]")) }, "no leader"},
+		"filtered": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Consul-Results-Filtered-By-ACLs", "true")
+			answer(w, 5, "true", 0, nil)
+		}, "may not read"},
+		"no JSON": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Consul-KnownLeader", "true")
+			_, _ = w.Write([]byte("<html>"))
+		}, "invalid character"},
+		"endless": {func(w http.ResponseWriter, r *http.Request) {
+			_, _ = w.Write([]byte(`["`))
+			for r.Context().Err() == nil {
+				if _, err := w.Write(make([]byte, 1<<20)); err != nil {
+					return
+				}
+			}
+		}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := observe(t, "a", func(o *Options) { o.Stores = []Store{{Address: teller(t, c.say)}} })
+			if r, err := s.Theirs(t.Context()); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("read %+v, %v; want an error with %q", r, err, c.want)
+			}
+			if _, err := s.Records(t.Context()); err == nil {
+				t.Error("records were believed")
+			}
+		})
+	}
+}
+
+// TestIndexRules: an index that goes down, or is none, starts reading anew, and
+// queries stay apart whatever the server says.
+func TestIndexRules(t *testing.T) {
+	t.Parallel()
+	var asked []string
+	var last time.Time
+	var n atomic.Int32
+	url := teller(t, func(w http.ResponseWriter, r *http.Request) {
+		if !strings.Contains(r.URL.Path, "/op/") {
+			answer(w, 1, "true", 0, nil)
+			return
+		}
+		i := int(n.Load())
+		indexes := []int{9, 12, 4, 0, 6, 6}
+		if !last.IsZero() && time.Since(last) < apart-50*time.Millisecond {
+			t.Errorf("asked again after %s", time.Since(last))
+		}
+		last = time.Now()
+		if i < len(indexes) {
+			asked = append(asked, r.URL.Query().Get("index"))
+			answer(w, indexes[i], "true", 0, map[string]string{"detour/test/v1/op/b": "odd"})
+			n.Add(1)
+			return
+		}
+		<-r.Context().Done()
+	})
+	s := observe(t, "a", func(o *Options) { o.Stores = []Store{{Address: url}} })
+	if _, err := s.Theirs(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := kit.Every(10*time.Millisecond, 10*time.Second, func() bool { return n.Load() == 6 }); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(asked, " "); got != " 9 12   6" {
+		t.Errorf("indexes asked with are %q", got)
+	}
+}
+
+// TestForeignValues: what others put under our keys is ignored, counted, and costs
+// nobody else a voice.
+func TestForeignValues(t *testing.T) {
+	t.Parallel()
+	const base = "detour/test/v1/"
+	who, op := map[string]string{base + "who/": "x", base + "who/b": `{"boot":"x","assigned_seq":1}`}, map[string]string{
+		base + "op/b": `{"boot":"x","seq":1,"assigned_seq":1}`, base + "op/b/c": `{"boot":"x"}`, base + "op/c": "\x00", base + "op/d": strings.Repeat("[", maxOp),
+	}
+	url := teller(t, func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Query().Get("index") != "":
+			<-r.Context().Done()
+		case strings.Contains(r.URL.Path, "/who/"):
+			answer(w, 5, "true", 0, who)
+		default:
+			answer(w, 5, "true", 0, op)
+		}
+	})
+	s := observe(t, "a", func(o *Options) { o.Stores = []Store{{Address: url}} })
+	r := hears(t, s, soon, "b")
+	if r.Stores[0].Odd != 4 {
+		t.Errorf("%d values are odd, want 4", r.Stores[0].Odd)
+	}
+}
+
+func TestOptions(t *testing.T) {
+	t.Parallel()
+	at := []Store{{Address: "127.0.0.1:8500"}}
+	for name, o := range map[string]Options{
+		"no cluster":  {Observer: "a", Stores: at},
+		"a path":      {Cluster: "a/b", Observer: "a", Stores: at},
+		"no observer": {Cluster: "c", Stores: at},
+		"no store":    {Cluster: "c", Observer: "a"},
+		"too many":    {Cluster: "c", Observer: "a", Stores: make([]Store, maxStores+1)},
+		"a password":  {Cluster: "c", Observer: "a", Stores: []Store{{Address: "http://user:secret@host"}}},
+		"no address":  {Cluster: "c", Observer: "a", Stores: []Store{{}}},
+		"a scheme":    {Cluster: "c", Observer: "a", Stores: []Store{{Address: "ftp://host"}}},
+	} {
+		if _, err := New(o); err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	s := observe(t, "a", func(o *Options) { o.Stores = at })
+	if err := s.Publish(t.Context(), share.Opinion{Observer: "b", Boot: "x"}); err == nil {
+		t.Error("another observer's opinion was published")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := observe(t, "a", func(o *Options) { o.Stores = []Store{{Address: "unix:///nowhere"}} }).Records(ctx); err == nil {
+		t.Error("a call that was given up succeeded")
+	}
+}
