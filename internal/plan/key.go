@@ -81,12 +81,20 @@ type Bound struct {
 // publishSlack is what scheduling and publishing may add to a bound.
 const publishSlack = 300 * time.Millisecond
 
+// toldWithin is how long a catalog's own verdict takes to become ours. How long the
+// catalog takes to come to it, its checks say.
+const toldWithin = time.Second + publishSlack
+
 // BoundOf returns the bounds of a service: those of its slowest monitor.
 func BoundOf(c *config.Config, s *config.Service) Bound {
 	b := Bound{TTL: s.TTL.Settled}
 	for _, name := range s.Monitors {
 		m, ok := c.Monitor(name)
-		if !ok || !m.Votes {
+		switch {
+		case !ok || !m.Votes:
+			continue
+		case m.Type == config.ConsulChecks:
+			b.Refused, b.Silent = max(b.Refused, toldWithin), max(b.Silent, toldWithin)
 			continue
 		}
 		t := m.Timing

@@ -33,7 +33,7 @@ type Check struct {
 	Region  int // -1: a self-check
 	Place   int // index of the address among those in regions; -1 for self-checks
 	Addr    netip.Addr
-	Host    string // name for SNI, Host and verification, without last dot
+	Host    string // name for SNI, Host and verification, without last dot; of a check that is told its service, with it
 	Seat    string // address and service: where a check with an edited monitor finds its predecessor
 	Params  health.Params
 }
@@ -59,7 +59,8 @@ type place struct {
 	addr   netip.Addr
 }
 
-// Make compiles cfg with the addresses found for its names.
+// Make compiles cfg with the addresses found for its names. Services of catalogs
+// have their endpoints by Fill.
 func Make(cfg *config.Config, found source.Found) *Plan {
 	m := &maker{
 		out: &Plan{Config: cfg, Steer: &steer.Plan{
@@ -207,6 +208,9 @@ func (m *maker) check(mon *config.Monitor, region int, ip netip.Addr, host, seat
 		host = mon.Host
 	}
 	host = strings.TrimPrefix(strings.TrimSuffix(host, "."), "*.")
+	if mon.Type == config.ConsulChecks { // what a catalog says is of one service, and hands no probe its verdict
+		host, seat = seat, "consul "+seat
+	}
 	key := checkKey(mon, ip, host)
 	if region < 0 {
 		key = "self " + key

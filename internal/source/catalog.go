@@ -38,11 +38,11 @@ func (e Entry) At() time.Time {
 	return oldest
 }
 
-// Current reports whether what is known of an instance's status is of now: whether
-// its datacenter answered lately, and lists it.
-func (e Entry) Current(i *Instance, now time.Time) bool {
-	at := e.Read[i.Datacenter]
-	return i.Listed() && !at.IsZero() && now.Sub(at) <= Fresh
+// Current reports whether a datacenter answered so lately that what is known of it
+// is of now.
+func (e Entry) Current(datacenter string, now time.Time) bool {
+	at := e.Read[datacenter]
+	return !at.IsZero() && now.Sub(at) <= Fresh
 }
 
 // Instance is one address at which a service runs.
