@@ -91,6 +91,9 @@ func (p *page) warnings() []string {
 	for _, fault := range p.sum.HandFaults {
 		out = append(out, "a file of overrides is not taken, what it said before stays: "+fault)
 	}
+	if p.sum.Rejoins {
+		out = append(out, "share: or self.name was edited, which counts only from the next start: start this resolver anew")
+	}
 	if p.overdue > 0 {
 		out = append(out, "I cannot keep up: "+strconv.Itoa(p.overdue)+" checks are overdue by an interval or more")
 	}

@@ -277,3 +277,21 @@ func TestAMonitorIsEditedInAnOutage(t *testing.T) {
 		}
 	})
 }
+
+// An edit of where resolvers meet is taken at the next start, and said until then.
+func TestAnEditOfTheMeetingIsSaid(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		e := begin(t, parse(t, shop(dir)), &world{})
+		defer e.Close()
+		if e.Summary().Rejoins {
+			t.Error("said without an edit")
+		}
+		if err := e.Apply(parse(t, shop(dir)+"\nshare: {consul: [{}]}\n")); err != nil {
+			t.Fatal(err)
+		}
+		if !e.Summary().Rejoins {
+			t.Error("not said")
+		}
+	})
+}

@@ -22,11 +22,10 @@ import (
 
 // Options are what an Engine takes from its surroundings.
 type Options struct {
-	Config  *config.Config
-	Log     *slog.Logger  // nil: slog.Default
-	Lookup  source.Lookup // of names as endpoints; nil: SetLookup gives it later
-	Share   share.Share   // where others are met; nil: nowhere, this resolver is alone
-	Version string        // of the program, for the others
+	Config *config.Config
+	Log    *slog.Logger  // nil: slog.Default
+	Lookup source.Lookup // of names as endpoints; nil: SetLookup gives it later
+	Share  share.Share   // where others are met; nil: where Config.Share says
 
 	// Dial replaces the system's connect of probes over TCP and UDP. It is for
 	// tests, which must not send to the addresses of their examples. May be nil.
@@ -51,6 +50,8 @@ type Engine struct {
 	background sync.WaitGroup
 	started    time.Time
 	version    string
+	pulse      pulse
+	meets      meeting
 
 	monitor *monitor.Monitor
 	names   *names
@@ -89,7 +90,7 @@ const burst = 512
 // Start makes an engine and begins to probe.
 func Start(o Options) (*Engine, error) {
 	e := &Engine{
-		log: o.Log, version: o.Version, dial: o.Dial, started: time.Now(),
+		log: o.Log, version: version(), dial: o.Dial, started: time.Now(),
 		calls: make(chan func()), reports: make(chan monitor.Report, 1024),
 		stop: make(chan struct{}), done: make(chan struct{}), first: make(chan struct{}), count: newCounters(),
 		refused: newRefusals(), warned: map[string]time.Time{}, journal: journal.New(),
@@ -106,9 +107,9 @@ func Start(o Options) (*Engine, error) {
 	p := plan.Make(o.Config, e.found)
 	e.core = NewCore(p, kept.Checks, kept.Services, e.started)
 	e.ledger = share.NewLedger(o.Config.Self.Name, kept.records)
-	if o.Share != nil {
-		e.core.Join(o.Config.Self.Zone, o.Config.Share.Quorum, e.started)
-		e.sharing = newSharing(e, o.Share, o.Config.Self.Name)
+	if err := e.join(o); err != nil {
+		e.disk.close()
+		return nil, err
 	}
 	files := e.handFiles()
 	e.takeHandFiles(files)

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/detour-dns/detour/internal/health"
@@ -24,6 +25,7 @@ func (c *Core) Opinion(now time.Time) share.Opinion {
 	for r, list := range byRegion {
 		if s, ok := c.sum(r, list); ok && total > maxJudged {
 			o.Summed = append(o.Summed, s)
+			o.Judged = append(o.Judged, slices.DeleteFunc(list, func(j share.Judged) bool { return j.Verdict == health.Down })...)
 		} else {
 			o.Judged = append(o.Judged, list...)
 		}

@@ -75,6 +75,7 @@ func (e *Engine) watch(p *plan.Plan) {
 			Interval: k.Params.Interval, Timeout: k.Params.Timeout, Confirm: k.Params.Confirm,
 		})
 	}
+	e.pulse.expect(checks)
 	e.monitor.Set(checks)
 	e.heardAll()
 }
@@ -103,6 +104,7 @@ func (e *Engine) weigh(r monitor.Report) {
 	if !ok {
 		return // of a check that is no more
 	}
+	e.pulse.beat()
 	next := e.core.Observe(i, r.Start, r.Result)
 	k := &e.core.Plan.Checks[i]
 	if next < k.Params.Interval {

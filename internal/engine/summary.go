@@ -18,6 +18,7 @@ type Summary struct {
 	StateErrors int
 	EventsLost  string   // why the history is in memory only, "" if all is well
 	HandFaults  []string // what is wrong with files of overrides
+	Rejoins     bool     // share: or self.name was edited, which counts from the next start
 }
 
 // Summary returns the engine's own state. After Close it is empty.
@@ -33,7 +34,7 @@ func (e *Engine) Summary() Summary {
 		out.SelfPassing, out.SelfFailing = now.SelfPassing, now.SelfFailing
 		out.Reload = e.reload
 		out.StateLost, out.StateErrors = e.disk.lost, e.disk.errors
-		out.HandFaults = e.hands.files.faults()
+		out.HandFaults, out.Rejoins = e.hands.files.faults(), e.rejoins(c.Plan.Config)
 		if err := e.journal.Problem(); err != nil {
 			out.EventsLost = err.Error()
 		}

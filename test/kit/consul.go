@@ -80,8 +80,8 @@ func Consul(t testing.TB, o ConsulOptions) *ConsulServer {
 	scheme := "http"
 	if o.TLS {
 		scheme = "https"
-		s.TLS = makeConsulCerts(t, s.dir)
-		s.client.Transport = &http.Transport{TLSClientConfig: s.TLS.client()}
+		s.TLS = MakeConsulCerts(t, s.dir)
+		s.client.Transport = &http.Transport{TLSClientConfig: s.TLS.Client()}
 	}
 	port := FreePort(t)
 	s.Addr = "127.0.0.1:" + port
@@ -124,7 +124,7 @@ func (s *ConsulServer) configure(o ConsulOptions, port string) {
 	if s.TLS != nil {
 		ports["http"], ports["https"] = -1, json.Number(port)
 		c["tls"] = map[string]any{"https": map[string]any{
-			"ca_file": s.TLS.CA, "cert_file": s.TLS.serverCert, "key_file": s.TLS.serverKey, "verify_incoming": true,
+			"ca_file": s.TLS.CA, "cert_file": s.TLS.ServerCert, "key_file": s.TLS.ServerKey, "verify_incoming": true,
 		}}
 	}
 	text, err := json.Marshal(c)

@@ -24,23 +24,23 @@ type ConsulCerts struct {
 	CA        string // file: whom to trust
 	Cert, Key string // files: of a client
 
-	serverCert, serverKey string
+	ServerCert, ServerKey string // files: of a server
 	pool                  *x509.CertPool
 	own                   tls.Certificate
 }
 
-// client returns what a client verifies the server with.
-func (c *ConsulCerts) client() *tls.Config {
+// Client returns what a client verifies the server with.
+func (c *ConsulCerts) Client() *tls.Config {
 	return &tls.Config{RootCAs: c.pool, Certificates: []tls.Certificate{c.own}}
 }
 
-// makeConsulCerts makes an authority, a server and a client in dir.
-func makeConsulCerts(t testing.TB, dir string) *ConsulCerts {
+// MakeConsulCerts makes an authority, a server and a client in dir.
+func MakeConsulCerts(t testing.TB, dir string) *ConsulCerts {
 	t.Helper()
 	file := func(name string) string { return filepath.Join(dir, name) }
 	c := &ConsulCerts{
 		CA: file("ca.pem"), Cert: file("client.pem"), Key: file("client.key"),
-		serverCert: file("server.pem"), serverKey: file("server.key"), pool: x509.NewCertPool(),
+		ServerCert: file("server.pem"), ServerKey: file("server.key"), pool: x509.NewCertPool(),
 	}
 	ca := signed(t, &x509.Certificate{
 		Subject: pkix.Name{CommonName: "test CA"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
@@ -50,7 +50,7 @@ func makeConsulCerts(t testing.TB, dir string) *ConsulCerts {
 	signed(t, &x509.Certificate{
 		Subject: pkix.Name{CommonName: ConsulServerName}, ExtKeyUsage: both,
 		DNSNames: []string{ConsulServerName, "localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}, &ca, c.serverCert, c.serverKey)
+	}, &ca, c.ServerCert, c.ServerKey)
 	c.own = signed(t, &x509.Certificate{Subject: pkix.Name{CommonName: "observer"}, ExtKeyUsage: both}, &ca, c.Cert, c.Key)
 	return c
 }

@@ -67,7 +67,7 @@ func (l *lab) ask() string {
 	if !ok {
 		return ""
 	}
-	for _, p := range places {
+	for _, p := range l.places {
 		if l.of(p) == a.A.String() {
 			return p
 		}

@@ -27,15 +27,14 @@ type lab struct {
 	prefix string // of the namespaces' names
 	octet  int    // 10.<octet>.x.y
 	dir    string
+	places []string // the namespaces behind the router, by their third octet
 }
-
-// places are the namespaces behind the router, by their third octet.
-var places = []string{"res", "aws", "gcp", "azure"}
 
 var regionOf = map[string]string{"aws": "aws/us-east-1", "gcp": "gcp/europe-west1", "azure": "azure/westeurope"}
 
-// newLab makes the namespaces, or skips the test and says what is missing.
-func newLab(t *testing.T, octet int) *lab {
+// newLab makes the namespaces, a resolver's, three regions' and more, or skips the
+// test and says what is missing.
+func newLab(t *testing.T, octet int, more ...string) *lab {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("needs root, to make network namespaces")
@@ -46,12 +45,13 @@ func newLab(t *testing.T, octet int) *lab {
 		}
 	}
 	l := &lab{t: t, prefix: fmt.Sprintf("dl%d-%d-", os.Getpid()%10000, octet), octet: octet, dir: t.TempDir()}
+	l.places = append([]string{"res", "aws", "gcp", "azure"}, more...)
 	if out, err := exec.Command("ip", "netns", "add", l.prefix+"router").CombinedOutput(); err != nil {
 		t.Skipf("this machine makes no network namespaces: %s", out)
 	}
 	t.Cleanup(func() { _ = exec.Command("ip", "netns", "del", l.prefix+"router").Run() })
 	l.in("router", "sysctl", "-qw", "net.ipv4.ip_forward=1")
-	for i, p := range places {
+	for i, p := range l.places {
 		l.link(i, p)
 	}
 	return l
@@ -75,7 +75,7 @@ func (l *lab) addr(place, host int) string { return fmt.Sprintf("10.%d.%d.%d", l
 
 // of is the address of a place's machine.
 func (l *lab) of(place string) string {
-	for i, p := range places {
+	for i, p := range l.places {
 		if p == place {
 			return l.addr(i, 2)
 		}

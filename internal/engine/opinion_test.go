@@ -1,0 +1,104 @@
+package engine
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/detour-dns/detour/internal/agree"
+	"github.com/detour-dns/detour/internal/health"
+	"github.com/detour-dns/detour/internal/plan"
+	"github.com/detour-dns/detour/internal/share"
+)
+
+var now0 = time.Date(2026, 3, 1, 3, 0, 0, 0, time.UTC)
+
+// many is a core with n services over two regions, whose checks have the verdicts
+// that f gives.
+func manyChecks(t *testing.T, n int, f func(region int, service int) health.Verdict) *Core {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString("admin: {listen: \"off\"}\nmonitors: {sql: {type: tcp, port: 5432}}\nservices:\n")
+	for i := range n {
+		fmt.Fprintf(&b, "  s%d.example.org: {monitors: [sql], pools: [{aws/us-east-1: [198.18.%d.%d]}, {gcp/europe-west1: [198.19.%d.%d]}]}\n",
+			i, i/250, i%250+1, i/250, i%250+1)
+	}
+	c := NewCore(plan.Make(parse(t, b.String()), nil), nil, nil, now0)
+	c.Join("onprem/fra1", 0, now0)
+	seen := map[int]int{}
+	for i := range c.states {
+		r := c.Plan.Checks[i].Region
+		c.states[i].Verdict, c.states[i].Cause = f(r, seen[r]), health.CauseTimeout
+		seen[r]++
+	}
+	return c
+}
+
+// What a resolver says of a region that failed is short, and is understood.
+func TestAFailedRegionIsSummedUp(t *testing.T) {
+	verdict := func(region, service int) health.Verdict {
+		switch {
+		case region == 0 && service%100 == 7:
+			return health.Up // a few live on
+		case region == 0 && service%100 == 8:
+			return health.Unknown
+		case region == 0, service == 3:
+			return health.Down
+		}
+		return health.Up
+	}
+	one := manyChecks(t, 1000, verdict)
+	o := one.Opinion(now0)
+	if len(o.Summed) != 1 || o.Summed[0].Region != "aws/us-east-1" || o.Summed[0].Cause != health.CauseTimeout || len(o.Judged) > 20 {
+		t.Fatalf("%d summed, %d judged", len(o.Summed), len(o.Judged))
+	}
+	other := manyChecks(t, 1000, func(int, int) health.Verdict { return health.Up })
+	o.Observer, o.Zone = "r2", "gcp/europe-west1"
+	other.Hear(share.Read{Others: []share.Opinion{o}}, now0)
+	for i := range one.states {
+		v, ok := other.council.others[0].voice(int32(i))
+		want := one.states[i].Verdict
+		if ok != (want != health.Unknown) || ok && v.Verdict != want {
+			t.Fatalf("check %d: heard %v %v, said %v", i, ok, v.Verdict, want)
+		}
+	}
+}
+
+// A few failures are said one by one.
+func TestFewFailuresAreListed(t *testing.T) {
+	c := manyChecks(t, 1000, func(region, service int) health.Verdict {
+		if region == 1 && service < 400 {
+			return health.Down
+		}
+		return health.Up
+	})
+	if o := c.Opinion(now0); len(o.Summed) != 0 || len(o.Judged) != 400 {
+		t.Errorf("%d summed, %d judged", len(o.Summed), len(o.Judged))
+	}
+}
+
+// Whatever the others say, nothing of it reaches a check that they do not know,
+// and nobody without a voice counts.
+func TestWhoHasNoVoice(t *testing.T) {
+	c := manyChecks(t, 2, func(int, int) health.Verdict { return health.Up })
+	down := []share.Judged{{ID: c.council.ids[0], Verdict: health.Down, Cause: health.CauseRefused}, {ID: 42, Verdict: health.Down}}
+	for what, o := range map[string]share.Opinion{
+		"braked":            {Plan: c.council.digest, Judged: down, Braked: true},
+		"of another file":   {Plan: "other", Judged: down},
+		"not assigned":      {Plan: c.council.digest, Judged: down, Assigned: []uint64{c.council.ids[1]}},
+		"without a verdict": {Plan: c.council.digest, Judged: []share.Judged{{ID: c.council.ids[0], Verdict: health.Unknown}}},
+		"of a strange region": {
+			Plan: "other", Summed: []share.Summed{{Region: "nowhere/at-all", Except: []uint64{1, 2, 3}}},
+		},
+	} {
+		o.Observer = "r2"
+		c.Hear(share.Read{Others: []share.Opinion{o}}, now0)
+		if _, ok := c.council.others[0].voice(0); ok {
+			t.Errorf("%s: has a voice", what)
+		}
+	}
+	if c.council.contact != agree.Agreeing {
+		t.Errorf("contact: %v", c.council.contact)
+	}
+}

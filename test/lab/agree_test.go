@@ -1,0 +1,176 @@
+package lab
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"text/tabwriter"
+	"time"
+)
+
+// fault is something that befalls Consul before a region fails.
+type fault struct {
+	name  string
+	begin func(f *fleet)
+	end   func(f *fleet)
+}
+
+func (f *fleet) signal(sig syscall.Signal, servers ...*server) {
+	for _, s := range servers {
+		_ = s.cmd.Process.Signal(sig)
+	}
+}
+
+// leader is the Consul server that leads.
+func (f *fleet) leader() *server {
+	f.t.Helper()
+	var found *server
+	f.eventually(30*time.Second, "Consul has a leader", func() bool {
+		for _, s := range f.servers {
+			at := string(f.api(s.name, http.MethodGet, "/v1/status/leader", nil))
+			for _, l := range f.servers {
+				if strings.Contains(at, f.of(l.name)+":") {
+					found = l
+					return true
+				}
+			}
+		}
+		return false
+	})
+	return found
+}
+
+// cut drops all that goes between the places of two sides.
+func (f *fleet) cut(one, other []string) {
+	set := func(places []string) string {
+		var ips []string
+		for _, p := range places {
+			ips = append(ips, f.of(p))
+		}
+		return "{ " + strings.Join(ips, ", ") + " }"
+	}
+	f.in("router", "nft", "add table inet cut; add chain inet cut f { type filter hook forward priority 0; }; "+
+		fmt.Sprintf("add rule inet cut f ip saddr %[1]s ip daddr %[2]s drop; add rule inet cut f ip saddr %[2]s ip daddr %[1]s drop", set(one), set(other)))
+}
+
+func (f *fleet) mend() { f.in("router", "nft", "delete", "table", "inet", "cut") }
+
+// faults of Consul, and none.
+var faults = []fault{
+	{"Consul alive", func(*fleet) {}, func(*fleet) {}},
+	{
+		"leader stopped",
+		func(f *fleet) { f.signal(syscall.SIGSTOP, f.leader()) },
+		func(f *fleet) { f.signal(syscall.SIGCONT, f.servers...) },
+	},
+	{
+		"all stopped",
+		func(f *fleet) { f.signal(syscall.SIGSTOP, f.servers...) },
+		func(f *fleet) { f.signal(syscall.SIGCONT, f.servers...) },
+	},
+	{
+		"all stopped for 20 s",
+		func(f *fleet) { f.signal(syscall.SIGSTOP, f.servers...); <-time.After(20 * time.Second) },
+		func(f *fleet) { f.signal(syscall.SIGCONT, f.servers...) },
+	},
+	{
+		"two of three killed",
+		func(f *fleet) {
+			for _, s := range f.servers[1:] {
+				_ = s.cmd.Process.Kill()
+				_ = s.cmd.Wait()
+			}
+		},
+		func(f *fleet) {
+			for i := range f.servers[1:] {
+				f.servers[i+1] = f.server(i + 1)
+			}
+		},
+	},
+	{
+		"cut in two, 1 | 2",
+		func(f *fleet) { f.cut([]string{"c1", "r1"}, []string{"c2", "c3", "r2", "r3", "r4", "r5"}) },
+		func(f *fleet) { f.mend() },
+	},
+	{
+		"dies with the region",
+		func(f *fleet) { f.cut([]string{"c1", "r1"}, []string{"c2", "c3", "r2", "r3", "r4", "r5", "gcp", "azure"}) },
+		func(f *fleet) { f.mend() },
+	},
+}
+
+// TestConsulDelaysNothing: one region fails again and again, while Consul is well or
+// unwell in every way, and once without any Consul. No resolver outside the region
+// leaves it more than ten seconds later for having one, every query is answered, and
+// nothing moves when Consul is mended.
+func TestConsulDelaysNothing(t *testing.T) {
+	alone := newFleet(t, 93)
+	t.Parallel()
+	alone.serve(false)
+	base := alone.fails(t, fault{"no sharing", func(*fleet) {}, func(*fleet) {}})
+
+	f := newFleet(t, 94)
+	f.serve(true)
+	rows := []row{base}
+	for _, x := range faults {
+		f.agreed()
+		f.all(time.Minute, "aws", f.resolvers...)
+		rows = append(rows, f.fails(t, x))
+	}
+	var out strings.Builder
+	w := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "CONSUL\tLEFT AFTER\tLATER BY\tASKED\tUNANSWERED\tMOVED WHEN IT WAS MENDED")
+	for _, r := range rows {
+		fmt.Fprintf(w, "%s\t%.1f s\t%+.1f s\t%d\t%d\t%d\n", r.name, r.took.Seconds(), (r.took - base.took).Seconds(), r.asked, r.lost, r.flaps)
+		if late := r.took - base.took; late > 10*time.Second+time.Second { // and what a busy machine may add
+			t.Errorf("%s: left %v later than without Consul", r.name, late)
+		}
+		if r.lost > 0 || r.flaps > 0 {
+			t.Errorf("%s: %d of %d queries unanswered, %d resolvers moved when Consul was mended", r.name, r.lost, r.asked, r.flaps)
+		}
+	}
+	_ = w.Flush()
+	t.Logf("one region's failure, five resolvers, three Consul servers:\n%s", out.String())
+}
+
+// row is how a failure went.
+type row struct {
+	name        string
+	took        time.Duration
+	asked, lost int64
+	flaps       int
+}
+
+// fails makes the region aws silent while Consul has a fault, and both well again.
+func (f *fleet) fails(t *testing.T, x fault) row {
+	t.Helper()
+	out := row{name: x.name, asked: -f.asked.Load(), lost: -f.lost.Load()}
+	x.begin(f)
+	f.dark("aws")
+	outside := f.resolvers[1:]
+	out.took = f.all(40*time.Second, "gcp", outside...)
+	x.end(f)
+	before := f.answers(outside)
+	for range 50 { // five seconds
+		<-time.After(100 * time.Millisecond)
+		if now := f.answers(outside); !slices.Equal(now, before) {
+			out.flaps++
+			before = now
+		}
+	}
+	f.light("aws")
+	f.all(time.Minute, "aws", f.resolvers...)
+	out.asked += f.asked.Load()
+	out.lost += f.lost.Load()
+	return out
+}
+
+func (f *fleet) answers(who []*member) (out []any) {
+	for _, m := range who {
+		out = append(out, m.at.Load())
+	}
+	return out
+}
