@@ -35,7 +35,7 @@ type written struct {
 
 var (
 	errStill = errors.New("nothing is published while probes stand still")
-	errHeld  = errors.New("after a crash its name is free within 20 s; otherwise another resolver has the same name")
+	errHeld  = errors.New("after a crash its name is free within 20 s; otherwise another resolver has the same name, or one datacenter is listed twice")
 )
 
 // keep holds the session and writes what is wanted, until Close.
@@ -60,7 +60,9 @@ func (st *store) keep() {
 		err := st.hold(st.s.ctx, &want, renew)
 		st.s.mu.Lock()
 		st.written.asked, st.written.err = asked, err
-		st.note(writing, err)
+		if !errors.Is(err, errStill) { // which is told elsewhere
+			st.note(writing, err)
+		}
 		announce(&st.s.wrote)
 		st.s.mu.Unlock()
 	}
@@ -102,7 +104,7 @@ func (st *store) attempt(ctx context.Context, want *wanted) (again bool, err err
 		return false, err
 	}
 	if strings.Contains(why, denied) {
-		return false, fmt.Errorf("%s: %s", st.at.Name, why)
+		return false, fmt.Errorf("%s: %w: %s", st.at.Name, ErrDenied, why)
 	}
 	return st.session == "", fmt.Errorf("%s: %s: %w", st.at.Name, why, errHeld)
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -140,6 +142,25 @@ func TestForeignValues(t *testing.T) {
 	r := hears(t, s, soon, "b")
 	if r.Stores[0].Odd != 4 {
 		t.Errorf("%d values are odd, want 4", r.Stores[0].Odd)
+	}
+}
+
+// TestSocket: an agent may listen on a path only.
+func TestSocket(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "consul")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { answer(w, 5, "true", 0, nil) }))
+	_ = server.Listener.Close()
+	server.Listener = l
+	server.Start()
+	t.Cleanup(server.Close)
+	s := observe(t, "a", func(o *Options) { o.Stores = []Store{{Address: "unix://" + path}} })
+	if r, err := s.Theirs(t.Context()); err != nil || r.Stores[0].Name != "consul "+path {
+		t.Errorf("read %+v, %v", r, err)
 	}
 }
 

@@ -54,7 +54,8 @@ func (s *Share) records(time.Time) (out []share.Record, done bool, err error) {
 }
 
 // Put implements share.Share. It returns nil once one store holds each record in
-// this version or a higher one. A higher version is never replaced, whoever writes
+// this version or a higher one, and an error with ErrDenied if the token is not an
+// operator's. A higher version is never replaced, whoever writes
 // at the same time. What no store could hold (too large, of no known kind) is
 // logged and left out: to ask again would not help.
 func (s *Share) Put(ctx context.Context, list []share.Record) error {
@@ -76,6 +77,7 @@ func (s *Share) Put(ctx context.Context, list []share.Record) error {
 
 // record is one that is to be stored.
 type record struct {
+	kind    string
 	key     string // the whole one
 	name    string // the part of it after ctl/
 	version share.Version
@@ -93,7 +95,7 @@ func (s *Share) encode(list []share.Record) (out []record) {
 		}
 		name := recordName(list[i].Kind, list[i].Target)
 		if old, ok := best[name]; !ok || old.version.Less(list[i].Version) {
-			best[name] = record{s.keys.base + prefixes[inCtl] + name, name, list[i].Version, value}
+			best[name] = record{list[i].Kind, s.keys.base + prefixes[inCtl] + name, name, list[i].Version, value}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(best)) {
@@ -102,14 +104,25 @@ func (s *Share) encode(list []share.Record) (out []record) {
 	return out
 }
 
-// put stores records in one store.
+// put stores records in one store. That a token may not write those of one kind
+// keeps none of another kind from being written.
 func (st *store) put(ctx context.Context, list []record) error {
-	for some := range slices.Chunk(list, chunk) {
-		if err := st.putChunk(ctx, some); err != nil {
+	var refused []error
+	for len(list) > 0 {
+		n := 1
+		for n < min(len(list), chunk) && list[n].kind == list[0].kind {
+			n++
+		}
+		err := st.putChunk(ctx, list[:n])
+		if err != nil && !errors.Is(err, ErrDenied) {
 			return err
 		}
+		if err != nil {
+			refused = append(refused, err)
+		}
+		list = list[n:]
 	}
-	return nil
+	return errors.Join(refused...)
 }
 
 // putChunk reads what is there and writes what is higher, on the condition that
@@ -132,7 +145,7 @@ func (st *store) putChunk(ctx context.Context, list []record) error {
 			st.writes.Add(1)
 			return nil
 		case strings.Contains(why, denied):
-			return fmt.Errorf("%s: %s", st.at.Name, why)
+			return fmt.Errorf("%s: %w: %s", st.at.Name, ErrDenied, why)
 		}
 	}
 	return fmt.Errorf("%s: others write the same records all the time", st.at.Name)

@@ -27,7 +27,7 @@ type Options struct {
 	Cluster  string       // observers of one cluster hear one another; a label
 	Observer string       // name of this one, unique in the cluster; a label
 	Stores   []Store      // 1 to 8
-	Alive    func() bool  // whether probes are made: without, nothing may look as if they were; nil: always
+	Alive    func() bool  // whether probes are made: without, nothing may look as if they were; nil: always. Called by several goroutines
 	Log      *slog.Logger // nil: none
 }
 

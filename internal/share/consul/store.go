@@ -92,7 +92,11 @@ func (st *store) use(ctx context.Context, limit time.Duration, f func(context.Co
 	return fmt.Errorf("%s: %w", st.at.Name, tidy(err, st.token))
 }
 
-// denied is in what a server says of an operation that the token may not do.
+// ErrDenied is in an error if a token may not do what was asked: to ask again helps
+// only when somebody changed its policies.
+var ErrDenied = errors.New("not allowed")
+
+// denied is in what a server says then.
 const denied = "Permission denied"
 
 // commit does all operations or none. Where none was done, why says what the server
