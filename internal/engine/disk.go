@@ -78,6 +78,7 @@ type onDisk struct {
 	found   source.Found
 	hands   hands
 	records map[string]share.Entry
+	catalog source.Catalog
 }
 
 func openDisk(dir string, log *slog.Logger, events *journal.Journal, after func(error)) *disk {
@@ -143,6 +144,7 @@ func (d *disk) load(now time.Time, cfg *config.Config) onDisk {
 	for name, a := range read[source.Addresses](d, state.Names) {
 		out.found[name] = a
 	}
+	out.catalog = read[source.Entry](d, state.Catalog)
 	out.hands, out.records = d.hands(), read[share.Entry](d, state.Shared)
 	return out
 }
@@ -247,7 +249,7 @@ func (e *Engine) saveAll(now time.Time) {
 		services[c.snap.Plan.Services[i].Name] = w.states[i].Memory
 	}
 	store, found := d.store, maps.Clone(e.found)
-	records := maps.Clone(e.ledger.All())
+	records, catalog := maps.Clone(e.ledger.All()), e.catalogs.known
 	overrides, freezes := maps.Clone(e.hands.overrides), maps.Clone(e.hands.freezes)
 	d.wrote = w
 	_, err := d.writer.put(func() error {
@@ -258,6 +260,7 @@ func (e *Engine) saveAll(now time.Time) {
 			state.Replace(store, state.Overrides, overrides),
 			state.Replace(store, state.Freezes, freezes),
 			state.Replace(store, state.Shared, records),
+			state.Replace(store, state.Catalog, catalog),
 			store.Write(state.Record{Bucket: state.Meta, Key: "saved", Value: now}),
 		)
 	}, now)

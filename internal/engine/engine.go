@@ -53,9 +53,10 @@ type Engine struct {
 	pulse      pulse
 	meets      meeting
 
-	monitor *monitor.Monitor
-	names   *names
-	disk    *disk
+	catalogs *catalogs
+	monitor  *monitor.Monitor
+	names    *names
+	disk     *disk
 
 	// What follows belongs to the loop.
 	core      *Core
@@ -104,7 +105,8 @@ func Start(o Options) (*Engine, error) {
 	e.disk = openDisk(o.Config.State.Dir, e.log, e.journal, e.wrote)
 	kept := e.disk.load(e.started, o.Config)
 	e.found, e.hands = kept.found, kept.hands
-	p := plan.Make(o.Config, e.found)
+	e.catalogs = newCatalogs(e, kept.catalog)
+	p := e.plan(o.Config)
 	e.core = NewCore(p, kept.Checks, kept.Services, e.started)
 	e.ledger = share.NewLedger(o.Config.Self.Name, kept.records)
 	if err := e.join(o); err != nil {
@@ -123,6 +125,7 @@ func Start(o Options) (*Engine, error) {
 	e.watch(p)
 	e.publish(e.started)
 	e.names.want(p.Names, e.found)
+	e.catalogs.follow(o.Config)
 	go e.loop()
 	if e.sharing != nil {
 		e.sharing.run()
@@ -217,6 +220,7 @@ func (e *Engine) loop() {
 			if e.sharing != nil {
 				e.sharing.tell()
 			}
+			e.catalogs.tell(time.Now())
 			e.tellSoon(time.Now())
 			e.save(time.Now(), false)
 		case <-wake.C:
@@ -270,6 +274,7 @@ func (e *Engine) shutdown() {
 			}
 		}
 	}()
+	e.catalogs.close()
 	e.names.close()
 	e.monitor.Close()
 	close(stopped)

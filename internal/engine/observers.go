@@ -94,31 +94,24 @@ func (e *Engine) seen() []Seen {
 
 // disputes lists the checks that somebody sees Down and somebody Up.
 func (c *Core) disputes(me string) (out []Dispute) {
-	disputed := map[int32]bool{}
-	for _, o := range c.council.others {
-		for i := range o.judged {
-			disputed[i] = true
-		}
-	}
 	for i := range c.states {
-		if c.states[i].Verdict == health.Down {
-			disputed[int32(i)] = true
-		}
-	}
-	for i := range c.states { // in order
-		if !disputed[int32(i)] || c.Plan.Checks[i].Region < 0 {
+		k := &c.Plan.Checks[i]
+		if k.Region < 0 || !c.someSayDown(int32(i)) || len(out) == maxDisputes {
 			continue
 		}
 		says := c.says(int32(i), me)
 		if slices.ContainsFunc(says, func(s Saying) bool { return s.Verdict != says[0].Verdict }) {
-			k := &c.Plan.Checks[i]
 			out = append(out, Dispute{regionName(c.Plan, k), k.Addr.String(), k.Monitor.Name, c.views[i], says})
-		}
-		if len(out) == maxDisputes {
-			break
 		}
 	}
 	return out
+}
+
+// someSayDown reports whether anybody says that check i is Down.
+func (c *Core) someSayDown(i int32) bool {
+	return c.states[i].Verdict == health.Down || slices.ContainsFunc(c.council.others, func(o *observer) bool {
+		return o.judged[i].Verdict == health.Down
+	})
 }
 
 // says lists what the observers say of check i, this one first. Who has no voice

@@ -14,7 +14,7 @@ import (
 
 var now0 = time.Date(2026, 3, 1, 3, 0, 0, 0, time.UTC)
 
-// many is a core with n services over two regions, whose checks have the verdicts
+// manyChecks is a core with n services over two regions, whose checks have the verdicts
 // that f gives.
 func manyChecks(t *testing.T, n int, f func(region int, service int) health.Verdict) *Core {
 	t.Helper()

@@ -16,6 +16,9 @@ import (
 // files can be read, say.
 func (e *Engine) probable(cfg *config.Config) error {
 	for i := range cfg.Monitors {
+		if cfg.Monitors[i].Type == config.ConsulChecks {
+			continue
+		}
 		if _, err := e.newProber(cfg, &cfg.Monitors[i]); err != nil {
 			return fmt.Errorf("monitor %s: %w", cfg.Monitors[i].Name, err)
 		}
@@ -55,6 +58,9 @@ func (e *Engine) watch(p *plan.Plan) {
 	e.waiting = map[int32]bool{}
 	for i := range p.Checks {
 		k := &p.Checks[i]
+		if k.Told() {
+			continue
+		}
 		pr, ok := probers[k.Monitor]
 		if !ok {
 			var err error
@@ -119,7 +125,7 @@ func (e *Engine) weigh(r monitor.Report) {
 
 // heardAll opens the gate for Wait once every check was probed.
 func (e *Engine) heardAll() {
-	if len(e.waiting) > 0 || e.names.pending() {
+	if len(e.waiting) > 0 || e.names.pending() || len(e.catalogs.first) > 0 {
 		return
 	}
 	select {

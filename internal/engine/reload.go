@@ -7,7 +7,6 @@ import (
 
 	"github.com/detour-dns/detour/config"
 	"github.com/detour-dns/detour/internal/journal"
-	"github.com/detour-dns/detour/internal/plan"
 )
 
 // Reload is how the last change of failover.yaml went.
@@ -27,7 +26,7 @@ func (e *Engine) Check(cfg *config.Config) error {
 	var err error
 	if derr := e.Do(func(c *Core) {
 		try := *c
-		err = try.Replan(plan.Make(cfg, e.found), time.Now(), false)
+		err = try.Replan(e.plan(cfg), time.Now(), false)
 	}); derr != nil {
 		return derr
 	}
@@ -51,9 +50,10 @@ func (e *Engine) Apply(cfg *config.Config) error {
 
 func (e *Engine) apply(cfg *config.Config) error {
 	now := time.Now()
-	if err := e.replan(plan.Make(cfg, e.found), now, false); err != nil {
+	if err := e.replan(e.plan(cfg), now, false); err != nil {
 		return err
 	}
+	e.catalogs.follow(cfg)
 	e.takeHandFiles(e.hands.files) // their targets may be others now
 	e.reload = Reload{At: now, Hash: cfg.Hash, OK: true, Moved: len(e.core.moved)}
 	names := make(map[string]bool, len(cfg.Services))

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"maps"
 	"slices"
 	"time"
 
@@ -14,11 +13,18 @@ import (
 
 // What would be: the same core, on a copy. Nothing here changes anything.
 
+// discovered is what names resolve to and catalogs hold. Neither is changed in
+// place.
+type discovered struct {
+	names   source.Found
+	catalog source.Catalog
+}
+
 // fork returns what is published and a core that may be changed. The building on
 // it belongs off the loop: answers and probes go on.
-func (e *Engine) fork() (now *Published, try *Core, found source.Found, err error) {
+func (e *Engine) fork() (now *Published, try *Core, found discovered, err error) {
 	err = e.Do(func(c *Core) {
-		now, found = e.snap.Load(), maps.Clone(e.found)
+		now, found = e.snap.Load(), discovered{e.found, e.catalogs.known}
 		fork := *c
 		fork.dirty, fork.turned, fork.held = map[int32]bool{}, nil, nil
 		fork.views, fork.states, fork.heard = slices.Clone(c.views), slices.Clone(c.states), slices.Clone(c.heard)
@@ -110,7 +116,7 @@ func (e *Engine) Against(cfg *config.Config) (Comparison, error) {
 	if err != nil {
 		return Comparison{}, err
 	}
-	p := plan.Make(cfg, found)
+	p := plan.Make(plan.Fill(cfg, found.catalog), found.names)
 	unforced, at := *try, time.Now()
 	out := Comparison{Now: now, Refused: unforced.Replan(p, at, false)}
 	if err := try.Replan(p, at, true); err != nil {

@@ -29,10 +29,11 @@ const (
 	Overrides Bucket = "overrides" // by target
 	Freezes   Bucket = "freezes"   // by target
 	Shared    Bucket = "shared"    // records of all resolvers, by kind and target
+	Catalog   Bucket = "catalog"   // by service name
 	Meta      Bucket = "meta"
 )
 
-var buckets = []Bucket{Checks, Services, Names, Overrides, Freezes, Shared, Meta}
+var buckets = []Bucket{Checks, Services, Names, Overrides, Freezes, Shared, Catalog, Meta}
 
 // FileName is the file's name in the state directory.
 const FileName = "detour.db"
