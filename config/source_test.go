@@ -10,6 +10,7 @@ import (
 )
 
 const withSources = `monitors: {web: {type: tcp, port: 443}}
+services: {file.example.org: {monitors: [web], min_healthy: 50%, pools: [{aws/us-east-1: [192.0.2.99]}]}}
 defaults: {min_healthy: 3}
 sources:
   - consul:
@@ -69,9 +70,13 @@ func TestDiscover(t *testing.T) {
 			pool("azure/b", "192.0.2.1"), pool("gcp/europe-west1", "192.0.2.2"),
 			pool("azure/a", "192.0.2.3", "192.0.2.4", "192.0.2.5", "192.0.2.6"), pool("onprem/fra1", "192.0.2.9"),
 		},
-		"db.example.org.": {pool("azure/a", "192.0.2.7")},
-		"nobody.":         {pool("azure/c", "192.0.2.8")},
+		"db.example.org.":   {pool("azure/a", "192.0.2.7")},
+		"nobody.":           {pool("azure/c", "192.0.2.8")},
+		"file.example.org.": {pool("azure/c", "192.0.2.8")},
 	})
+	if file, _ := got.Service("file.example.org"); file.Pools[0].Region != "aws/us-east-1" {
+		t.Errorf("a service of the file has %v", file.Pools)
+	}
 	web, _ := got.Service("web.service.consul")
 	var order []string
 	var quotas []int

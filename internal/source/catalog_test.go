@@ -19,9 +19,11 @@ func TestMergeMakesOneEndpointOfAnAddress(t *testing.T) {
 		at("192.0.2.1", "a/b", 2, Critical),
 		at("192.0.2.1", "c/d", 3, Warning),
 		at("192.0.2.1", "a/b", 4, Gone),
+		at("192.0.2.3", "a/b", 4, Gone),
+		at("192.0.2.3", "c/d", 3, Critical),
 	}
 	got, left := Merge(in)
-	want := []Instance{at("192.0.2.1", "a/b", 5, Warning), at("192.0.2.2", "a/b", 1, Passing)}
+	want := []Instance{at("192.0.2.1", "a/b", 5, Warning), at("192.0.2.2", "a/b", 1, Passing), at("192.0.2.3", "c/d", 3, Critical)}
 	if left != 0 || !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

@@ -160,6 +160,7 @@ func TestJoin(t *testing.T) {
 	list(two, 2, 2)
 	want("both are", "1! 2!")
 	list(one, 3, 20)
+	want("both are, one of them twice", "1! 2!")
 	list(two, 3, 20)
 	want("both are, twice", "1! 2!")
 	list(two, 4, 30, 3)
@@ -174,6 +175,30 @@ func TestJoin(t *testing.T) {
 	want("now the other, once", "3!")
 	list(two, 8, 100)
 	want("now the other, twice", "3!")
+}
+
+// TestWhatIsNoSecondEmptyAnswer: the same state of the catalog read again, and one
+// after the index went back.
+func TestWhatIsNoSecondEmptyAnswer(t *testing.T) {
+	one, two := &feed{datacenter: "dc1"}, &feed{datacenter: "dc2", instances: found("dc2", 2)}
+	for _, s := range []struct {
+		second int
+		index  uint64
+		last   []int
+		want   string
+	}{
+		{0, 50, []int{1}, "1 2"},
+		{1, 51, nil, "1! 2"},
+		{60, 51, nil, "1! 2"}, // nothing is new
+		{61, 40, nil, "1! 2"}, // a reset
+		{62, 52, nil, "1! 2"}, // the first since
+		{100, 53, nil, "2"},
+	} {
+		_ = one.take(answer{index: s.index, knownLeader: true, instances: found("dc1", s.last...)}, t0.Add(time.Duration(s.second)*time.Second))
+		if e, _ := join([]*feed{one, two}); seen(e.Instances) != s.want {
+			t.Errorf("second %d: %s, want %s", s.second, seen(e.Instances), s.want)
+		}
+	}
 }
 
 func TestRestore(t *testing.T) {

@@ -63,6 +63,7 @@ func TestInstances(t *testing.T) {
 		"no region's form":             {`[` + element(`"Meta":{"region":"us east"}`) + `]`, "", "region 1"},
 		"fields of another type":       {`[` + element(`"Meta":{"a":7}`) + `,` + element(`"Address":"192.0.2.9"`) + `]`, "192.0.2.9 aws/us-east-1 1 passing", "malformed 1"},
 		"elements of another type":     {`[7,"x",null,` + element(`"Address":"192.0.2.9"`) + `]`, "192.0.2.9 aws/us-east-1 1 passing", "address 1, malformed 2"},
+		"two regions at one address":   {`[` + element(`"ID":"b","Meta":{"region":"us-west-2"}`) + `,` + element(`"ID":"a"`) + `]`, "192.0.2.1 aws/us-east-1 2 passing", ""},
 		"sorted whatever Consul's way": {`[` + element(`"ID":"b","Address":"192.0.2.7"`) + `,` + element(`"ID":"a","Address":"192.0.2.3"`) + `]`, "192.0.2.3 aws/us-east-1 1 passing, 192.0.2.7 aws/us-east-1 1 passing", ""},
 	} {
 		got, ignored := parse(t, &rules{}, c.body)

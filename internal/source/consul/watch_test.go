@@ -72,11 +72,13 @@ func (w *world) last() Update {
 	return w.updates[len(w.updates)-1]
 }
 
-func (w *world) told() int {
+func (w *world) all() []Update {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.updates)
+	return slices.Clone(w.updates)
 }
+
+func (w *world) told() int { return len(w.all()) }
 
 func (w *world) want(when, list string) {
 	w.t.Helper()
@@ -183,6 +185,15 @@ func TestEmptied(t *testing.T) {
 		if u := w.last(); u.Places || !u.Status || u.Err != nil {
 			t.Errorf("%+v", u)
 		}
+		n := len(f.queries())
+		w.pass(15 * time.Second)
+		if len(f.queries()) == n {
+			t.Error("an empty answer is not asked again soon")
+		}
+		w.pass(time.Hour)
+		if n = len(f.queries()) - n; n > 30 {
+			t.Errorf("%d queries in an hour in which nothing changes", n)
+		}
 		f.set("other", 9)
 		w.pass(24 * time.Hour)
 		w.want("a day after", "1! 2!")
@@ -260,6 +271,9 @@ func TestWhatIsAsked(t *testing.T) {
 	if got := (&query{service: "we/b?"}).path(); got != "/v1/health/service/we%2Fb%3F?near=_agent&stale=" {
 		t.Errorf("path %s", got)
 	}
+	if got := (&query{service: "a", fresh: true}).path(); got != "/v1/health/service/a?near=_agent" {
+		t.Errorf("path of a query to the leader %s", got)
+	}
 }
 
 // TestManyServices: connections are bounded, and everything has its turn.
@@ -271,16 +285,19 @@ func TestManyServices(t *testing.T) {
 		f.set(fmt.Sprint("s", i), i%250)
 	}
 	run(t, "sources: [{consul: {services: {"+yaml.String()+"}}}]\n", nil, f, func(w *world) {
-		w.pass(roundTrip)
+		w.pass(2 * roundTrip)
+		services := map[string]int{}
+		for _, u := range w.all() {
+			services[u.Service]++
+		}
+		for name, n := range services {
+			if n < 2 {
+				t.Fatalf("%s has had no second turn", name)
+			}
+		}
 		f.set("s7", 251)
 		w.pass(2 * roundTrip)
-		services, changed := map[string]bool{}, false
-		w.mu.Lock()
-		for _, u := range w.updates {
-			services[u.Service] = true
-			changed = changed || seen(u.Entry.Instances) == "251"
-		}
-		w.mu.Unlock()
+		changed := slices.ContainsFunc(w.all(), func(u Update) bool { return seen(u.Entry.Instances) == "251" })
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if len(services) != 3*maxAtOnce || !changed || f.most > maxAtOnce {
