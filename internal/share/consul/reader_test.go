@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/consul/api"
+
 	"github.com/detour-dns/detour/internal/share"
 	"github.com/detour-dns/detour/test/kit"
 )
@@ -37,7 +39,11 @@ func answer(w http.ResponseWriter, index int, leader string, contact int, values
 	}
 	var pairs []string
 	for key, value := range values {
-		pairs = append(pairs, fmt.Sprintf(`{"Key":%q,"Session":"s","Value":%q}`, key, base64.StdEncoding.EncodeToString([]byte(value))))
+		session := "s"
+		if strings.HasSuffix(key, "/loose") {
+			session = ""
+		}
+		pairs = append(pairs, fmt.Sprintf(`{"Key":%q,"Session":%q,"Value":%q}`, key, session, base64.StdEncoding.EncodeToString([]byte(value))))
 	}
 	_, _ = fmt.Fprintf(w, "[%s]", strings.Join(pairs, ","))
 }
@@ -125,8 +131,8 @@ func TestIndexRules(t *testing.T) {
 func TestForeignValues(t *testing.T) {
 	t.Parallel()
 	const base = "detour/test/v1/"
-	who, op := map[string]string{base + "who/": "x", base + "who/b": `{"boot":"x","assigned_seq":1}`}, map[string]string{
-		base + "op/b": `{"boot":"x","seq":1,"assigned_seq":1}`, base + "op/b/c": `{"boot":"x"}`, base + "op/c": "\x00", base + "op/d": strings.Repeat("[", maxOp),
+	who, op := map[string]string{base + "who/": "x", base + "who/b": `{"boot":"x","assigned_seq":1}`, base + "who/loose": `{"boot":"x"}`}, map[string]string{
+		base + "op/b": `{"boot":"x","seq":1,"assigned_seq":1}`, base + "op/loose": `{"boot":"x","seq":1}`, base + "op/b/c": `{"boot":"x"}`, base + "op/c": "\x00", base + "op/d": strings.Repeat("[", maxOp),
 	}
 	url := teller(t, func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -140,8 +146,8 @@ func TestForeignValues(t *testing.T) {
 	})
 	s := observe(t, "a", func(o *Options) { o.Stores = []Store{{Address: url}} })
 	r := hears(t, s, soon, "b")
-	if r.Stores[0].Odd != 4 {
-		t.Errorf("%d values are odd, want 4", r.Stores[0].Odd)
+	if r.Stores[0].Odd != 6 {
+		t.Errorf("%d values are odd, want 6", r.Stores[0].Odd)
 	}
 }
 
@@ -161,6 +167,46 @@ func TestSocket(t *testing.T) {
 	s := observe(t, "a", func(o *Options) { o.Stores = []Store{{Address: "unix://" + path}} })
 	if r, err := s.Theirs(t.Context()); err != nil || r.Stores[0].Name != "consul "+path {
 		t.Errorf("read %+v, %v", r, err)
+	}
+}
+
+// TestBounds: no more is believed than there can be, whoever writes more.
+func TestBounds(t *testing.T) {
+	t.Parallel()
+	s := observe(t, "a", func(o *Options) { o.Stores = []Store{{Address: "127.0.0.1:1"}} })
+	var ops, records api.KVPairs
+	for i := range maxObservers + 2 {
+		ops = append(ops, &api.KVPair{Key: fmt.Sprint(s.keys.base, "op/o", i), Session: "s", Value: []byte(`{"boot":"x","seq":1}`)})
+	}
+	for i := range maxRecords + 3 {
+		value, err := encodeRecord(&share.Record{Kind: share.Freeze, Target: fmt.Sprint(i), Version: share.Version{N: 1, Writer: "w"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		records = append(records, &api.KVPair{Key: fmt.Sprint(s.keys.base, "ctl/freeze/", i), Value: value})
+	}
+	if entries, odd := s.stores[0].sift(inOp, nil, ops); len(entries) != maxObservers || odd != 2 {
+		t.Errorf("%d observers are believed, %d not", len(entries), odd)
+	}
+	if entries, odd := s.stores[0].sift(inCtl, nil, records); len(entries) != maxRecords || odd != 3 {
+		t.Errorf("%d records are believed, %d not", len(entries), odd)
+	}
+}
+
+// TestOldReads: what one store said long ago does not count beside another that
+// answers.
+func TestOldReads(t *testing.T) {
+	t.Parallel()
+	s := observe(t, "a", func(o *Options) { o.Stores = []Store{{Address: "127.0.0.1:1"}, {Address: "127.0.0.1:2"}} })
+	now := time.Now()
+	for i, who := range []string{"old", "new"} {
+		at := []time.Time{now.Add(-lasting - time.Second), now.Add(-lasting + time.Second)}[i]
+		seen := see(who, "x", 1, 1, 1)
+		s.stores[i].parts[inWho] = part{at: now, good: 1, entries: map[string]entry{who: {who: seen.who}}}
+		s.stores[i].parts[inOp] = part{at: at, good: 1, entries: map[string]entry{who: {op: seen.op}}}
+	}
+	if got := s.sightings(now); len(got) != 1 || got[0].observer != "new" {
+		t.Errorf("seen are %+v", got)
 	}
 }
 
