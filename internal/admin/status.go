@@ -1,7 +1,9 @@
 package admin
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,12 +20,14 @@ type page struct {
 	overdue   int
 	overrides []steer.Override
 	freezes   []steer.Freeze
+	listings  []engine.Listing
 	now       time.Time
 }
 
 func (s *Server) getStatus(*http.Request) (any, error) {
 	p := &page{pub: s.eng.Load(), sum: s.eng.Summary(), overdue: s.eng.Stats().Overdue, now: time.Now()}
 	p.overrides, p.freezes = s.eng.Hands()
+	p.listings = s.eng.Listings()
 	out := p.status()
 	out.Started, out.Sharing = s.eng.Started(), s.sharing()
 	return out, nil
@@ -91,11 +95,36 @@ func (p *page) warnings() []string {
 	for _, fault := range p.sum.HandFaults {
 		out = append(out, "a file of overrides is not taken, what it said before stays: "+fault)
 	}
+	out = append(out, p.catalogWarnings()...)
 	if p.sum.Rejoins {
 		out = append(out, "share: or self.name was edited, which counts only from the next start: start this resolver anew")
 	}
 	if p.overdue > 0 {
 		out = append(out, "I cannot keep up: "+strconv.Itoa(p.overdue)+" checks are overdue by an interval or more")
+	}
+	return out
+}
+
+// catalogWarnings says which catalogs do not answer, one line for those with the
+// same trouble.
+func (p *page) catalogWarnings() (out []string) {
+	troubled := map[string][]engine.Listing{}
+	for _, l := range p.listings {
+		if l.Problem != "" {
+			troubled[l.Problem] = append(troubled[l.Problem], l)
+		}
+	}
+	for _, problem := range slices.Sorted(maps.Keys(troubled)) {
+		list := troubled[problem]
+		what, since := people(list[0].Service), ""
+		if len(list) > 1 {
+			what = count(len(list), "service", "services") + " (" + what + ", ...)"
+		}
+		first := slices.MinFunc(list, func(a, b engine.Listing) int { return a.At.Compare(b.At) })
+		if !first.At.IsZero() {
+			since = " since " + ago(p.now.Sub(first.At)) + " ago"
+		}
+		out = append(out, "the catalog of "+what+" does not answer well"+since+", what was known stays: "+problem)
 	}
 	return out
 }

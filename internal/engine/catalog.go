@@ -160,15 +160,22 @@ func (e *Engine) Listings() (out []Listing) {
 				continue
 			}
 			entry, st := c.known[s.Name], c.state[s.Name]
-			l := Listing{Service: s.Name, Instances: len(entry.Instances), At: entry.At(), Problem: st.problem, Ignored: st.ignored}
-			for k := range entry.Instances {
-				if !entry.Instances[k].Listed() {
-					l.Gone++
-				}
-			}
-			out = append(out, l)
+			out = append(out, Listing{
+				Service: s.Name, Instances: len(entry.Instances), Gone: gone(entry.Instances),
+				At: entry.At(), Problem: st.problem, Ignored: st.ignored,
+			})
 		}
 	})
 	slices.SortFunc(out, func(a, b Listing) int { return cmp.Compare(a.Service, b.Service) })
 	return out
+}
+
+// gone counts the instances that a catalog lists no longer.
+func gone(list []source.Instance) (n int) {
+	for i := range list {
+		if !list[i].Listed() {
+			n++
+		}
+	}
+	return n
 }

@@ -16,7 +16,7 @@ var now0 = time.Date(2026, 3, 1, 3, 0, 0, 0, time.UTC)
 
 // manyChecks is a core with n services over two regions, whose checks have the verdicts
 // that f gives.
-func manyChecks(t *testing.T, n int, f func(region int, service int) health.Verdict) *Core {
+func manyChecks(t *testing.T, n int, f func(region, service int) health.Verdict) *Core {
 	t.Helper()
 	var b strings.Builder
 	b.WriteString("admin: {listen: \"off\"}\nmonitors: {sql: {type: tcp, port: 5432}}\nservices:\n")

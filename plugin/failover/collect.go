@@ -31,6 +31,7 @@ func (s *shared) collect(all *scrape) {
 	collectHands(all, e)
 	collectResolver(all, e, pub)
 	collectSharing(all, e)
+	collectCatalogs(all, e)
 	collectTally(all, &count)
 }
 
@@ -265,6 +266,17 @@ func collectSharing(all *scrape, e *engine.Engine) {
 	}
 	all.merge(math.Max, shareAge, age)
 	all.merge(sum, disagree, float64(now.Apart))
+}
+
+func collectCatalogs(all *scrape, e *engine.Engine) {
+	for _, l := range e.Listings() {
+		age := math.Inf(1)
+		if !l.At.IsZero() {
+			age = time.Since(l.At).Seconds()
+		}
+		all.merge(math.Max, catalogAge, age)
+		all.merge(sum, catalogIgnored, float64(l.Ignored))
+	}
 }
 
 func failingSelf(e *engine.Engine) (n int) {

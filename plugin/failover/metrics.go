@@ -71,6 +71,12 @@ var (
 	disagree  = gauge("opinions_disagree", "Checks that are seen otherwise from here than is agreed.")
 )
 
+// Of catalogs that services come from.
+var (
+	catalogAge     = gauge("catalog_age_seconds", "Time since the catalog of a service last answered well, of all its services the longest; +Inf if it never did.")
+	catalogIgnored = gauge("catalog_instances_ignored", "Instances of catalogs that are not what they should be.")
+)
+
 // Of the resolver itself.
 var (
 	probeDuration = histogram("probe_duration_seconds", "How long probes took.", "type")
