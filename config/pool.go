@@ -39,6 +39,9 @@ func decodePools(d *decoder, v value, s *serviceDraft) {
 			s.pools = append(s.pools, p)
 		}
 	}
+	if len(s.pools) > MaxPools {
+		d.fault(v, "pools has %d entries: at most %d", len(s.pools), MaxPools)
+	}
 	if len(v.node.Content) == 0 && !d.bad[v.node] {
 		d.fault(v, "pools is empty: list at least one, such as - aws/us-east-1: [192.0.2.10]")
 	}

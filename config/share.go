@@ -59,8 +59,10 @@ func (d *decoder) decodeStores(v value) []Store {
 		if seen.has("cert_file") != seen.has("key_file") {
 			d.fault(item, "consul needs both cert_file and key_file: add the one that is missing")
 		}
-		if slices.ContainsFunc(all, func(o Store) bool { return o.Datacenter == s.Datacenter && *o.Address == *s.Address }) {
-			d.fault(item, "the same datacenter at %s is listed twice: remove one", s.Address.Host)
+		if slices.ContainsFunc(all, func(o Store) bool {
+			return *o.Address == *s.Address && o.Datacenter == s.Datacenter || s.Datacenter != "" && o.Datacenter == s.Datacenter
+		}) {
+			d.fault(item, "the same datacenter is listed twice: remove one, an observer has one voice in each")
 		}
 		all = append(all, s)
 	}

@@ -42,7 +42,12 @@ func boundOf(c *config.Config, s *config.Service) bound {
 	if !out.Manual {
 		out.Failback, out.Ramp = b.Failback.Seconds(), b.Ramp.Seconds()
 	}
-	parts := []string{out.Service + ": " + moves(s, b) + ", " + returns(s, b), countBackups(out.Backups), "all dark -> " + resort(s)}
+	parts := []string{out.Service + ": " + moves(s, b) + ", " + returns(s, b)}
+	if s.From != nil && len(s.Pools) == 0 {
+		parts = append(parts, "its pools come from the catalog")
+	} else {
+		parts = append(parts, countBackups(out.Backups), "all dark -> "+resort(s))
+	}
 	if s.SingleWriter {
 		parts = append(parts, "one writer at a time")
 	}

@@ -180,6 +180,7 @@ func (e *Engine) replan(p *plan.Plan, now time.Time, force bool) error {
 	}
 	e.watch(p)
 	e.names.want(p.Names, e.found)
+	e.catalogs.observe("", now)
 	e.publish(now)
 	e.tellMoves(e.core.Snapshot(), e.core.moved, "reload")
 	return nil

@@ -14,6 +14,10 @@ import (
 // this to all the others.
 const maxJudged = 500
 
+// maxListed is how many verdicts an opinion can hold. Who has more to say has no
+// voice until that is less: to leave some out would be to say that they are Up.
+const maxListed = 3000
+
 // Opinion returns what this observer holds, for the others. Who it is, the caller
 // adds.
 func (c *Core) Opinion(now time.Time) share.Opinion {
@@ -29,6 +33,9 @@ func (c *Core) Opinion(now time.Time) share.Opinion {
 		} else {
 			o.Judged = append(o.Judged, list...)
 		}
+	}
+	if len(o.Judged) > maxListed { // as at a start, when nothing is known yet
+		o.Judged, o.Summed, o.Braked = nil, nil, true
 	}
 	return o
 }

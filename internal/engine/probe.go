@@ -48,7 +48,7 @@ func ProbeIn(ctx context.Context, cfg *config.Config, target string) (out []Prob
 }
 
 func probeIn(ctx context.Context, p *plan.Plan, target string, dial Dial) (out []Probed, left int, err error) {
-	out = checksOf(p, target)
+	out = slices.DeleteFunc(checksOf(p, target), func(x Probed) bool { return x.Check.Told() }) // there is nothing to send
 	if left = len(out) - maxProbed; left > 0 {
 		out = out[:maxProbed]
 	}

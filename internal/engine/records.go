@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/detour-dns/detour/internal/share"
+	"github.com/detour-dns/detour/internal/share/consul"
 	"github.com/detour-dns/detour/internal/state"
 	"github.com/detour-dns/detour/internal/steer"
 )
@@ -72,17 +74,30 @@ func (s *sharing) put() {
 		ctx, cancel := context.WithTimeout(s.ctx, writeTimeout)
 		err := s.share.Put(ctx, list)
 		cancel()
-		if err != nil {
-			s.e.log.Warn("a decision is not shared yet with the other resolvers", "records", len(list), "error", err)
-			if !s.retry() {
-				return
-			}
-			s.hand(list)
+		if err != nil && !s.putFailed(list, err) {
+			return
 		}
 		if !s.pause(writeEvery) {
 			return
 		}
 	}
+}
+
+// putFailed tells that records could not be stored, and hands them over again in a
+// while. What may not be written here holds here; others will not hear of it.
+func (s *sharing) putFailed(list []share.Record, err error) (goOn bool) {
+	if errors.Is(err, consul.ErrDenied) {
+		_ = s.e.Do(func(*Core) {
+			s.event("what was decided here holds here only, for this resolver's token may not write it for the others: " + err.Error())
+		})
+		return true
+	}
+	s.e.log.Warn("a decision is not shared yet with the other resolvers", "records", len(list), "error", err)
+	if !s.retry() {
+		return false
+	}
+	s.hand(list)
+	return true
 }
 
 // next waits for records and returns all that wait, nil at the end.

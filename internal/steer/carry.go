@@ -76,11 +76,17 @@ func remap(plan *Plan, s *Service, om *Memory, ends func(p, q int, of []Endpoint
 
 func remapEnds(pool, old *Pool, ends []EndpointMemory) []EndpointMemory {
 	out := make([]EndpointMemory, len(pool.Endpoints))
+	if slices.EqualFunc(pool.Endpoints, old.Endpoints, func(x, y Endpoint) bool { return x.Label == y.Label }) {
+		copy(out, ends)
+		return out
+	}
+	at := make(map[string]int, len(old.Endpoints))
+	for f := range old.Endpoints {
+		at[old.Endpoints[f].Label] = f
+	}
 	for e := range pool.Endpoints {
-		for f := range old.Endpoints {
-			if pool.Endpoints[e].Label == old.Endpoints[f].Label {
-				out[e] = ends[f]
-			}
+		if f, ok := at[pool.Endpoints[e].Label]; ok {
+			out[e] = ends[f]
 		}
 	}
 	return out

@@ -3,12 +3,17 @@ package lab
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"text/tabwriter"
 	"time"
+
+	"github.com/detour-dns/detour/test/kit"
 )
 
 // fault is something that befalls Consul before a region fails.
@@ -58,6 +63,13 @@ func (f *fleet) cut(one, other []string) {
 
 func (f *fleet) mend() { f.in("router", "nft", "delete", "table", "inet", "cut") }
 
+// slow makes all that the resolvers say to Consul, and it to them, so much later.
+func (f *fleet) slow(d time.Duration) {
+	for _, p := range f.proxies {
+		p.delay.Store(int64(d))
+	}
+}
+
 // faults of Consul, and none.
 var faults = []fault{
 	{"Consul alive", func(*fleet) {}, func(*fleet) {}},
@@ -91,13 +103,20 @@ var faults = []fault{
 		},
 	},
 	{
+		"30 s late",
+		func(f *fleet) { f.slow(30 * time.Second) },
+		func(f *fleet) { f.slow(0) },
+	},
+	{
 		"cut in two, 1 | 2",
 		func(f *fleet) { f.cut([]string{"c1", "r1"}, []string{"c2", "c3", "r2", "r3", "r4", "r5"}) },
 		func(f *fleet) { f.mend() },
 	},
 	{
 		"dies with the region",
-		func(f *fleet) { f.cut([]string{"c1", "r1"}, []string{"c2", "c3", "r2", "r3", "r4", "r5", "gcp", "azure"}) },
+		func(f *fleet) {
+			f.cut([]string{"c1", "r1"}, []string{"c2", "c3", "r2", "r3", "r4", "r5", "gcp", "azure"})
+		},
 		func(f *fleet) { f.mend() },
 	},
 }
@@ -120,6 +139,8 @@ func TestConsulDelaysNothing(t *testing.T) {
 		f.all(time.Minute, "aws", f.resolvers...)
 		rows = append(rows, f.fails(t, x))
 	}
+	f.agreed()
+	f.restored(t)
 	var out strings.Builder
 	w := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "CONSUL\tLEFT AFTER\tLATER BY\tASKED\tUNANSWERED\tMOVED WHEN IT WAS MENDED")
@@ -168,9 +189,83 @@ func (f *fleet) fails(t *testing.T, x fault) row {
 	return out
 }
 
+// restored restores Consul from a snapshot that is older than a drain, in
+// mid-maintenance. The drain stays in force everywhere, and is written again.
+func (f *fleet) restored(t *testing.T) {
+	t.Helper()
+	f.all(time.Minute, "aws", f.resolvers...)
+	lost := f.lost.Load()
+	snapshot := f.api("c1", http.MethodGet, "/v1/snapshot", nil)
+	bin, err := kit.Binary()
+	if err != nil || snapshot == nil {
+		t.Fatal("no snapshot: ", err)
+	}
+	hand := func(args ...string) {
+		t.Helper()
+		args = append(args, "--admin", "unix://"+filepath.Join(f.dir, "r2", "admin.sock"))
+		if out, err := exec.Command(bin, args...).CombinedOutput(); err != nil {
+			t.Fatalf("resolver %v: %v\n%s", args, err, out)
+		}
+	}
+	hand("drain", "aws/us-east-1", "--reason", "maintenance")
+	f.all(5*time.Second, "gcp", f.resolvers...)
+	if f.api("c1", http.MethodPut, "/v1/snapshot", snapshot) == nil {
+		t.Fatal("the snapshot cannot be restored")
+	}
+	record := func() string {
+		return string(f.api("c2", http.MethodGet, "/v1/kv/detour/main/v1/ctl/override/?keys", nil))
+	}
+	healed := false
+	for range 400 { // forty seconds
+		<-time.After(100 * time.Millisecond)
+		for _, m := range f.resolvers {
+			if at := m.at.Load(); at != "gcp" {
+				t.Fatalf("%s answers %v after the snapshot was restored: the drain is lost", m.place, at)
+			}
+		}
+		healed = healed || strings.Contains(record(), "us-east-1")
+	}
+	if !healed {
+		t.Errorf("the drain was not written again: %s", record())
+	}
+	hand("undrain", "aws/us-east-1")
+	f.all(time.Minute, "aws", f.resolvers...)
+	if n := f.lost.Load() - lost; n > 0 {
+		t.Errorf("%d queries unanswered", n)
+	}
+}
+
 func (f *fleet) answers(who []*member) (out []any) {
 	for _, m := range who {
 		out = append(out, m.at.Load())
 	}
 	return out
+}
+
+// TestLossMovesNobodySoak: a fifth of all packets on every path is lost, to the backends
+// and to Consul, and nobody fails over: for a minute, or with DETOUR_SOAK for two
+// hours, or for as long as DETOUR_SOAK says.
+func TestLossMovesNobodySoak(t *testing.T) {
+	d := time.Minute
+	if soak := os.Getenv("DETOUR_SOAK"); soak != "" {
+		d = 2 * time.Hour
+		if said, err := time.ParseDuration(soak); err == nil {
+			d = said
+		}
+	}
+	f := newFleet(t, 95)
+	t.Parallel()
+	f.interval = "interval: 5s, timeout: 2s"
+	f.serve(true)
+	f.agreed()
+	f.all(time.Minute, "aws", f.resolvers...)
+	f.lose(20)
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		<-time.After(100 * time.Millisecond)
+		for _, m := range f.resolvers {
+			if at := m.at.Load(); at != "aws" {
+				t.Fatalf("%s answers %v:\n%s", m.place, at, f.status(m))
+			}
+		}
+	}
 }

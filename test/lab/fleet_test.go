@@ -2,6 +2,7 @@ package lab
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -27,11 +28,13 @@ import (
 type fleet struct {
 	*lab
 	servers   []*server
+	proxies   []*proxy // before each of them
 	resolvers []*member
 	token     string // may do everything in Consul
 	certs     *kit.ConsulCerts
 	asked     atomic.Int64
 	lost      atomic.Int64
+	interval  string // of the probes
 	stop      chan struct{}
 	wg        sync.WaitGroup
 }
@@ -46,7 +49,7 @@ type server struct {
 // member is one resolver.
 type member struct {
 	place, zone string
-	consul      string       // the server that it talks to
+	consul      int          // the server that it talks to
 	at          atomic.Value // the place that its last answer led to
 	p           *process
 }
@@ -66,13 +69,15 @@ func newFleet(t *testing.T, octet int) *fleet {
 	}
 	for i := range 3 {
 		f.servers = append(f.servers, f.server(i))
+		f.proxies = append(f.proxies, f.proxied("res", f.via(i), f.of(f.servers[i].name)+":"+consulPort))
 	}
 	f.eventually(time.Minute, "Consul takes writes", func() bool {
 		return f.api("c1", http.MethodPut, "/v1/kv/test", []byte("1")) != nil && f.api("c2", http.MethodGet, "/v1/catalog/nodes?consistent", nil) != nil
 	})
-	for i, m := range []struct{ zone, consul string }{
-		{"aws/us-east-1", "c1"}, {"gcp/europe-west1", "c2"}, {"gcp/europe-west1", "c2"}, {"azure/westeurope", "c3"}, {"azure/westeurope", "c3"},
-	} {
+	for i, m := range []struct {
+		zone   string
+		consul int
+	}{{"aws/us-east-1", 0}, {"gcp/europe-west1", 1}, {"gcp/europe-west1", 1}, {"azure/westeurope", 2}, {"azure/westeurope", 2}} {
 		f.resolvers = append(f.resolvers, &member{place: fmt.Sprint("r", i+1), zone: m.zone, consul: m.consul})
 	}
 	t.Cleanup(func() {
@@ -88,6 +93,9 @@ func newFleet(t *testing.T, octet int) *fleet {
 	})
 	return f
 }
+
+// via is where the proxy before server i listens.
+func (f *fleet) via(i int) string { return fmt.Sprintf("%s:%d", f.of("res"), 8600+i) }
 
 func tail(s string) string { return s[max(0, len(s)-4000):] }
 
@@ -165,7 +173,7 @@ func (f *fleet) grant(m *member) string {
 		if err != nil {
 			f.t.Fatal(err)
 		}
-		out := strings.NewReplacer("CLUSTER", "main", "OBSERVER", m.place, "NODE", m.consul).Replace(string(text))
+		out := strings.NewReplacer("CLUSTER", "main", "OBSERVER", m.place, "NODE", f.servers[m.consul].name).Replace(string(text))
 		name := m.place + "-" + strings.TrimSuffix(file, ".hcl")
 		policy, _ := json.Marshal(map[string]string{"Name": name, "Rules": out})
 		if f.api("c1", http.MethodPut, "/v1/acl/policy", policy) == nil {
@@ -194,11 +202,11 @@ func (f *fleet) serve(shared bool) {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			f.t.Fatal(err)
 		}
-		yaml := strings.ReplaceAll(f.config("interval: 1s, timeout: 1s", "{after: 1s, max: 2s, ramp: [100], step: 1s}"), f.dir, dir)
+		yaml := strings.ReplaceAll(f.config(cmp.Or(f.interval, "interval: 1s, timeout: 1s"), "{after: 1s, max: 2s, ramp: [100], step: 1s}"), f.dir, dir)
 		yaml = strings.Replace(yaml, "hold_down: {step: 2s}", "hold_down: {step: 1s, max: 2s}", 1) + fmt.Sprintf("self: {name: %s, zone: %s}\n", m.place, m.zone)
 		if shared {
-			yaml += fmt.Sprintf("share: {consul: [{address: \"https://%s:%s\", server_name: %s, token_file: token, ca_file: %s, cert_file: %s, key_file: %s}]}\n",
-				f.of(m.consul), consulPort, kit.ConsulServerName, f.certs.CA, f.certs.Cert, f.certs.Key)
+			yaml += fmt.Sprintf("share: {consul: [{address: \"https://%s\", server_name: %s, token_file: token, ca_file: %s, cert_file: %s, key_file: %s}]}\n",
+				f.via(m.consul), kit.ConsulServerName, f.certs.CA, f.certs.Cert, f.certs.Key)
 			f.file(dir, "token", f.grant(m))
 		}
 		f.file(dir, "failover.yaml", yaml)
