@@ -36,6 +36,9 @@ var storeBlock = newBlock("store",
 // decodeShare reads where resolvers agree.
 func decodeShare(d *decoder, v value, c *Config) {
 	seen := shareBlock.decode(d, v, &c.Share)
+	if q := c.Share.Quorum; q > 1 {
+		d.warn(seen["quorum"].node, "quorum %d: while some but fewer than %d resolvers are heard nothing is agreed, and services with single_writer do not fail over", q, q)
+	}
 	if v.node.Kind == yaml.MappingNode && len(c.Share.Consul) == 0 && !d.bad[v.node] {
 		if at, ok := seen["consul"]; !ok || !d.bad[at.node] {
 			d.fault(v, "share names no place to meet: add consul: [{address: ...}]")
@@ -51,23 +54,30 @@ func (d *decoder) decodeStores(v value) []Store {
 		return nil
 	}
 	for _, item := range items {
-		s := Store{Address: &url.URL{Scheme: "http", Host: "127.0.0.1:8500"}}
-		seen := storeBlock.decode(d, item, &s)
-		if item.node.Kind != yaml.MappingNode {
-			continue
+		if st, ok := d.decodeStore(item, all); ok {
+			all = append(all, st)
 		}
-		if seen.has("cert_file") != seen.has("key_file") {
-			d.fault(item, "consul needs both cert_file and key_file: add the one that is missing")
-		}
-		if slices.ContainsFunc(all, func(o Store) bool {
-			return *o.Address == *s.Address && o.Datacenter == s.Datacenter || s.Datacenter != "" && o.Datacenter == s.Datacenter
-		}) {
-			d.fault(item, "the same datacenter is listed twice: remove one, an observer has one voice in each")
-		}
-		all = append(all, s)
 	}
 	d.warnOneRegion(v, all)
 	return all
+}
+
+// decodeStore reads a place to meet, which must be another than those before.
+func (d *decoder) decodeStore(v value, before []Store) (s Store, ok bool) {
+	s = Store{Address: &url.URL{Scheme: "http", Host: "127.0.0.1:8500"}}
+	seen := storeBlock.decode(d, v, &s)
+	if v.node.Kind != yaml.MappingNode {
+		return s, false
+	}
+	if seen.has("cert_file") != seen.has("key_file") {
+		d.fault(v, "consul needs both cert_file and key_file: add the one that is missing")
+	}
+	if slices.ContainsFunc(before, func(o Store) bool {
+		return *o.Address == *s.Address && o.Datacenter == s.Datacenter || s.Datacenter != "" && o.Datacenter == s.Datacenter
+	}) {
+		d.fault(v, "the same datacenter is listed twice: remove one, an observer has one voice in each")
+	}
+	return s, true
 }
 
 // warnOneRegion warns of stores that fail together.

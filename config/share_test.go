@@ -26,7 +26,7 @@ services: {}
 	if one := s.Consul[0]; one.Address.String() != "https://consul.example.net:8501" || one.TokenFile != "/etc/detour/token" {
 		t.Errorf("%+v", one)
 	}
-	if len(c.Warnings) != 0 {
+	if len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0].Message, "quorum 2") {
 		t.Errorf("%v", c.Warnings)
 	}
 }

@@ -18,6 +18,7 @@ type Sharing struct {
 	Contact   string     `json:"contact"`           // agreeing, alone, silent (not heard for 15 s) or forgotten (for 10 min)
 	Heard     time.Time  `json:"heard,omitzero"`    // when the others were last read
 	Problem   string     `json:"problem,omitempty"` // why they are not read now
+	Quorum    int        `json:"quorum"`            // observers that must say what is agreed, beyond what zones decide
 	Observers []Observer `json:"observers"`         // this one first
 	Apart     int        `json:"apart"`             // checks that are seen otherwise from here than is agreed
 	Disputes  []Dispute  `json:"disputes"`          // checks of which not all say the same, at most 100
@@ -73,7 +74,7 @@ func (s *Server) sharing() *Sharing {
 		return nil
 	}
 	out := &Sharing{
-		Contact: now.Contact.String(), Heard: now.Heard, Problem: now.Problem, Apart: now.Apart,
+		Contact: now.Contact.String(), Heard: now.Heard, Problem: now.Problem, Quorum: now.Quorum, Apart: now.Apart,
 		Observers: []Observer{}, Disputes: []Dispute{}, Stores: []Store{},
 	}
 	for _, o := range now.Observers {
@@ -161,7 +162,9 @@ func (s *Sharing) agreement() string {
 			text += fmt.Sprintf(", %d %s", p.n, p.what)
 		}
 	}
-	if other+strange+braked == 0 {
+	if voices := len(s.Observers) - strange - braked; voices < s.Quorum {
+		text += fmt.Sprintf(", TOO FEW for quorum %d: nothing is agreed", s.Quorum)
+	} else if other+strange+braked == 0 {
 		text += " fresh, agree"
 	}
 	return text

@@ -35,6 +35,9 @@ func TestSharingInALine(t *testing.T) {
 		"2 observers, 1 in doubt of themselves; consul dc1 not read yet; this resolver sees what the others see": func(s *Sharing) {
 			s.Observers[1].Braked, s.Stores[0].At = true, time.Time{}
 		},
+		"2 observers, TOO FEW for quorum 3: nothing is agreed; consul dc1 ok 40 s ago; this resolver sees what the others see": func(s *Sharing) {
+			s.Quorum = 3
+		},
 		"no other resolver is heard: this one decides alone (refused)": func(s *Sharing) {
 			s.Contact, s.Problem = "alone", "refused"
 		},

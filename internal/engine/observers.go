@@ -15,6 +15,7 @@ type Sharing struct {
 	Contact   agree.Contact
 	Heard     time.Time // when the last good read ended, zero if none did
 	Problem   string    // why nothing was read last, "" if it was
+	Quorum    int       // observers that must say what is agreed
 	Observers []Seen    // this one first, the others by name
 	Apart     int       // checks of which this observer holds something else than is agreed
 	Disputes  []Dispute // checks of which not all say the same, at most maxDisputes
@@ -63,7 +64,7 @@ func (e *Engine) Sharing() (out Sharing, ok bool) {
 	_ = e.Do(func(c *Core) {
 		n := c.council
 		out = Sharing{
-			Contact: n.contact, Heard: n.heard, Problem: e.sharing.problem, Apart: len(n.apart),
+			Contact: n.contact, Heard: n.heard, Problem: e.sharing.problem, Quorum: n.quorum, Apart: len(n.apart),
 			Stores: slices.Clone(e.sharing.stores), Observers: e.seen(), Disputes: c.disputes(e.sharing.name),
 		}
 	})
