@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -292,6 +293,41 @@ func TestAnEditOfTheMeetingIsSaid(t *testing.T) {
 		}
 		if !e.Summary().Rejoins {
 			t.Error("not said")
+		}
+	})
+}
+
+// A region with many services fails. Nobody writes more than one opinion and one
+// set of records a second, and in the end the store knows where every service is.
+func TestAFailureIsWrittenSlowly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const services = 300
+		yaml := "state: {dir: DIR}\nadmin: {listen: \"off\"}\nmonitors: {sql: {type: tcp, port: 5432}}\nservices:\n"
+		for i := range services {
+			yaml += fmt.Sprintf("  s%d.example.org: {monitors: [sql], pools: [{aws/us-east-1: [192.0.2.10]}, {gcp/europe-west1: [198.51.100.10]}]}\n", i)
+		}
+		h := newHub()
+		all := gatherFleet(t, h, yaml, aws, gcp, "azure/westeurope")
+		for _, r := range all {
+			r.set("192.0.2.10", true)
+		}
+		left(t, aws, all...)
+		pass(time.Minute)
+		for _, r := range all {
+			for i, at := range r.seat.when {
+				n := 0
+				for _, o := range r.seat.when[i:] {
+					if o.Sub(at) < time.Second {
+						n++
+					}
+				}
+				if n > 2 {
+					t.Fatalf("%s writes %d times in a second", r.seat.name, n)
+				}
+			}
+		}
+		if n := len(h.records); n != services {
+			t.Errorf("the store knows of %d services, want %d", n, services)
 		}
 	})
 }

@@ -219,6 +219,7 @@ func (e *Engine) loop() {
 			e.core.Sweep(time.Now())
 			if e.sharing != nil {
 				e.sharing.tell()
+				e.tellUse()
 			}
 			e.catalogs.tell(time.Now())
 			e.tellSoon(time.Now())
@@ -259,7 +260,7 @@ func (e *Engine) publish(now time.Time) {
 	e.snap.Store(&Published{s, e.core.Plan})
 	e.published = now
 	e.tell(old, s)
-	e.shareUse(old, s)
+	e.noteUse(old, s)
 }
 
 // shutdown runs on the loop's way out.

@@ -49,7 +49,8 @@ func (h *hub) change(f func()) {
 type seat struct {
 	h    *hub
 	name string
-	cut  bool // under h.mu
+	cut  bool        // under h.mu
+	when []time.Time // it wrote; under h.mu
 	seen [2]chan struct{}
 }
 
@@ -75,16 +76,18 @@ func (s *seat) Publish(ctx context.Context, o share.Opinion) error {
 	if err := s.reach(ctx); err != nil {
 		return err
 	}
-	s.h.change(func() { s.h.opinions[s.name] = said{Opinion: o}; s.h.writes++ })
+	s.h.change(func() { s.h.opinions[s.name] = said{Opinion: o}; s.wrote() })
 	return nil
 }
+
+func (s *seat) wrote() { s.h.writes++; s.when = append(s.when, time.Now()) }
 
 func (s *seat) Put(ctx context.Context, list []share.Record) error {
 	if err := s.reach(ctx); err != nil {
 		return err
 	}
 	s.h.change(func() {
-		s.h.writes++
+		s.wrote()
 		for _, r := range list {
 			if !r.Version.Less(s.h.records[r.Key()].Version) {
 				s.h.records[r.Key()] = r

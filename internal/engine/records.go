@@ -158,6 +158,7 @@ func (e *Engine) takeRecords(list []share.Record, first bool) {
 	}
 	if first {
 		e.takeKnownUse(list, memories)
+		e.shareOld()
 	}
 	e.keepRecord(keys...)
 	if !hands && len(memories) == 0 {
@@ -263,37 +264,82 @@ func (e *Engine) takeInUse(entry share.Entry, first bool, into map[string]steer.
 		e.odd(entry, fmt.Errorf("not how a service stands: %w", err))
 		return
 	}
-	if first || s.Failback.Manual || e.askedSince(entry.Target, &u.Memory) {
+	i, ok := e.core.snap.Plan.Find(entry.Target)
+	if !ok {
+		return
+	}
+	own := &e.core.snap.State(i).Memory
+	switch {
+	case askedLater(own, &u.Memory): // here, while another resolver wrote
+		e.sharing.uses[entry.Target] = true
+	case first, s.Failback.Manual, askedLater(&u.Memory, own):
 		into[entry.Target] = u.Memory
 	}
 }
 
-// askedSince reports whether m knows of a failback that was asked for and is not
-// known here.
-func (e *Engine) askedSince(service string, m *steer.Memory) bool {
-	i, ok := e.core.snap.Plan.Find(service)
-	if !ok {
-		return false
-	}
-	own := &e.core.snap.State(i).Memory
-	for p := range m.Pools {
-		q := slices.Index(own.Regions, m.Regions[p])
-		if q >= 0 && m.Pools[p].Asked.After(own.Pools[q].Asked) {
+// askedLater reports whether a knows of a failback that an operator asked for, and
+// b does not yet.
+func askedLater(a, b *steer.Memory) bool {
+	for p := range a.Pools {
+		q := slices.Index(b.Regions, a.Regions[p])
+		if q >= 0 && a.Pools[p].Asked.After(b.Pools[q].Asked) {
 			return true
 		}
 	}
 	return false
 }
 
-// shareUse tells the others how the services stand that a publish changed.
-func (e *Engine) shareUse(old *Published, s *steer.Snapshot) {
+// usesAtOnce is how many pools in use are told in one write. In a region's failure
+// all resolvers have the same to tell: each begins elsewhere, and leaves out what
+// another said meanwhile.
+const usesAtOnce = 64
+
+// noteUse notes which services a publish changed, to be told by tellUse.
+func (e *Engine) noteUse(old *Published, s *steer.Snapshot) {
 	if e.sharing == nil || old == nil || old.Snapshot.Plan != s.Plan {
 		return
 	}
 	for _, i := range s.Built {
-		is, name := &s.State(i).Memory, s.Plan.Services[i].Name
-		if !old.State(i).Memory.Stands(is) && !e.saidInUse(name, is) {
-			e.shared(share.InUse, name, inUse{*is}, 0)
+		if !old.State(i).Memory.Stands(&s.State(i).Memory) {
+			e.sharing.uses[s.Plan.Services[i].Name] = true
+		}
+	}
+}
+
+// tellUse tells the others how some of the services stand that changed. It is
+// called once a second.
+func (e *Engine) tellUse() {
+	s := e.core.snap
+	var list []share.Record
+	for name := range e.sharing.uses { // in an order of its own
+		if len(list) == usesAtOnce {
+			break
+		}
+		delete(e.sharing.uses, name)
+		i, ok := s.Plan.Find(name)
+		if !ok || e.saidInUse(name, &s.State(i).Memory) {
+			continue
+		}
+		if r, err := e.ledger.Write(share.InUse, name, inUse{s.State(i).Memory}, 0, time.Now()); err == nil {
+			e.keepRecord(r.Key())
+			list = append(list, r)
+		}
+	}
+	if len(list) > 0 {
+		e.sharing.hand(list)
+	}
+}
+
+// shareOld shares what was decided before there was anybody to share it with.
+func (e *Engine) shareOld() {
+	for target, o := range e.hands.overrides {
+		if _, known := e.ledger.Get(share.Override, target); !known && (o.Until.IsZero() || time.Now().Before(o.Until)) {
+			e.shared(share.Override, target, o, lasts(o.Until))
+		}
+	}
+	for key, f := range e.hands.freezes {
+		if _, known := e.ledger.Get(share.Freeze, key); !known && time.Now().Before(f.Until) {
+			e.shared(share.Freeze, key, f, lasts(f.Until))
 		}
 	}
 }

@@ -41,6 +41,7 @@ type sharing struct {
 
 	// What follows belongs to the loop.
 	healing bool
+	uses    map[string]bool // services that stand otherwise than the others were told
 	told    agree.Contact
 	others  []string
 	problem string // why nothing was read last, "" if it was
@@ -51,6 +52,7 @@ type sharing struct {
 func newSharing(e *Engine, s share.Share, name string) *sharing {
 	out := &sharing{
 		e: e, share: s, name: name, boot: rand.Text(),
+		uses:  map[string]bool{},
 		dirty: make(chan struct{}, 1), puts: make(chan []share.Record, backlog), first: make(chan struct{}),
 	}
 	out.ctx, out.stop = context.WithCancel(context.Background())
