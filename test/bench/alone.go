@@ -34,8 +34,21 @@ func (b *bench) alone(p part) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command("ip", "netns", "exec", ns, self, "-inside", p.name, "-resolver", b.ours, "-coredns", b.stock,
-		"-reloads", strconv.Itoa(b.reloads))
+	return b.collect(exec.Command("ip", "netns", "exec", ns, self, "-inside", p.name, "-resolver", b.ours, "-coredns", b.stock,
+		"-reloads", strconv.Itoa(b.reloads)))
+}
+
+// apart runs a part in a process of its own.
+func (b *bench) apart(p part) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	return b.collect(exec.Command(self, "-inside", p.name, "-consul", b.consul))
+}
+
+// collect runs a part in another process and takes its rows.
+func (b *bench) collect(cmd *exec.Cmd) error {
 	cmd.Stderr = os.Stderr
 	text, err := cmd.Output()
 	if err != nil {
@@ -68,7 +81,7 @@ func allow() (attempts int) {
 	return 1
 }
 
-// runInside is the other side of alone: it prints its rows as JSON.
+// runInside is the other side of collect: it prints its rows as JSON.
 func (b *bench) runInside() error {
 	for _, p := range parts() {
 		if p.name != b.inside {

@@ -21,6 +21,7 @@ func main() {
 	var b bench
 	flag.StringVar(&b.ours, "resolver", "", "our binary; built if empty")
 	flag.StringVar(&b.stock, "coredns", "", "stock CoreDNS, built from the same module version")
+	flag.StringVar(&b.consul, "consul", "", "a Consul server; if empty the one in ~/.cache/detour-tools")
 	flag.IntVar(&b.pairs, "pairs", 7, "interleaved pairs of each comparison")
 	flag.DurationVar(&b.run, "run", 3*time.Second, "length of one run")
 	flag.IntVar(&b.rate, "rate", 20_000, "queries a second that are offered")
@@ -29,7 +30,7 @@ func main() {
 	short := flag.Bool("short", false, "only what runs in process, with twice the time; fail if a target is missed")
 	out := flag.String("write", "", "also write the page docs/performance.md to this file, if all parts ran")
 	profile := flag.String("profile", "", "measure nothing: write a CPU profile of our binary at representative work to this file")
-	flag.StringVar(&b.inside, "inside", "", "used by bench itself: the part to run in a network namespace")
+	flag.StringVar(&b.inside, "inside", "", "used by bench itself: the part to run in this process")
 	flag.Parse()
 	b.slack = 1
 	if *short {
@@ -51,6 +52,7 @@ func main() {
 // bench is one run of everything.
 type bench struct {
 	ours, stock string
+	consul      string
 	pairs, rate int
 	reloads     int
 	run         time.Duration
@@ -69,19 +71,30 @@ type row struct {
 
 // part is what can be run alone.
 type part struct {
-	name string
-	run  func(*bench) error
-	lone bool // in a network namespace of its own, where its silent backends reach nobody else
+	name  string
+	run   func(*bench) error
+	where place
 }
+
+// place is where a part runs.
+type place int
+
+const (
+	here  place = iota
+	apart       // in a process of its own, whose heap has nothing of other parts
+	lone        // in a network namespace of its own too, where its silent backends reach nobody else
+)
 
 func parts() []part {
 	return []part{
-		{"process", (*bench).inProcess, false},
-		{"answers", (*bench).answering, false},
-		{"passing", (*bench).passing, false},
-		{"probes", (*bench).probing, true},
-		{"reloads", (*bench).reloading, true},
-		{"start", (*bench).starting, true},
+		{"process", (*bench).inProcess, here},
+		{"answers", (*bench).answering, here},
+		{"passing", (*bench).passing, here},
+		{"probes", (*bench).probing, lone},
+		{"reloads", (*bench).reloading, lone},
+		{"start", (*bench).starting, lone},
+		{"agree", (*bench).agreeing, apart},
+		{"catalog", (*bench).catalog, apart},
 	}
 }
 
@@ -123,8 +136,12 @@ func (b *bench) part(p part) error {
 	if len(b.only) > 0 && !slices.Contains(b.only, p.name) {
 		return nil
 	}
-	if p.lone {
+	switch p.where {
+	case lone:
 		return b.alone(p)
+	case apart:
+		return b.apart(p)
+	default:
+		return p.run(b)
 	}
-	return p.run(b)
 }

@@ -35,8 +35,8 @@ func page(b *bench) []byte {
 	var out bytes.Buffer
 	fmt.Fprintf(&out, `# Performance
 
-What `+"`make bench`"+` printed last, on %s. Repeat it with that command, in about twelve minutes: it builds stock CoreDNS v1.15.0
-from the same module version and needs Debian's dnsperf; what probes and reloads cost it measures in network namespaces of its own,
+What `+"`make bench`"+` printed last, on %s. Repeat it with that command, in about fifteen minutes: it builds stock CoreDNS v1.15.0
+from the same module version and a Consul server, and needs Debian's dnsperf; what probes and reloads cost it measures in network namespaces of its own,
 and needs root, iproute2 and nftables for that. The machine: %s, %d cores, %s, %s.
 
 A figure of a whole system is CPU time per answered query, as the operating system accounts it to the server's process, at
