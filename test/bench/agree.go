@@ -92,7 +92,7 @@ func (m *meeting) few(n int) (*failure, error) {
 }
 
 // all measures everything with the whole crowd: at rest, in a region's failure, and
-// while each says as much as it lists one by one.
+// while each says as much of a region as it lists one by one.
 func (b *bench) all(m *meeting) (failed, listed *failure, err error) {
 	if err := m.gather(crowdSize); err != nil {
 		return nil, nil, err
@@ -183,9 +183,9 @@ func (b *bench) failing(f *failure) {
 	b.row("P8", "the same: processor of the store, of all 50 resolvers", f.processors())
 }
 
-// listing appends the rows of a failure just too small to be summed up.
+// listing appends the rows of a failure that is not summed up.
 func (b *bench) listing(f *failure) {
-	b.row("P8", "500 Down, listed one by one: traffic of one resolver, of the store", kilo(f.each.bytes)+", "+kilo(f.each.bytes*crowdSize))
+	b.row("P8", fmt.Sprintf("%d of them Down, not summed up: traffic of one resolver, of the store", mostListed), kilo(f.each.bytes)+", "+kilo(f.each.bytes*crowdSize))
 	b.row("P8", fmt.Sprintf("the same: from the last write until all have heard all, worst of %d", fewRounds), fmt.Sprintf("%.2f s", f.delay[len(f.delay)-1].Seconds()))
 	b.row("P8", "the same: processor of the store, of all 50 resolvers", f.processors())
 }
