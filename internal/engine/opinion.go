@@ -10,7 +10,7 @@ import (
 )
 
 // maxJudged is how many verdicts an opinion lists one by one. Beyond it regions
-// of which most is Down are summed up: in a region's failure every observer writes
+// of which more than half is Down are summed up, with what is not: in a region's failure every observer writes
 // this to all the others.
 const maxJudged = 500
 
@@ -34,7 +34,11 @@ func (c *Core) Opinion(now time.Time) share.Opinion {
 			o.Judged = append(o.Judged, list...)
 		}
 	}
-	if len(o.Judged) > maxListed { // as at a start, when nothing is known yet
+	listed := len(o.Judged)
+	for i := range o.Summed {
+		listed += len(o.Summed[i].Except)
+	}
+	if listed > maxListed { // as at a start, when nothing is known yet
 		o.Judged, o.Summed, o.Braked = nil, nil, true
 	}
 	return o
@@ -78,7 +82,7 @@ func (c *Core) sum(r int, list []share.Judged) (s share.Summed, ok bool) {
 			s.Except = append(s.Except, id)
 		}
 	}
-	return s, len(down) > 2*len(s.Except) && len(list) > 50
+	return s, len(down) > len(s.Except) && len(list) > 50
 }
 
 // hex writes a hash as people compare it.
