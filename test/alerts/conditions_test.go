@@ -3,6 +3,7 @@
 package alerts
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +19,9 @@ type condition struct {
 	value  string   //
 	also   []string // other alerts that fire for the same reason
 	after  int      // minutes for which it has been so when the alert must fire; 8 if 0
-	two    bool     // there is a second resolver, b
+	others int      // resolvers beside a: b, c
+	consul bool     // they share, and have a service from a catalog
+	grows  []string // series that grow by a second each second from then on
 	edit   func(string) string
 	cause  func(r *resolver)
 	seen   func(r *resolver, s scrape) bool
@@ -31,7 +34,10 @@ func is(series, value string) func(*resolver, scrape) bool {
 // before is for how many minutes all was well.
 const before = 10
 
-var conditions = []condition{
+var conditions = slices.Concat(alone, together)
+
+// alone is what can befall a resolver by itself, or beside others.
+var alone = []condition{
 	{
 		alert: "DetourServicePanic", labels: "job: detour, service: shop.example.org",
 		says:  "Service shop.example.org has nothing healthy left. Clients get its least bad addresses.",
@@ -50,7 +56,7 @@ var conditions = []condition{
 	},
 	{
 		alert: "DetourResolverDown", labels: "job: detour, instance: a",
-		says: "Resolver a cannot be scraped.", two: true,
+		says: "Resolver a cannot be scraped.", others: 1,
 		cause: func(r *resolver) { r.stop() },
 		seen:  func(_ *resolver, s scrape) bool { return s == nil },
 	},
@@ -106,7 +112,7 @@ var conditions = []condition{
 		seen:  is("self_checks_failing", "1"),
 	},
 	{
-		alert: "DetourDecisionSkew", labels: "job: detour", two: true,
+		alert: "DetourDecisionSkew", labels: "job: detour", others: 1, after: 3,
 		says:  "The resolvers of detour give 2 different sets of answers. Clients of one may be sent where clients of another are not.",
 		cause: func(r *resolver) { r.do("drain", "aws/us-east-1", "--reason", "test") },
 		seen: func(r *resolver, s scrape) bool {
@@ -164,16 +170,20 @@ func TestEveryAlertFires(t *testing.T) {
 
 func (c *condition) test(t *testing.T) {
 	w := newWorld(t)
-	a := w.resolver("a", c.edit)
-	if c.two {
-		w.resolver("b", c.edit)
+	if c.consul {
+		w.meet()
 	}
+	for i := range 1 + c.others {
+		w.resolver(string(rune('a'+i)), c.edit)
+	}
+	w.agree()
+	a := w.all[0]
 	var s story
 	s.add(before, w.scrapes())
 	c.cause(a)
 	a.until("what "+c.alert+" is for", func(now scrape) bool { return c.seen(a, now) })
 	now := w.scrapes()
-	s.add(40, now)
+	s.grow(40, now, c.grows...)
 	if c.after == 0 {
 		c.after = 8
 	}

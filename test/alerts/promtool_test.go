@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -50,6 +51,22 @@ func (w *world) scrapes() map[string]scrape {
 func (s *story) add(minutes int, scrapes map[string]scrape) {
 	s.chapters = append(s.chapters, chapter{minutes, scrapes})
 	s.minutes += minutes
+}
+
+// grow adds minutes in which some of what was scraped grows by a second each second.
+func (s *story) grow(minutes int, scrapes map[string]scrape, series ...string) {
+	for minute := range minutes {
+		next := map[string]scrape{}
+		for name, sc := range scrapes {
+			next[name] = maps.Clone(sc)
+			for _, key := range series {
+				if v, err := strconv.ParseFloat(sc[prefix+key], 64); err == nil {
+					next[name][prefix+key] = fmt.Sprint(v + float64(60*minute))
+				}
+			}
+		}
+		s.add(1, next)
+	}
 }
 
 // series returns the story's series as a test of promtool writes them, one value

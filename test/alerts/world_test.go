@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -33,6 +34,10 @@ type world struct {
 	near string // what resolvers check themselves with
 	open map[string]io.Closer
 	all  []*resolver
+
+	consul *kit.ConsulServer        // nil: there is none
+	mute   bool                     // it never answered
+	cutOff atomic.Pointer[resolver] // one that reaches gcp's web server on no good path
 }
 
 func newWorld(t *testing.T) *world {
@@ -60,6 +65,10 @@ func (w *world) serve(ip, port string, after time.Duration) {
 	s := &http.Server{
 		ReadHeaderTimeout: 5 * time.Second,
 		Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if cut := w.cutOff.Load(); cut != nil && ip == gcp && cut.owns(r.RemoteAddr) {
+				rw.WriteHeader(http.StatusBadGateway)
+				return
+			}
 			select {
 			case <-time.After(after):
 				fmt.Fprintln(rw, "ok")
@@ -84,8 +93,8 @@ func (w *world) stop(port string, ips ...string) {
 
 // failover is the resolvers' failover.yaml: two services with different monitors
 // over the three regions.
-func (w *world) failover(dir string) string {
-	return fmt.Sprintf(`version: 1
+func (w *world) failover(name, dir string) string {
+	return w.sharing(name, fmt.Sprintf(`version: 1
 defaults: {monitor: {interval: 500ms, timeout: 500ms, confirm: 100ms}}
 monitors:
   web: {type: http, port: %s, path: /}
@@ -101,7 +110,7 @@ self: {checks: ["tcp://127.0.9.1:%[3]s", "tcp://127.0.9.2:%[3]s"]}
 probes: {allow_targets: [127.0.0.0/8]}
 state: {dir: %[4]s/state}
 admin: {listen: "unix://%[4]s/admin.sock"}
-`, w.web, w.sql, w.near, dir)
+`, w.web, w.sql, w.near, dir))
 }
 
 // resolver is a running resolver.
@@ -124,7 +133,7 @@ func (w *world) resolver(name string, edit func(string) string) *resolver {
 	}
 	r := &resolver{w: w, name: name, dir: w.t.TempDir(), metrics: "127.0.0.1:" + kit.FreePort(w.t)}
 	r.write("Corefile", fmt.Sprintf(".:%s {\n    bind 127.0.0.1\n    prometheus %s\n    failover failover.yaml\n}\n", kit.FreePort(w.t), r.metrics))
-	yaml := w.failover(r.dir)
+	yaml := w.failover(name, r.dir)
 	if edit != nil {
 		yaml = edit(yaml)
 	}
@@ -137,7 +146,7 @@ func (w *world) resolver(name string, edit func(string) string) *resolver {
 	w.t.Cleanup(r.stop)
 	w.all = append(w.all, r)
 	r.until("every check passes", func(s scrape) bool {
-		return s[`coredns_failover_checks{verdict="up"}`] == "8" && s[`coredns_failover_config_last_reload_success`] == "1"
+		return s[prefix+`checks{verdict="up"}`] == w.checks() && s[prefix+`config_last_reload_success`] == "1"
 	})
 	return r
 }
@@ -201,7 +210,7 @@ func (r *resolver) scrape() scrape {
 func (r *resolver) until(what string, f func(scrape) bool) {
 	r.w.t.Helper()
 	var last scrape
-	if err := kit.Every(50*time.Millisecond, 20*time.Second, func() bool { last = r.scrape(); return f(last) }); err != nil {
+	if err := kit.Every(50*time.Millisecond, time.Minute, func() bool { last = r.scrape(); return f(last) }); err != nil {
 		r.w.t.Fatalf("%s: %v; the last scrape is\n%v\nresolver %s said:\n%s", what, err, last, r.name, r.out.String())
 	}
 }
