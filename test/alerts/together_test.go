@@ -92,3 +92,20 @@ func TestNeverHeard(t *testing.T) {
 	s.add(40, now)
 	s.assert(t, expectation{minute: 10, fires: []string{"DetourObserversLost", "DetourCatalogAway", "DetourServicePanic"}})
 }
+
+// TestNothingFiresWhenAllAgree: resolvers that share, and whose catalog answers,
+// alert nobody.
+func TestNothingFiresWhenAllAgree(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs two resolvers")
+	}
+	t.Parallel()
+	w := newWorld(t)
+	w.meet()
+	w.resolver("a", nil)
+	w.resolver("b", nil)
+	w.agree()
+	var s story
+	s.add(60, w.scrapes())
+	s.assert(t, expectation{minute: 2}, expectation{minute: 20}, expectation{minute: 59})
+}
