@@ -1,6 +1,7 @@
 package agree
 
 import (
+	"slices"
 	"time"
 
 	"github.com/detour-dns/detour/internal/health"
@@ -62,6 +63,7 @@ type Input struct {
 type State struct {
 	agreed health.View
 	known  bool           // agreed means anything
+	voted  bool           // others had a part in it
 	mine   health.Verdict // at the last step
 	since  time.Time      // when it turned to that
 	apart  bool           // it contradicts the agreed one
@@ -82,7 +84,7 @@ func (s *State) Agreed() health.View { return s.agreed }
 
 // Adopt makes v what is agreed: a newly assigned check takes over what the others
 // hold of it.
-func (s *State) Adopt(v health.View) { s.agreed, s.known, s.view = v, true, v }
+func (s *State) Adopt(v health.View) { s.agreed, s.known, s.voted, s.view = v, true, true, v }
 
 // Step brings the state up to date and reports whether what steering sees of it
 // changed.
@@ -117,16 +119,30 @@ func (s *State) weigh(in *Input, now time.Time) {
 	out := Vote(voices, in.Quorum)
 	s.beaten = out.Verdict != health.Unknown && out.Verdict != in.Mine.Verdict
 	switch {
-	case out.Verdict == health.Unknown && s.known && len(voices) > 0: // as before
+	case out.Verdict == health.Unknown && s.known && len(voices) > 0:
+		s.undecided(in)
 	case out.Verdict == health.Unknown, out.Verdict == in.Mine.Verdict && !s.known:
 		s.follow(in.Mine)
 	default:
 		s.turn(out.Verdict, out.Cause, now)
+		s.voted = true
 	}
+}
+
+// undecided leaves all as before, which is Up where a Down was decided here alone,
+// before the others were heard: from now on it counts only here.
+func (s *State) undecided(in *Input) {
+	if s.voted || s.agreed.Verdict != health.Down || in.Mine.Verdict != health.Down ||
+		!slices.ContainsFunc(in.Others, func(v Voice) bool { return v.Verdict == health.Up }) {
+		return
+	}
+	s.turn(health.Up, health.CauseNone, in.Mine.Since)
+	s.here = in.Sound
 }
 
 // follow takes the local verdict as the agreed one.
 func (s *State) follow(mine health.View) {
+	s.voted = s.voted && s.agreed.Verdict == mine.Verdict
 	if !s.known {
 		s.agreed, s.known = mine, true
 		return

@@ -145,6 +145,31 @@ func TestAnUpIsNeverForbiddenByOneZone(t *testing.T) {
 	f.want("a reaches it again", "up", "down")
 }
 
+// What one of two decided alone, before the other was heard, is only its own once
+// the other one is, and contradicts it.
+func TestADownDecidedAloneIsNotKept(t *testing.T) {
+	for _, how := range []string{"alone", "silent"} {
+		f := newFleet(t, "a", "b")
+		a, b := f.members[0], f.members[1]
+		if how == "alone" {
+			b.gone = true
+			f.run(2)
+		} else {
+			f.frozen = f.second
+			f.run(30)
+		}
+		f.see(health.Down, a)
+		f.run(3)
+		f.want(how, "down", "up")
+		b.gone, f.frozen = false, 0
+		f.run(3)
+		f.want(how+", then heard", "doubtful", "up")
+		f.see(health.Up, a)
+		f.run(2)
+		f.want(how+", then mended", "up", "up")
+	}
+}
+
 // The principle, attacked: whatever the others say and whenever the store dies or
 // heals, a local Down that lasts is acted on within ten seconds by an observer
 // that does not doubt itself.

@@ -99,7 +99,7 @@ func (c *Core) Replan(p *plan.Plan, now time.Time, force bool) error {
 		next.heard[i] = old.heard(&p.Checks[i])
 	}
 	if c.council != nil {
-		next.council = c.council.carry(p, old)
+		next.council, next.opines = c.council.carry(p, old), true
 		next.meet(now)
 	}
 	next.Sweep(now)

@@ -67,7 +67,7 @@ var (
 // Of the other resolvers, if there is share: in failover.yaml.
 var (
 	observers = gauge("observers", "Resolvers of the cluster, this one included: heard, or heard without a voice (braked, other_checks).", "state")
-	shareAge  = gauge("share_age_seconds", "Time since the other resolvers were last heard; +Inf if they never were.")
+	shareAge  = gauge("share_age_seconds", "Time since what resolvers share was last read well; +Inf if it never was. About ten seconds at most while the store answers.")
 	disagree  = gauge("opinions_disagree", "Checks that are seen otherwise from here than is agreed.")
 )
 
