@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/plugin/pkg/log"
@@ -77,10 +78,18 @@ func (s *Server) apply(in caddy.CaddyfileInput, now hash) error {
 	return nil
 }
 
+// young is how long an instance is left to begin to serve before it is replaced.
+// CoreDNS serves on goroutines of its own, and one that is stopped before they run
+// is waited for without end.
+const young = 250 * time.Millisecond
+
 // restart replaces the instance. Caddy reports a failure in three ways: an
 // error; no instance, after a panic; and an error although the new instance
 // serves, when the old one ended badly.
 func (s *Server) restart(in caddy.CaddyfileInput) error {
+	grown := time.NewTimer(time.Until(s.began.Add(young)))
+	<-grown.C
+	defer func() { s.began = time.Now() }()
 	old := s.instance()
 	s.pending.Store(nil)
 	inst, err := old.Restart(in)

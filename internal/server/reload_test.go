@@ -232,6 +232,11 @@ func TestLoader(t *testing.T) {
 // that is reloaded and stopped.
 func TestReplacedByOthers(t *testing.T) {
 	s := start(t, Options{Text: []byte(says("0", "one", ""))})
+	for range 100 { // an instance that is stopped before it serves never ends
+		if txt("udp", s.Addr("udp")) == "one" && txt("tcp", s.Addr("tcp")) == "one" {
+			break
+		}
+	}
 	old := s.instance()
 	next, err := old.Restart(old.Caddyfile())
 	if err != nil {

@@ -41,6 +41,7 @@ type Server struct {
 	applied  hash       // fingerprint of the Corefile in use
 	rejected *rejection // what was last refused, until it changes
 	stopped  bool
+	began    time.Time // when the one in use was started
 }
 
 // rejection is a Corefile that was refused, and why.
@@ -91,6 +92,7 @@ func (s *Server) start() error {
 		return fmt.Errorf("cannot start: %w", listenError(err))
 	}
 	s.inst.Store(inst)
+	s.began = time.Now()
 	s.addrs, s.applied = report.Addrs, fingerprint(in)
 	return nil
 }
