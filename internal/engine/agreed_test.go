@@ -279,6 +279,29 @@ func TestAMonitorIsEditedInAnOutage(t *testing.T) {
 	})
 }
 
+// A resolver with other checks than before is heard to have them: it has no voice
+// until the others have them too.
+func TestAReloadIsToldToTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := gatherFleet(t, newHub(), shop("DIR"), aws, gcp)
+		alike := func(r *resolver) bool { now, _ := r.Sharing(); return now.Observers[1].Alike }
+		if err := all[0].Apply(parse(t, edited(all[0].yaml))); err != nil {
+			t.Fatal(err)
+		}
+		pass(3 * time.Second)
+		if alike(all[0]) || alike(all[1]) {
+			t.Errorf("alike: %v %v after one was edited", alike(all[0]), alike(all[1]))
+		}
+		if err := all[1].Apply(parse(t, edited(all[1].yaml))); err != nil {
+			t.Fatal(err)
+		}
+		pass(3 * time.Second)
+		if !alike(all[0]) || !alike(all[1]) {
+			t.Errorf("alike: %v %v after both were edited", alike(all[0]), alike(all[1]))
+		}
+	})
+}
+
 // An edit of where resolvers meet is taken at the next start, and said until then.
 func TestAnEditOfTheMeetingIsSaid(t *testing.T) {
 	dir := t.TempDir()
