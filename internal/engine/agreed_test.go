@@ -182,6 +182,33 @@ func TestANewResolverMovesNothingBack(t *testing.T) {
 	})
 }
 
+// A resolver that starts while the store is slow takes over how services stand as
+// soon as it is told.
+func TestANewResolverIsToldLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub()
+		all := gatherFleet(t, h, shop("DIR"), gcp, gcp)
+		for _, r := range all {
+			r.set("192.0.2.10", true)
+		}
+		left(t, aws, all...)
+		for _, r := range all {
+			r.set("192.0.2.10", false)
+		}
+		pass(30 * time.Second) // healed, and waits for its failback
+		h.change(func() { h.frozen = true })
+		fresh := join(t, h, "r3", gcp, t.TempDir(), shop("DIR"), &world{})
+		pass(10 * time.Second)
+		h.change(func() { h.frozen = false })
+		pass(20 * time.Second)
+		for _, r := range append(all, fresh) {
+			if r.used() != gcp {
+				t.Errorf("%s uses %s", r.seat.name, r.used())
+			}
+		}
+	})
+}
+
 // An operator's drain at one resolver is in force at all, survives the loss of all
 // that the store holds, and ends everywhere.
 func TestADrainIsShared(t *testing.T) {

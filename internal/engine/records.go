@@ -83,11 +83,18 @@ func (s *sharing) put() {
 	}
 }
 
+// deniedEvery is how often it is told that a token may not write what it should.
+const deniedEvery = 10 * time.Minute
+
 // putFailed tells that records could not be stored, and hands them over again in a
 // while. What may not be written here holds here; others will not hear of it.
 func (s *sharing) putFailed(list []share.Record, err error) (goOn bool) {
 	if errors.Is(err, consul.ErrDenied) {
 		_ = s.e.Do(func(*Core) {
+			if time.Since(s.denied) < deniedEvery {
+				return
+			}
+			s.denied = time.Now()
 			s.event("what was decided here holds here only, for this resolver's token may not write it for the others: " + err.Error())
 		})
 		return true
@@ -123,13 +130,19 @@ func (s *sharing) readRecords() {
 	err := s.takeNext(ctx, true)
 	cancel()
 	close(s.first)
+	heard := err == nil
 	for s.ctx.Err() == nil {
 		if err != nil && !s.retry() {
 			return
 		}
-		err = s.takeNext(s.ctx, false)
+		err = s.takeNext(s.ctx, !heard && time.Since(s.e.started) < stillStarting)
+		heard = heard || err == nil
 	}
 }
+
+// stillStarting is how long after the start the first read still says how services
+// stand. Later this resolver has decided for itself.
+const stillStarting = time.Minute
 
 func (s *sharing) takeNext(ctx context.Context, first bool) error {
 	list, err := s.share.Records(ctx)

@@ -44,7 +44,8 @@ type sharing struct {
 	uses    map[string]bool // services that stand otherwise than the others were told
 	told    agree.Contact
 	others  []string
-	problem string // why nothing was read last, "" if it was
+	denied  time.Time // when it was last told that the token may not write
+	problem string    // why nothing was read last, "" if it was
 	stores  []share.Store
 }
 
