@@ -17,6 +17,7 @@ type fleet struct {
 	second  int
 	members []*member
 	frozen  int // the store answers nobody since this second, 0: it does
+	mute    int // nobody writes for so many seconds
 }
 
 type member struct {
@@ -69,10 +70,11 @@ func (f *fleet) run(seconds int) {
 			}
 		}
 		for _, m := range f.members {
-			if !f.away(m) {
+			if !f.away(m) && f.mute == 0 {
 				m.said = m.mine.Verdict
 			}
 		}
+		f.mute = max(0, f.mute-1)
 		f.second++
 	}
 }

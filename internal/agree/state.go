@@ -124,9 +124,18 @@ func (s *State) weigh(in *Input, now time.Time) {
 	case out.Verdict == health.Unknown, out.Verdict == in.Mine.Verdict && !s.known:
 		s.follow(in.Mine)
 	default:
-		s.turn(out.Verdict, out.Cause, now)
-		s.voted = true
+		s.overrule(out, in, now)
 	}
+}
+
+// overrule takes what a vote came to. A local Down that counts already is not held
+// back once more, but counts on as a doubt: the others may not yet have said what
+// they hold now, as when the store was away.
+func (s *State) overrule(out Outcome, in *Input, now time.Time) {
+	counts := s.view.Verdict == health.Down && in.Mine.Verdict == health.Down
+	s.turn(out.Verdict, out.Cause, now)
+	s.voted = true
+	s.here = s.here || counts && in.Sound && out.Verdict == health.Up
 }
 
 // undecided leaves all as before, which is Up where a Down was decided here alone,

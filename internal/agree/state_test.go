@@ -60,6 +60,29 @@ func TestTheStoreDiesWithTheRegion(t *testing.T) {
 	}
 }
 
+// The store is back, and holds what all said before the region failed. Nobody goes
+// back to the region for that.
+func TestWhatWasSaidLongAgoMovesNothing(t *testing.T) {
+	for _, seen := range []int{1, 4, 8, 20} {
+		f := newFleet(t, "a", "b", "b", "c", "c")
+		f.frozen = f.second
+		f.run(20)
+		f.see(health.Down, f.members...)
+		f.run(seen)
+		f.want("silent", "down", "down", "down", "down", "down")
+		f.frozen, f.mute = 0, 5 // read again, and written some seconds later
+		for range 20 {
+			f.run(1)
+			for _, m := range f.members {
+				if m.word() == "up" {
+					t.Fatalf("seen for %d s: %s goes back to what is dead", seen, m.name)
+				}
+			}
+		}
+		f.want("written again", "down", "down", "down", "down", "down")
+	}
+}
+
 // Three observers in a region that is cut off from the world, two outside. Those
 // outside are never steered into it, and lose nothing.
 func TestTheMajorityIsCutOff(t *testing.T) {
@@ -130,7 +153,7 @@ func TestAgreedDownCountsOneEjection(t *testing.T) {
 	}
 	f.see(health.Up, f.members[0])
 	f.run(3)
-	f.want("one of two is back", "up", "up", "up")
+	f.want("one of two is back", "up", "doubtful", "up")
 }
 
 // Where two zones disagree for long whether something is up again, each uses what

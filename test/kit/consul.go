@@ -192,7 +192,26 @@ func (s *ConsulServer) Stop() {
 
 // Pause makes the server hang as a machine without a CPU does: it takes
 // connections, and says nothing.
-func (s *ConsulServer) Pause() { s.signal(syscall.SIGSTOP) }
+func (s *ConsulServer) Pause() {
+	s.t.Helper()
+	s.signal(syscall.SIGSTOP)
+	if err := Every(time.Millisecond, consulStops, s.stopped); err != nil {
+		s.t.Fatalf("Consul at %s does not stop: %v", s.Addr, err)
+	}
+}
+
+// stopped reports whether every thread is: a signal takes its time. The state stands
+// behind the name in parentheses, proc(5).
+func (s *ConsulServer) stopped() bool {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", s.cmd.Process.Pid))
+	for _, path := range tasks {
+		text, rerr := os.ReadFile(path)
+		if rerr != nil || !strings.Contains(string(text), ") T ") {
+			return false
+		}
+	}
+	return err == nil
+}
 
 // Resume ends Pause.
 func (s *ConsulServer) Resume() { s.signal(syscall.SIGCONT) }
