@@ -32,7 +32,7 @@ var rooms = map[string][]string{
 	"internal/monitor":       {"internal/prober", "internal/health"},
 	"internal/agree":         {"internal/health"},
 	"internal/share":         {"internal/health"},
-	"internal/share/consul":  {"internal/share", "internal/health"},
+	"internal/share/consul":  {"config", "internal/share", "internal/health"},
 	"internal/journal":       {},
 	"internal/state":         {},
 	"internal/engine":        {"config", "internal/agree", "internal/journal", "internal/monitor", "internal/prober", "internal/source", "internal/source/consul", "internal/share", "internal/share/consul", "internal/state", "internal/plan", "internal/steer", "internal/health"},

@@ -8,13 +8,14 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"sync/atomic"
 	"time"
 	"unicode"
 
 	"github.com/hashicorp/consul/api"
+
+	"github.com/detour-dns/detour/config"
 )
 
 // Bounds of one request. An answer is bounded by what all valid values come to, in
@@ -22,7 +23,6 @@ import (
 const (
 	dialTimeout = 3 * time.Second
 	maxAnswer   = 64 << 20
-	maxToken    = 4 << 10
 	maxError    = 300 // bytes of an error's text
 )
 
@@ -37,7 +37,7 @@ type transport struct {
 // newClient reads the files of the store, which may have changed, and returns a
 // client that has not connected yet.
 func newClient(at *Store, to *url.URL, count *atomic.Int64) (*api.Client, *transport, error) {
-	token, err := readToken(at.TokenFile)
+	token, err := config.ReadToken(at.TokenFile)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -68,27 +68,6 @@ func newClient(at *Store, to *url.URL, count *atomic.Int64) (*api.Client, *trans
 	}}
 	client, err := api.NewClient(c)
 	return client, t, err
-}
-
-// readToken returns what a token file holds, "" without a file.
-func readToken(path string) (string, error) {
-	if path == "" {
-		return "", nil
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return "", fmt.Errorf("token file: %w", err)
-	}
-	defer f.Close() //nolint:errcheck // only read
-	b, err := io.ReadAll(io.LimitReader(f, maxToken))
-	if err != nil {
-		return "", fmt.Errorf("token file: %w", err)
-	}
-	token := strings.TrimSpace(string(b))
-	if token == "" || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return "", fmt.Errorf("token file %s holds no token: put the token's secret ID there, alone", path)
-	}
-	return token, nil
 }
 
 // RoundTrip implements http.RoundTripper.

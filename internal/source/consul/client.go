@@ -23,7 +23,6 @@ import (
 const (
 	dialTimeout = 5 * time.Second
 	maxHeader   = 64 << 10 // bytes
-	maxToken    = 4 << 10  // bytes
 	maxError    = 4 << 10  // bytes of an error's body that are looked at
 )
 
@@ -156,7 +155,7 @@ func (c *client) ask(ctx context.Context, q *query) (*http.Response, error) {
 	if err != nil {
 		return nil, errors.New("the query is no URL")
 	}
-	token, err := c.token()
+	token, err := config.ReadToken(c.at.TokenFile)
 	if err != nil {
 		return nil, err
 	}
@@ -172,26 +171,6 @@ func (c *client) ask(ctx context.Context, q *query) (*http.Response, error) {
 		return nil, failure(resp)
 	}
 	return resp, nil
-}
-
-func (c *client) token() (string, error) {
-	if c.at.TokenFile == "" {
-		return "", nil
-	}
-	f, err := os.Open(c.at.TokenFile)
-	if err != nil {
-		return "", fmt.Errorf("token_file: %w", err)
-	}
-	defer f.Close() //nolint:errcheck // only read
-	data, err := io.ReadAll(io.LimitReader(f, maxToken+1))
-	data = bytes.TrimSpace(data)
-	switch {
-	case err != nil:
-		return "", fmt.Errorf("token_file: %w", err)
-	case len(data) == 0 || len(data) > maxToken || bytes.ContainsFunc(data, func(r rune) bool { return r <= ' ' || r > '~' }):
-		return "", errors.New("token_file does not hold one token, printable and without spaces")
-	}
-	return string(data), nil
 }
 
 // failure says what a status means. Of the body only known phrases are repeated.
