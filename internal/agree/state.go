@@ -79,16 +79,8 @@ func (s *State) View() health.View { return s.view }
 // or the health of this observer, may then change what steering sees.
 func (s *State) Apart() bool { return s.apart }
 
-// Agreed returns the verdict that all hold, whatever counts here.
-func (s *State) Agreed() health.View { return s.agreed }
-
-// Adopt makes v what is agreed: a newly assigned check takes over what the others
-// hold of it.
-func (s *State) Adopt(v health.View) { s.agreed, s.known, s.voted, s.view = v, true, true, v }
-
-// Step brings the state up to date and reports whether what steering sees of it
-// changed.
-func (s *State) Step(in Input, now time.Time) (changed bool) {
+// Step brings the state up to date.
+func (s *State) Step(in Input, now time.Time) {
 	turned := in.Mine.Verdict != s.mine
 	if turned {
 		s.mine, s.since = in.Mine.Verdict, now
@@ -105,9 +97,7 @@ func (s *State) Step(in Input, now time.Time) (changed bool) {
 		s.follow(in.Mine)
 	}
 	s.dissent(&in, now)
-	old := s.view
 	s.view = s.see(&in.Mine, now)
-	return !same(&old, &s.view)
 }
 
 // weigh lets the observers vote.
@@ -201,9 +191,4 @@ func (s *State) see(mine *health.View, now time.Time) health.View {
 		v.Verdict, v.Cause, v.Since, v.Elsewhere = health.Down, mine.Cause, mine.Since, true
 	}
 	return v
-}
-
-func same(a, b *health.View) bool {
-	return a.Verdict == b.Verdict && a.Elsewhere == b.Elsewhere && a.Confirming == b.Confirming && a.Cause == b.Cause &&
-		a.Since.Equal(b.Since) && a.WasUp == b.WasUp && a.WasDown == b.WasDown && len(a.Ejected) == len(b.Ejected)
 }

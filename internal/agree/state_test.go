@@ -120,7 +120,7 @@ func TestOneLossyPath(t *testing.T) {
 	}
 	f.run(300)
 	f.want("lossy", "up", "up", "up", "doubtful", "up")
-	before := lossy.state.Agreed()
+	before := lossy.state.agreed
 	f.see(health.Up, lossy)
 	f.run(1)
 	f.want("mended", "up", "up", "up", "up", "up")

@@ -1,4 +1,4 @@
-// Package share is what observers tell each other. Local is one that is alone.
+// Package share is what observers tell each other.
 package share
 
 import (
@@ -103,26 +103,3 @@ type Record struct {
 	Deleted bool            `json:"deleted,omitempty"`
 	Value   json.RawMessage `json:"value,omitempty"` // of the kind's type
 }
-
-// Local shares with nobody.
-type Local struct{}
-
-// Publish implements Share.
-func (Local) Publish(context.Context, Opinion) error { return nil }
-
-// Theirs implements Share: there are no others, and never will be.
-func (Local) Theirs(ctx context.Context) (Read, error) {
-	<-ctx.Done()
-	return Read{}, ctx.Err()
-}
-
-// Put implements Share. What is decided here is kept on disk, by the engine.
-func (Local) Put(context.Context, []Record) error { return nil }
-
-// Records implements Share.
-func (Local) Records(ctx context.Context) ([]Record, error) {
-	<-ctx.Done()
-	return nil, ctx.Err()
-}
-
-var _ Share = Local{}
