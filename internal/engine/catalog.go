@@ -3,7 +3,6 @@ package engine
 import (
 	"cmp"
 	"context"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -52,13 +51,7 @@ func (e *Engine) plan(file *config.Config) *plan.Plan {
 func (c *catalogs) follow(file *config.Config) {
 	c.stop()
 	c.file = file
-	for i := range file.Services {
-		if s := &file.Services[i]; s.From != nil {
-			_, known := c.known[s.Name]
-			c.first[s.Name] = !known
-		}
-	}
-	maps.DeleteFunc(c.first, func(_ string, missing bool) bool { return !missing })
+	c.await(file)
 	if len(file.Sources) == 0 {
 		return
 	}
@@ -77,6 +70,17 @@ func (c *catalogs) follow(file *config.Config) {
 		})
 	}
 	c.tell(time.Now())
+}
+
+// await notes the services of a file of which no catalog has told anything yet.
+func (c *catalogs) await(file *config.Config) {
+	clear(c.first)
+	for i := range file.Services {
+		s := &file.Services[i]
+		if _, known := c.known[s.Name]; s.From != nil && !known {
+			c.first[s.Name] = true
+		}
+	}
 }
 
 // close stops following. The loop must have ended, or run.

@@ -188,12 +188,16 @@ func (e *Engine) save(now time.Time, last bool) {
 	_, _ = e.write(now, append(e.differences(), state.Record{Bucket: state.Meta, Key: "saved", Value: now})...) // noted
 }
 
-// write hands over records that belong together. It notes what fails.
+// write hands over records that belong together.
 func (e *Engine) write(now time.Time, records ...state.Record) (result <-chan error, err error) {
 	store := e.disk.store
-	result, err = e.disk.writer.put(func() error { return store.Write(records...) }, now)
-	if err != nil {
-		e.disk.note(err)
+	return e.disk.hand(now, func() error { return store.Write(records...) })
+}
+
+// hand hands a write over, and notes it if that fails.
+func (d *disk) hand(now time.Time, write func() error) (result <-chan error, err error) {
+	if result, err = d.writer.put(write, now); err != nil {
+		d.note(err)
 	}
 	return result, err
 }
@@ -252,7 +256,7 @@ func (e *Engine) saveAll(now time.Time) {
 	records, catalog := maps.Clone(e.ledger.All()), e.catalogs.known
 	overrides, freezes := maps.Clone(e.hands.overrides), maps.Clone(e.hands.freezes)
 	d.wrote = w
-	_, err := d.writer.put(func() error {
+	_, _ = d.hand(now, func() error {
 		return errors.Join(
 			state.Replace(store, state.Checks, checks),
 			state.Replace(store, state.Services, services),
@@ -263,10 +267,7 @@ func (e *Engine) saveAll(now time.Time) {
 			state.Replace(store, state.Catalog, catalog),
 			store.Write(state.Record{Bucket: state.Meta, Key: "saved", Value: now}),
 		)
-	}, now)
-	if err != nil {
-		d.note(err)
-	}
+	})
 }
 
 // differences returns what changed since it was last written. After a
@@ -310,9 +311,7 @@ func (d *disk) note(err error) {
 // close lets go of the files once what was handed over is written. It does not
 // wait for ever for a disk that hangs.
 func (d *disk) close() {
-	closed := make(chan struct{})
-	go func() {
-		defer close(closed)
+	ended := within(closeWait, func() {
 		if err := d.events.Close(); err != nil {
 			d.log.Warn("history of events", "error", err)
 		}
@@ -324,12 +323,8 @@ func (d *disk) close() {
 		if err := d.store.Close(); err != nil {
 			d.log.Warn("state file", "error", err)
 		}
-	}()
-	late := time.NewTimer(closeWait)
-	defer late.Stop()
-	select {
-	case <-closed:
-	case <-late.C:
+	})
+	if !ended {
 		d.log.Error("the disk does not answer: what changed last may be forgotten", "dir", d.dir)
 	}
 }

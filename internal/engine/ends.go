@@ -61,6 +61,15 @@ func (e *Engine) tellHand(kind journal.Kind, target, text, reason, who string) {
 	e.record(journal.Event{Kind: kind, Target: people(target), Text: text, Who: who})
 }
 
+// tellOverride tells that an override is in force, tellLifted that it no longer is.
+func (e *Engine) tellOverride(o *steer.Override, who string) {
+	e.tellHand(journal.Override, o.Target, o.Kind.String()+" of "+people(o.Target)+" by "+o.Owner+lasting(o.Until, time.Now()), o.Reason, who)
+}
+
+func (e *Engine) tellLifted(target, who string) {
+	e.tellHand(journal.Override, target, "override on "+people(target)+" lifted", "", who)
+}
+
 func orAll(target string) string {
 	if target == "" {
 		return "everything"

@@ -76,7 +76,7 @@ func (e *Engine) DeleteFreeze(target, who string) error {
 // setOverride, forgetOverride, setFreeze and forgetFreeze change what is decided,
 // and tell it.
 func (e *Engine) setOverride(o steer.Override, who string) {
-	e.tellHand(journal.Override, o.Target, o.Kind.String()+" of "+people(o.Target)+" by "+o.Owner+lasting(o.Until, time.Now()), o.Reason, who)
+	e.tellOverride(&o, who)
 	if e.hands.overrides == nil {
 		e.hands.overrides = map[string]steer.Override{}
 	}
@@ -84,7 +84,7 @@ func (e *Engine) setOverride(o steer.Override, who string) {
 }
 
 func (e *Engine) forgetOverride(target, who string) {
-	e.tellHand(journal.Override, target, "override on "+people(target)+" lifted", "", who)
+	e.tellLifted(target, who)
 	delete(e.hands.overrides, target)
 }
 
@@ -147,7 +147,7 @@ func (e *Engine) change(f func() state.Record) error {
 	if derr != nil {
 		return derr
 	}
-	return within(result, err)
+	return kept(result, err)
 }
 
 // forgetEnded drops decisions that ended long enough ago for nobody to ask.

@@ -30,13 +30,20 @@ func (e *Engine) shared(kind, target string, value any, ttl time.Duration) {
 	if e.sharing == nil {
 		return
 	}
+	if r, ok := e.next(kind, target, value, ttl); ok {
+		e.sharing.hand([]share.Record{r})
+	}
+}
+
+// next makes the next version of a record and has it kept.
+func (e *Engine) next(kind, target string, value any, ttl time.Duration) (share.Record, bool) {
 	r, err := e.ledger.Write(kind, target, value, ttl, time.Now())
 	if err != nil {
 		e.log.Error("not shared with other resolvers", "target", target, "error", err)
-		return
+		return r, false
 	}
 	e.keepRecord(r.Key())
-	e.sharing.hand([]share.Record{r})
+	return r, true
 }
 
 // keepRecord has a record kept on disk.
@@ -333,8 +340,7 @@ func (e *Engine) tellUse() {
 		if !ok || e.saidInUse(name, &s.State(i).Memory) {
 			continue
 		}
-		if r, err := e.ledger.Write(share.InUse, name, inUse{s.State(i).Memory}, 0, time.Now()); err == nil {
-			e.keepRecord(r.Key())
+		if r, ok := e.next(share.InUse, name, inUse{s.State(i).Memory}, 0); ok {
 			list = append(list, r)
 		}
 	}

@@ -72,9 +72,7 @@ func (s *sharing) run() {
 // close leaves the others, who should know at once.
 func (s *sharing) close() {
 	s.stop()
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
+	within(2*goodbye, func() {
 		s.wg.Wait()
 		if c, ok := s.share.(interface{ Close(context.Context) error }); ok {
 			ctx, cancel := context.WithTimeout(context.Background(), goodbye)
@@ -83,13 +81,7 @@ func (s *sharing) close() {
 				s.e.log.Warn("the other resolvers will notice only later that this one left", "error", err)
 			}
 		}
-	}()
-	late := time.NewTimer(2 * goodbye)
-	defer late.Stop()
-	select {
-	case <-ended:
-	case <-late.C:
-	}
+	})
 }
 
 // touch says that there is something to publish.

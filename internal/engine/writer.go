@@ -89,8 +89,25 @@ func (e *Engine) wrote(err error) {
 	}
 }
 
-// within waits for the result of a write as long as an operator should.
-func within(result <-chan error, err error) error {
+// within runs f and reports whether it ended in time. If not, it goes on alone.
+func within(d time.Duration, f func()) bool {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		f()
+	}()
+	late := time.NewTimer(d)
+	defer late.Stop()
+	select {
+	case <-ended:
+		return true
+	case <-late.C:
+		return false
+	}
+}
+
+// kept waits for the result of a write as long as an operator should.
+func kept(result <-chan error, err error) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNotKept, err)
 	}
