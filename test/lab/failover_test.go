@@ -58,8 +58,11 @@ func (l *lab) resolver(yaml string) *process {
 }
 
 // ask returns the region that one answer leads to, "" if there was none.
-func (l *lab) ask() string {
-	m, err := l.query(dns.TypeA)
+func (l *lab) ask() string { return l.askAt("res") }
+
+// askAt is ask for the resolver in a place.
+func (l *lab) askAt(place string) string {
+	m, err := l.query(place, dns.TypeA)
 	if err != nil || len(m.Answer) == 0 {
 		return ""
 	}
@@ -75,8 +78,8 @@ func (l *lab) ask() string {
 	return a.A.String()
 }
 
-func (l *lab) query(t uint16) (*dns.Msg, error) {
-	c, err := l.dialIn("res", "udp", net.JoinHostPort(l.of("res"), port))
+func (l *lab) query(place string, t uint16) (*dns.Msg, error) {
+	c, err := l.dialIn(place, "udp", net.JoinHostPort(l.of(place), port))
 	if err != nil {
 		return nil, err
 	}

@@ -19,8 +19,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/miekg/dns"
-
 	"github.com/detour-dns/detour/test/kit"
 )
 
@@ -215,7 +213,7 @@ func (f *fleet) serve(shared bool) {
 		m.p = f.start(m.place, bin, "serve", "--config", filepath.Join(dir, "Corefile"))
 	}
 	for _, m := range f.resolvers {
-		f.eventually(20*time.Second, m.place+" answers", func() bool { return f.askAt(m) != "" })
+		f.eventually(20*time.Second, m.place+" answers", func() bool { return f.askAt(m.place) != "" })
 		f.wg.Go(func() { f.watch(m) })
 	}
 }
@@ -237,41 +235,13 @@ func (f *fleet) watch(m *member) {
 			return
 		}
 		f.asked.Add(1)
-		at := f.askAt(m)
+		at := f.askAt(m.place)
 		if at == "" {
 			f.lost.Add(1)
 			continue
 		}
 		m.at.Store(at)
 	}
-}
-
-// askAt returns the place that an answer of a resolver leads to, "" if there was
-// none.
-func (f *fleet) askAt(m *member) string {
-	c, err := f.dialIn(m.place, "udp", net.JoinHostPort(f.of(m.place), port))
-	if err != nil {
-		return ""
-	}
-	defer c.Close() //nolint:errcheck // a query's socket
-	_ = c.SetDeadline(time.Now().Add(time.Second))
-	if err := (&dns.Conn{Conn: c}).WriteMsg(new(dns.Msg).SetQuestion("shop.example.org.", dns.TypeA)); err != nil {
-		return ""
-	}
-	reply, err := (&dns.Conn{Conn: c}).ReadMsg()
-	if err != nil || len(reply.Answer) == 0 {
-		return ""
-	}
-	a, ok := reply.Answer[0].(*dns.A)
-	if !ok {
-		return ""
-	}
-	for _, p := range f.places {
-		if f.of(p) == a.A.String() {
-			return p
-		}
-	}
-	return a.A.String()
 }
 
 // all waits until the given resolvers answer with a place, and returns how long it

@@ -158,8 +158,8 @@ http { access_log off; client_body_temp_path %[1]s/b; proxy_temp_path %[1]s/p; f
 	return l.start(place, "nginx", "-c", path, "-e", filepath.Join(dir, "start.log"))
 }
 
-// dialIn opens a socket in a namespace: a thread enters it and is thrown away.
-func (l *lab) dialIn(place, network, to string) (c net.Conn, err error) {
+// inside runs f in a namespace: a thread enters it and is thrown away.
+func (l *lab) inside(place string, f func() error) (err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -170,13 +170,21 @@ func (l *lab) dialIn(place, network, to string) (c net.Conn, err error) {
 			return
 		}
 		defer ns.Close() //nolint:errcheck // only read
-		if err = unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-			return
+		if err = unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err == nil {
+			err = f()
 		}
+	}()
+	<-done
+	return err
+}
+
+// dialIn opens a socket in a namespace.
+func (l *lab) dialIn(place, network, to string) (c net.Conn, err error) {
+	err = l.inside(place, func() (err error) {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
 		c, err = new(net.Dialer).DialContext(ctx, network, to)
-	}()
-	<-done
+		return err
+	})
 	return c, err
 }

@@ -2,13 +2,8 @@ package lab
 
 import (
 	"net"
-	"os"
-	"path/filepath"
-	"runtime"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // proxy passes on connections, each piece of them so much later.
@@ -16,26 +11,13 @@ type proxy struct {
 	delay atomic.Int64 // ns, each way
 }
 
-// listenIn opens a listener in a namespace: a thread enters it and is thrown away.
-func (l *lab) listenIn(place, addr string) net.Listener {
+// listenIn opens a listener in a namespace.
+func (l *lab) listenIn(place, addr string) (ln net.Listener) {
 	l.t.Helper()
-	var ln net.Listener
-	var err error
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
-		ns, oerr := os.Open(filepath.Join("/run/netns", l.prefix+place))
-		if oerr != nil {
-			err = oerr
-			return
-		}
-		defer ns.Close() //nolint:errcheck // only read
-		if err = unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err == nil {
-			ln, err = net.Listen("tcp", addr)
-		}
-	}()
-	<-done
+	err := l.inside(place, func() (err error) {
+		ln, err = net.Listen("tcp", addr)
+		return err
+	})
 	if err != nil {
 		l.t.Fatal(err)
 	}
