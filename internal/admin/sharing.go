@@ -185,7 +185,7 @@ func (s *Sharing) tables(w io.Writer) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "OBSERVER\tZONE\tVERSION\tPROBES\tNOT UP\tDECISIONS\tNOTE")
 	for _, o := range s.Observers {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", o.Name, orDash(o.Zone), orDash(o.Version), o.probes(), o.NotUp, o.Decision, o.note(s.Observers[0].Decision))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", o.Name, dash(o.Zone), dash(o.Version), o.probes(), o.NotUp, o.Decision, o.note(s.Observers[0].Decision))
 	}
 	_ = t.Flush() // into memory
 	if len(s.Disputes) == 0 {
@@ -227,14 +227,7 @@ func (d *Dispute) who(verdict string) string {
 			names = append(names, s.Observer)
 		}
 	}
-	return orDash(strings.Join(names, ", "))
-}
-
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
+	return dash(strings.Join(names, ", "))
 }
 
 // sayingTable writes what each observer says of each check of a service.
@@ -247,7 +240,7 @@ func sayingTable(w io.Writer, says []Saying) {
 		if s.Cause != "" {
 			verdict += " (" + s.Cause + ")"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", s.Observer, orDash(s.Zone), s.Region, s.Endpoint, s.Monitor, verdict)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", s.Observer, dash(s.Zone), s.Region, s.Endpoint, s.Monitor, verdict)
 	}
 	_ = t.Flush() // into memory
 }

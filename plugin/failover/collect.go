@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/detour-dns/detour/internal/engine"
-	"github.com/detour-dns/detour/internal/health"
 	"github.com/detour-dns/detour/internal/steer"
 )
 
@@ -233,7 +232,7 @@ func collectResolver(all *scrape, e *engine.Engine, pub *engine.Published) {
 	all.merge(math.Min, stateKept, flag(now.StateLost == ""))
 	all.merge(sum, stateErrors, float64(now.StateErrors))
 	all.merge(sum, probesOverdue, float64(e.Stats().Overdue))
-	all.merge(sum, selfFailing, float64(failingSelf(e)))
+	all.merge(sum, selfFailing, float64(now.SelfFailing))
 	all.merge(mingle, decisionHash, float64(pub.Hash()>>16))
 	if h, err := strconv.ParseUint(pub.Plan.Config.Hash[:12], 16, 64); err == nil {
 		all.merge(mingle, configHash, float64(h))
@@ -277,17 +276,6 @@ func collectCatalogs(all *scrape, e *engine.Engine) {
 		all.merge(math.Max, catalogAge, age)
 		all.merge(sum, catalogIgnored, float64(l.Ignored))
 	}
-}
-
-func failingSelf(e *engine.Engine) (n int) {
-	_ = e.Inspect(func(p *engine.Published, check func(int32) *health.State) {
-		for _, i := range p.Plan.Self {
-			if last := &check(i).Last; !last.At.IsZero() && !last.Cause.OK() {
-				n++
-			}
-		}
-	})
-	return n
 }
 
 func collectTally(all *scrape, t *engine.Tally) {

@@ -1,7 +1,6 @@
 package consul
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,31 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/detour-dns/detour/internal/health"
 	"github.com/detour-dns/detour/internal/share"
 	"github.com/detour-dns/detour/test/kit"
 )
-
-// lines is a log that may be read while it is written.
-type lines struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
 
 // TestAccess: with the policies that we ship an observer can do what it must, and
 // speak for no other one.
@@ -124,7 +104,7 @@ func TestCanary(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var said lines
+			var said kit.Output
 			s := observe(t, "a", func(o *Options) {
 				o.Stores, o.Log = []Store{at}, slog.New(slog.NewJSONHandler(&said, &slog.HandlerOptions{Level: slog.LevelDebug}))
 			})
