@@ -27,9 +27,11 @@ type member struct {
 	cutOff     int  // cannot reach the store since this second, 0: it can
 	sick       bool // most of its self-checks fail
 	braked     bool
+	strange    bool // is heard, but judges this check otherwise: it has no voice
 	state      State
 	said       health.Verdict // what the store holds of it
 	reads      []Voice        // its last good read
+	heard      int            // others that were there in it
 	readAt     int
 }
 
@@ -85,9 +87,13 @@ func (f *fleet) read(m *member) {
 	if f.away(m) {
 		return
 	}
-	m.reads, m.readAt = nil, f.second
+	m.reads, m.heard, m.readAt = nil, 0, f.second
 	for _, o := range f.members {
-		if o != m && !o.gone && !o.braked && o.said != health.Unknown {
+		if o == m || o.gone {
+			continue
+		}
+		m.heard++
+		if !o.braked && o.strange == m.strange && o.said != health.Unknown {
 			m.reads = append(m.reads, Voice{o.zone, o.said, health.CauseTimeout})
 		}
 	}
@@ -97,7 +103,7 @@ func (f *fleet) input(m *member) Input {
 	age := time.Duration(f.second-m.readAt) * time.Second
 	return Input{
 		Mine: m.mine, Others: m.reads, Zone: m.zone, Braked: m.braked, Sound: !m.sick,
-		Contact: ContactAt(age, len(m.reads) > 0),
+		Contact: ContactAt(age, m.heard > 0),
 	}
 }
 

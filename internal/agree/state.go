@@ -123,8 +123,8 @@ func (s *State) weigh(in *Input, now time.Time) {
 // they hold now, as when the store was away.
 func (s *State) overrule(out Outcome, in *Input, now time.Time) {
 	counts := s.view.Verdict == health.Down && in.Mine.Verdict == health.Down
+	s.voted = len(in.Others) > 0 || s.voted && s.agreed.Verdict == out.Verdict
 	s.turn(out.Verdict, out.Cause, now)
-	s.voted = true
 	s.here = s.here || counts && in.Sound && out.Verdict == health.Up
 }
 

@@ -171,20 +171,24 @@ func TestAnUpIsNeverForbiddenByOneZone(t *testing.T) {
 // What one of two decided alone, before the other was heard, is only its own once
 // the other one is, and contradicts it.
 func TestADownDecidedAloneIsNotKept(t *testing.T) {
-	for _, how := range []string{"alone", "silent"} {
+	for _, how := range []string{"alone", "silent", "strange"} {
 		f := newFleet(t, "a", "b")
 		a, b := f.members[0], f.members[1]
-		if how == "alone" {
+		switch how {
+		case "alone":
 			b.gone = true
 			f.run(2)
-		} else {
+		case "silent":
 			f.frozen = f.second
 			f.run(30)
+		case "strange":
+			b.strange = true
+			f.run(2)
 		}
 		f.see(health.Down, a)
 		f.run(3)
 		f.want(how, "down", "up")
-		b.gone, f.frozen = false, 0
+		b.gone, b.strange, f.frozen = false, false, 0
 		f.run(3)
 		f.want(how+", then heard", "doubtful", "up")
 		f.see(health.Up, a)
@@ -203,7 +207,7 @@ func TestSharingNeverForbids(t *testing.T) {
 		me := f.members[0]
 		stir := func() {
 			o := f.members[1+r.IntN(len(f.members)-1)]
-			switch r.IntN(7) {
+			switch r.IntN(8) {
 			case 0:
 				f.see(health.Down, o)
 			case 1:
@@ -218,6 +222,8 @@ func TestSharingNeverForbids(t *testing.T) {
 				f.frozen = 0
 			case 6:
 				o.cutOff = f.second * r.IntN(2)
+			case 7:
+				o.strange = !o.strange
 			}
 		}
 		for range r.IntN(60) {
