@@ -33,7 +33,8 @@ type Opinion struct {
 	Boot     string // random, another one at each start
 	Zone     string // where it probes from
 	Version  string
-	Plan     string   // hash of the configuration
+	Plan     string   // hash of its checks, for people
+	Buckets  []uint32 // digests of its checks, as agree.Digests: where they differ it has no voice; nil: it has none
 	Decision string   // hash of what it answers
 	Assigned []uint64 // checks, by ID; nil: all
 	Braked   bool     // it doubts itself, and has no voice

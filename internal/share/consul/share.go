@@ -1,7 +1,7 @@
 // Package consul lets resolvers agree over the KV stores of one or several Consul
 // datacenters.
 //
-//	detour/<cluster>/v1/who/<observer>        rare: zone, version, plan, assigned checks
+//	detour/<cluster>/v1/who/<observer>        rare: zone, version, plan, digests of checks, assigned checks
 //	detour/<cluster>/v1/op/<observer>         what is not Up
 //	detour/<cluster>/v1/ctl/<kind>/<target>   records
 //

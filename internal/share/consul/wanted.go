@@ -28,8 +28,8 @@ type wanted struct {
 // observer must not seem to hold Up what it had no room for, so this one has no
 // voice then.
 func (w *wanted) take(o share.Opinion, now time.Time) (cut bool, err error) {
-	if o.Boot == "" || !plain(o.Boot, o.Zone, o.Version, o.Plan, o.Decision) {
-		return false, errors.New("opinion without a boot, or with more than short plain words in it")
+	if o.Boot == "" || !plain(o.Boot, o.Zone, o.Version, o.Plan, o.Decision) || len(o.Buckets) > maxDigests {
+		return false, errors.New("opinion without a boot, or with more than short plain words and digests in it")
 	}
 	nextWho, nextOp := split(&o)
 	body, err := json.Marshal(nextOp)

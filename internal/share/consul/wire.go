@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,6 +32,7 @@ const (
 	maxRecord    = 4 << 10
 	maxText      = 128
 	maxTarget    = 512
+	maxDigests   = 1024                 // a later version may have more than this one
 	maxAge       = 10 * 365 * 24 * 3600 // seconds
 	maxVersion   = 1 << 53              // a version beyond could not be outdone
 )
@@ -43,6 +45,7 @@ type who struct {
 	Zone        string  `json:"zone"`
 	Version     string  `json:"version"`
 	Plan        string  `json:"plan"`
+	Buckets     digests `json:"buckets,omitempty"`
 	AssignedSeq uint64  `json:"assigned_seq"`
 	Assigned    *packed `json:"assigned,omitempty"` // none: all
 }
@@ -97,9 +100,35 @@ func (p *packed) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// digests is what tells which checks an observer has, as hexadecimal digits, eight
+// for each.
+type digests []uint32
+
+// MarshalText implements encoding.TextMarshaler.
+func (d digests) MarshalText() ([]byte, error) {
+	raw := make([]byte, 0, 4*len(d))
+	for _, sum := range d {
+		raw = binary.BigEndian.AppendUint32(raw, sum)
+	}
+	return hex.AppendEncode(nil, raw), nil
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *digests) UnmarshalText(text []byte) error {
+	raw, err := hex.AppendDecode(nil, text)
+	if err != nil || len(raw)%4 != 0 || len(raw) > 4*maxDigests {
+		return errors.New("not digests of checks")
+	}
+	*d = make(digests, 0, len(raw)/4)
+	for ; len(raw) > 0; raw = raw[4:] {
+		*d = append(*d, binary.BigEndian.Uint32(raw))
+	}
+	return nil
+}
+
 // split makes of an opinion what is written of it, without sequence numbers.
 func split(o *share.Opinion) (who, op) {
-	w := who{Boot: o.Boot, Zone: o.Zone, Version: o.Version, Plan: o.Plan}
+	w := who{Boot: o.Boot, Zone: o.Zone, Version: o.Version, Plan: o.Plan, Buckets: o.Buckets}
 	if o.Assigned != nil {
 		p := packed(slices.Sorted(slices.Values(o.Assigned)))
 		w.Assigned = &p
@@ -130,7 +159,7 @@ func group(list []share.Judged) (out []judged) {
 // join makes an opinion of both values.
 func join(observer string, w *who, p *op) share.Opinion {
 	o := share.Opinion{
-		Observer: observer, Boot: p.Boot, Zone: w.Zone, Version: w.Version, Plan: w.Plan,
+		Observer: observer, Boot: p.Boot, Zone: w.Zone, Version: w.Version, Plan: w.Plan, Buckets: w.Buckets,
 		Decision: p.Decision, Braked: p.Braked,
 	}
 	if w.Assigned != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +15,7 @@ import (
 )
 
 func opinion(n int) share.Opinion {
-	o := share.Opinion{Observer: "a", Boot: "B7", Zone: "eu", Version: "1.2", Plan: "p", Decision: "d"}
+	o := share.Opinion{Observer: "a", Boot: "B7", Zone: "eu", Version: "1.2", Plan: "p", Decision: "d", Buckets: make([]uint32, 64)}
 	for range n {
 		o.Judged = append(o.Judged, share.Judged{
 			ID: rand.Uint64(), Verdict: health.Down, Cause: health.CauseTimeout, Age: 123 * time.Second,
@@ -37,10 +38,10 @@ func TestSizes(t *testing.T) {
 		return len(v["who/a"].bytes), len(v["op/a"].bytes), cut
 	}
 	for _, c := range []struct{ judged, most int }{{0, 100}, {500, 12_000}, {3000, maxOp}} {
-		if _, n, cut := sizes(opinion(c.judged)); n > c.most || cut {
-			t.Errorf("%d verdicts take %d bytes (cut: %v), want %d at most", c.judged, n, cut, c.most)
+		if whoSize, n, cut := sizes(opinion(c.judged)); n > c.most || cut || whoSize > 1000 {
+			t.Errorf("%d verdicts take %d bytes (cut: %v), want %d at most; the rest takes %d", c.judged, n, cut, c.most, whoSize)
 		} else {
-			t.Logf("%d verdicts take %d bytes", c.judged, n)
+			t.Logf("%d verdicts take %d bytes, the rest %d", c.judged, n, whoSize)
 		}
 	}
 	if _, n, cut := sizes(opinion(10_000)); !cut || !w.op.Braked || n > 200 {
@@ -85,6 +86,10 @@ func TestOnlyChangesCount(t *testing.T) {
 	take(o, 4, 3)
 	o.Plan = "other"
 	take(o, 5, 4)
+	o.Buckets = slices.Clone(o.Buckets)
+	take(o, 5, 4)
+	o.Buckets[63]++
+	take(o, 6, 5)
 	if _, err := w.take(share.Opinion{Observer: "a"}, time.Now()); err == nil {
 		t.Error("an opinion without a boot was taken")
 	}
@@ -94,7 +99,7 @@ func TestOnlyChangesCount(t *testing.T) {
 // are when they are written late.
 func TestRoundTrip(t *testing.T) {
 	o := share.Opinion{
-		Observer: "a", Boot: "B7", Zone: "eu", Version: "1.2", Plan: "p", Decision: "d", Braked: true, Assigned: []uint64{3, 1 << 63},
+		Observer: "a", Boot: "B7", Zone: "eu", Version: "1.2", Plan: "p", Decision: "d", Buckets: []uint32{0, 1, 1<<32 - 1}, Braked: true, Assigned: []uint64{3, 1 << 63},
 		Judged: []share.Judged{{ID: 4}, {ID: 2, Verdict: health.Down, Cause: health.CauseTLSName, Age: 5 * time.Second}},
 		Summed: []share.Summed{
 			{Region: "aws/us-east-1", Cause: health.CauseTimeout, Except: []uint64{9}}, {Region: "gcp/x", Cause: health.CauseRefused, Except: []uint64{}},
@@ -136,6 +141,12 @@ func TestHostileValues(t *testing.T) {
 		{inWho, "a", `{"boot":"b","zone":"\u001b[2J"}`},
 		{inWho, "a", `{"boot":"b","zone":"` + long + `"}`},
 		{inWho, "a", `{"boot":"b","assigned":"AAA"}`},
+		{inWho, "a", `{"boot":"b","buckets":"0011223"}`},
+		{inWho, "a", `{"boot":"b","buckets":"001122"}`},
+		{inWho, "a", `{"boot":"b","buckets":"0x112233"}`},
+		{inWho, "a", `{"boot":"b","buckets":[1]}`},
+		{inWho, "a", `{"boot":"b","buckets":{}}`},
+		{inWho, "a", `{"boot":"b","buckets":"` + strings.Repeat("00112233", maxDigests+1) + `"}`},
 		{inWho, "a", `{"boot":"b","pad":"` + strings.Repeat(" ", maxWho) + `"}`},
 		{inWho, "a/b", `{"boot":"b"}`},
 		{inWho, "", `{"boot":"b"}`},
@@ -164,6 +175,9 @@ func TestHostileValues(t *testing.T) {
 		name, text string
 	}{
 		{inWho, "a", `{"boot":"b","from_a_newer_version":[1]}`},
+		{inWho, "a", `{"boot":"b","buckets":"` + strings.Repeat("00112233", maxDigests) + `"}`},
+		{inWho, "a", `{"boot":"b","buckets":null}`},
+		{inWho, "a", `{"boot":"b","buckets":""}`},
 		{inOp, "a", `{"boot":"b","judged":[{"verdict":"down","cause":"from_a_newer_version","checks":"AAAAAAAAAAE","ages":[1]}]}`},
 		{inCtl, "freeze/x", `{"kind":"freeze","target":"x","version":{"n":1,"writer":"w"}}`},
 		{inCtl, "in_use/~2E.~2Fx", `{"kind":"in_use","target":"../x","version":{"n":1,"writer":"w"}}`},
@@ -210,6 +224,8 @@ func FuzzDecode(f *testing.F) {
 	f.Add(inOp, "a", v["op/a"].bytes)
 	f.Add(inCtl, "freeze/~2A", []byte(`{"kind":"freeze","target":"*","version":{"n":7,"writer":"w"},"made":"2026-01-02T03:04:05Z","ttl":60,"deleted":true,"value":{"a":[1]}}`))
 	f.Add(inOp, "a", []byte(`{"boot":"b","judged":[{"checks":"AAAAAAAAAAE=","ages":[1e99]}]}`))
+	f.Add(inWho, "a", []byte(`{"boot":"b","buckets":"00112233AAbbccDD","assigned":"AAAAAAAAAAE"}`))
+	f.Add(inWho, "a", []byte(`{"boot":"b","buckets":"0011223"}`))
 	f.Add(inWho, "-", []byte(strings.Repeat("[", 10_000)))
 	f.Fuzz(func(t *testing.T, which int, name string, raw []byte) {
 		which &= 3
