@@ -32,7 +32,8 @@ type Observer struct {
 	Zone     string `json:"zone"`
 	Version  string `json:"version"`
 	Decision string `json:"decision_hash"`
-	Alike    bool   `json:"alike"` // it judges the same checks; else it has no voice
+	Alike    bool   `json:"alike"`  // it judges the same checks
+	Common   int    `json:"common"` // checks of the one that is asked that it is known to judge as well: on others it has no voice
 	Braked   bool   `json:"braked,omitempty"`
 	Assigned int    `json:"assigned"` // checks that it probes; -1: all of its own
 	NotUp    int    `json:"not_up"`
@@ -142,14 +143,17 @@ func (s *Sharing) problemText() string {
 
 // agreement says how many observers there are, and whether they decide alike.
 func (s *Sharing) agreement() string {
-	other, strange, braked := 0, 0, 0
+	other, strange, partly, braked := 0, 0, 0, 0
 	for _, o := range s.Observers {
 		switch {
 		case o.Braked:
 			braked++
-		case !o.Alike:
+		case o.Alike && o.Decision == s.Observers[0].Decision:
+		case !o.Alike && o.Common == 0:
 			strange++
-		case o.Decision != s.Observers[0].Decision:
+		case !o.Alike:
+			partly++
+		default:
 			other++
 		}
 	}
@@ -157,14 +161,19 @@ func (s *Sharing) agreement() string {
 	for _, p := range []struct {
 		n    int
 		what string
-	}{{other, "decide otherwise"}, {strange, "with other checks, which have no voice"}, {braked, "in doubt of themselves"}} {
+	}{
+		{other, "decide otherwise"},
+		{partly, "with some other checks, on which they have no voice"},
+		{strange, "with other checks, which have no voice"},
+		{braked, "in doubt of themselves"},
+	} {
 		if p.n > 0 {
 			text += fmt.Sprintf(", %d %s", p.n, p.what)
 		}
 	}
 	if voices := len(s.Observers) - strange - braked; voices < s.Quorum {
 		text += fmt.Sprintf(", TOO FEW for quorum %d: nothing is agreed", s.Quorum)
-	} else if other+strange+braked == 0 {
+	} else if other+partly+strange+braked == 0 {
 		text += " fresh, agree"
 	}
 	return text
@@ -185,7 +194,7 @@ func (s *Sharing) tables(w io.Writer) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "OBSERVER\tZONE\tVERSION\tPROBES\tNOT UP\tDECISIONS\tNOTE")
 	for _, o := range s.Observers {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", o.Name, dash(o.Zone), dash(o.Version), o.probes(), o.NotUp, o.Decision, o.note(s.Observers[0].Decision))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", o.Name, dash(o.Zone), dash(o.Version), o.probes(), o.NotUp, o.Decision, o.note(&s.Observers[0]))
 	}
 	_ = t.Flush() // into memory
 	if len(s.Disputes) == 0 {
@@ -206,15 +215,18 @@ func (o *Observer) probes() string {
 	return strconv.Itoa(o.Assigned)
 }
 
-func (o *Observer) note(decision string) string {
+// note says what is special about an observer, as seen by another.
+func (o *Observer) note(by *Observer) string {
 	switch {
 	case o.Self:
 		return "this one"
 	case o.Braked:
 		return "brake on: has no voice"
-	case !o.Alike:
+	case !o.Alike && o.Common == 0:
 		return "other checks: has no voice"
-	case o.Decision != decision:
+	case !o.Alike:
+		return fmt.Sprintf("other checks: has a voice on %d of %d", o.Common, by.Common)
+	case o.Decision != by.Decision:
 		return "decides otherwise"
 	}
 	return ""

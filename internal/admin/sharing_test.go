@@ -11,8 +11,8 @@ func fleetOf(change func(*Sharing)) *Sharing {
 	s := &Sharing{
 		Contact: "agreeing", Heard: now,
 		Observers: []Observer{
-			{Name: "r1", Self: true, Zone: "aws/us-east-1", Decision: "a", Alike: true, Assigned: -1},
-			{Name: "r2", Zone: "gcp/europe-west1", Decision: "a", Alike: true, Assigned: -1},
+			{Name: "r1", Self: true, Zone: "aws/us-east-1", Decision: "a", Alike: true, Common: 40, Assigned: -1},
+			{Name: "r2", Zone: "gcp/europe-west1", Decision: "a", Alike: true, Common: 40, Assigned: -1},
 		},
 		Stores: []Store{{Name: "consul dc1", At: now}},
 	}
@@ -30,7 +30,10 @@ func TestSharingInALine(t *testing.T) {
 			s.Observers[1].Decision, s.Apart = "b", 3
 		},
 		"2 observers, 1 with other checks, which have no voice; consul dc1 FAILS: refused; this resolver sees what the others see": func(s *Sharing) {
-			s.Observers[1].Alike, s.Stores[0].Error = false, "refused"
+			s.Observers[1].Alike, s.Observers[1].Common, s.Stores[0].Error = false, 0, "refused"
+		},
+		"2 observers, 1 with some other checks, on which they have no voice; consul dc1 ok 40 s ago; this resolver sees what the others see": func(s *Sharing) {
+			s.Observers[1].Alike, s.Observers[1].Common = false, 38
 		},
 		"2 observers, 1 in doubt of themselves; consul dc1 not read yet; this resolver sees what the others see": func(s *Sharing) {
 			s.Observers[1].Braked, s.Stores[0].At = true, time.Time{}
@@ -48,6 +51,22 @@ func TestSharingInALine(t *testing.T) {
 	} {
 		if got := fleetOf(change).line(at); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+}
+
+func TestNoteOfAnObserver(t *testing.T) {
+	for want, change := range map[string]func(*Observer){
+		"":                                      func(*Observer) {},
+		"this one":                              func(o *Observer) { o.Self = true },
+		"decides otherwise":                     func(o *Observer) { o.Decision = "b" },
+		"brake on: has no voice":                func(o *Observer) { o.Braked, o.Alike = true, false },
+		"other checks: has no voice":            func(o *Observer) { o.Alike, o.Common = false, 0 },
+		"other checks: has a voice on 38 of 40": func(o *Observer) { o.Alike, o.Common = false, 38 },
+	} {
+		s := fleetOf(func(s *Sharing) { change(&s.Observers[1]) })
+		if got := s.Observers[1].note(&s.Observers[0]); got != want {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 }

@@ -16,7 +16,9 @@ type council struct {
 	quorum  int
 	zone    string
 	digest  string // of the plan's checks
+	digests agree.Digests
 	ids     []uint64
+	buckets []agree.Buckets // by check: the one that it is in
 	byID    map[uint64]int32
 	states  []agree.State // by check
 	apart   map[int32]bool
@@ -30,7 +32,7 @@ type council struct {
 // observer is one of the others. It is not changed once it is made.
 type observer struct {
 	share.Opinion
-	alike    bool                   // judges the same checks, so that what it does not list is Up
+	alike    agree.Buckets          // in which it judges the same checks, so that what it does not list is Up
 	assigned map[int32]bool         // nil: all of them
 	judged   map[int32]share.Judged // what is not Up
 	down     []int                  // by region: checks
@@ -46,14 +48,16 @@ func (c *Core) Join(zone string, quorum int, now time.Time) {
 func newCouncil(p *plan.Plan, zone string, quorum int) *council {
 	n := &council{
 		quorum: quorum, zone: zone, ids: make([]uint64, len(p.Checks)), byID: make(map[uint64]int32, len(p.Checks)),
-		states: make([]agree.State, len(p.Checks)), apart: map[int32]bool{},
+		states: make([]agree.State, len(p.Checks)), apart: map[int32]bool{}, buckets: make([]agree.Buckets, len(p.Checks)),
 	}
 	sum := uint64(0)
 	for i := range p.Checks {
 		n.ids[i] = checkID(p.Checks[i].Key)
 		n.byID[n.ids[i]] = int32(i)
+		n.buckets[i] = agree.BucketOf(n.ids[i])
 		if p.Checks[i].Region >= 0 {
 			sum += n.ids[i]
+			n.digests.Add(n.ids[i])
 		}
 	}
 	n.digest = hex(sum)
@@ -103,7 +107,7 @@ func (n *council) take(p *plan.Plan, r share.Read) {
 // are left out.
 func (n *council) observe(p *plan.Plan, o share.Opinion) *observer {
 	out := &observer{
-		Opinion: o, alike: o.Plan == n.digest, judged: make(map[int32]share.Judged, len(o.Judged)), down: make([]int, len(p.Config.Regions)),
+		Opinion: o, alike: n.digests.Alike(o.Buckets), judged: make(map[int32]share.Judged, len(o.Judged)), down: make([]int, len(p.Config.Regions)),
 	}
 	for _, j := range o.Judged {
 		if i, ok := n.byID[j.ID]; ok {
@@ -148,9 +152,15 @@ func (o *observer) expand(p *plan.Plan, n *council, s *share.Summed) {
 	}
 }
 
+// judges reports whether the observer is known to judge check i as this one does:
+// all checks of its bucket are the same, and it is assigned to it.
+func (n *council) judges(o *observer, i int32) bool {
+	return o.alike&n.buckets[i] != 0 && (o.assigned == nil || o.assigned[i])
+}
+
 // voice returns what the observer says of check i.
-func (o *observer) voice(i int32) (v agree.Voice, ok bool) {
-	if o.Braked || o.assigned == nil && !o.alike || o.assigned != nil && !o.assigned[i] {
+func (n *council) voice(o *observer, i int32) (v agree.Voice, ok bool) {
+	if o.Braked || !n.judges(o, i) {
 		return v, false
 	}
 	j, listed := o.judged[i]
@@ -206,7 +216,7 @@ func (c *Core) view(i int32, now time.Time) health.View {
 	n.voices = n.voices[:0]
 	if n.contact == agree.Agreeing {
 		for _, o := range n.others {
-			if v, ok := o.voice(i); ok {
+			if v, ok := n.voice(o, i); ok {
 				n.voices = append(n.voices, v)
 			}
 		}

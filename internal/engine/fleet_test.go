@@ -50,6 +50,7 @@ type seat struct {
 	h    *hub
 	name string
 	cut  bool        // under h.mu
+	old  bool        // says nothing of buckets
 	when []time.Time // it wrote; under h.mu
 	seen [2]chan struct{}
 }
@@ -75,6 +76,9 @@ func (s *seat) reach(ctx context.Context) error {
 func (s *seat) Publish(ctx context.Context, o share.Opinion) error {
 	if err := s.reach(ctx); err != nil {
 		return err
+	}
+	if s.old {
+		o.Buckets = nil
 	}
 	s.h.change(func() { s.h.opinions[s.name] = said{Opinion: o}; s.wrote() })
 	return nil

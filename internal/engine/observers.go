@@ -30,6 +30,7 @@ type Seen struct {
 	Version  string
 	Decision string // hash
 	Alike    bool   // it judges the same checks
+	Common   int    // checks of this one that it is known to judge: elsewhere it has no voice
 	Braked   bool
 	Assigned int // checks, -1: all of its own
 	NotUp    int // checks that it does not hold Up
@@ -77,12 +78,12 @@ func (e *Engine) seen() []Seen {
 	_, notUp := c.notUp(time.Now())
 	all := []Seen{{
 		Name: e.sharing.name, Self: true, Zone: n.zone, Version: e.version, Decision: hex(c.snap.Hash()), Alike: true,
-		Braked: c.Brake.On, Assigned: -1, NotUp: notUp,
+		Common: c.common(nil), Braked: c.Brake.On, Assigned: -1, NotUp: notUp,
 	}}
 	for _, o := range n.others {
 		s := Seen{
-			Name: o.Observer, Zone: o.Zone, Version: o.Version, Decision: o.Decision, Alike: o.alike, Braked: o.Braked,
-			Assigned: len(o.assigned), NotUp: len(o.judged),
+			Name: o.Observer, Zone: o.Zone, Version: o.Version, Decision: o.Decision, Braked: o.Braked,
+			Alike: o.Plan == n.digest && o.alike == agree.AllBuckets, Common: c.common(o), Assigned: len(o.assigned), NotUp: len(o.judged),
 		}
 		if o.assigned == nil {
 			s.Assigned = -1
@@ -91,6 +92,15 @@ func (e *Engine) seen() []Seen {
 	}
 	slices.SortFunc(all[1:], func(a, b Seen) int { return cmp.Compare(a.Name, b.Name) })
 	return all
+}
+
+// common counts the checks that an observer is known to judge as this one does,
+// nil being this one. Self-checks are one's own affair.
+func (c *Core) common(o *observer) (n int) {
+	for i := range c.Plan.Checks {
+		n += by(c.Plan.Checks[i].Region >= 0 && (o == nil || c.council.judges(o, int32(i))))
+	}
+	return n
 }
 
 // disputes lists the checks that somebody sees Down and somebody Up.
@@ -126,7 +136,7 @@ func (c *Core) says(i int32, me string) (out []Saying) {
 		say(me, c.council.zone, s.Verdict, s.Cause)
 	}
 	for _, o := range c.council.others {
-		if v, ok := o.voice(i); ok {
+		if v, ok := c.council.voice(o, i); ok {
 			say(o.Observer, o.Zone, v.Verdict, v.Cause)
 		}
 	}

@@ -21,7 +21,7 @@ const maxListed = 3000
 // Opinion returns what this observer holds, for the others. Who it is, the caller
 // adds.
 func (c *Core) Opinion(now time.Time) share.Opinion {
-	o := share.Opinion{Zone: c.council.zone, Plan: c.council.digest, Braked: c.Brake.On}
+	o := share.Opinion{Zone: c.council.zone, Plan: c.council.digest, Buckets: slices.Clone(c.council.digests[:]), Braked: c.Brake.On}
 	if c.snap != nil {
 		o.Decision = hex(c.snap.Hash())
 	}

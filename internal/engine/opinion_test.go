@@ -57,7 +57,7 @@ func TestAFailedRegionIsSummedUp(t *testing.T) {
 	o.Observer, o.Zone = "r2", "gcp/europe-west1"
 	other.Hear(share.Read{Others: []share.Opinion{o}}, now0)
 	for i := range one.states {
-		v, ok := other.council.others[0].voice(int32(i))
+		v, ok := other.council.voice(other.council.others[0], int32(i))
 		want := one.states[i].Verdict
 		if ok != (want != health.Unknown) || ok && v.Verdict != want {
 			t.Fatalf("check %d: heard %v %v, said %v", i, ok, v.Verdict, want)
@@ -83,22 +83,75 @@ func TestFewFailuresAreListed(t *testing.T) {
 func TestWhoHasNoVoice(t *testing.T) {
 	c := manyChecks(t, 2, func(int, int) health.Verdict { return health.Up })
 	down := []share.Judged{{ID: c.council.ids[0], Verdict: health.Down, Cause: health.CauseRefused}, {ID: 42, Verdict: health.Down}}
+	same := c.council.digests[:]
+	other := make([]uint32, len(same))
 	for what, o := range map[string]share.Opinion{
-		"braked":            {Plan: c.council.digest, Judged: down, Braked: true},
-		"of another file":   {Plan: "other", Judged: down},
-		"not assigned":      {Plan: c.council.digest, Judged: down, Assigned: []uint64{c.council.ids[1]}},
-		"without a verdict": {Plan: c.council.digest, Judged: []share.Judged{{ID: c.council.ids[0], Verdict: health.Unknown}}},
-		"of a strange region": {
-			Plan: "other", Summed: []share.Summed{{Region: "nowhere/at-all", Except: []uint64{1, 2, 3}}},
-		},
+		"braked":              {Buckets: same, Judged: down, Braked: true},
+		"of another file":     {Buckets: other, Judged: down},
+		"not assigned":        {Buckets: same, Judged: down, Assigned: []uint64{c.council.ids[1]}},
+		"assigned elsewhere":  {Buckets: other, Judged: down, Assigned: []uint64{c.council.ids[0]}},
+		"without a verdict":   {Buckets: same, Judged: []share.Judged{{ID: c.council.ids[0], Verdict: health.Unknown}}},
+		"without buckets":     {Plan: c.council.digest, Judged: down},
+		"with other buckets":  {Plan: c.council.digest, Judged: down, Buckets: same[:32]},
+		"of a strange region": {Buckets: other, Summed: []share.Summed{{Region: "nowhere/at-all", Except: []uint64{1, 2, 3}}}},
 	} {
 		o.Observer = "r2"
 		c.Hear(share.Read{Others: []share.Opinion{o}}, now0)
-		if _, ok := c.council.others[0].voice(0); ok {
+		if _, ok := c.council.voice(c.council.others[0], 0); ok {
 			t.Errorf("%s: has a voice", what)
 		}
 	}
+	c.Hear(share.Read{Others: []share.Opinion{{Observer: "r2", Plan: "told to people only", Buckets: same, Judged: down}}}, now0)
+	if v, ok := c.council.voice(c.council.others[0], 0); !ok || v.Verdict != health.Down {
+		t.Errorf("with the same checks: has a voice: %v, %v", ok, v)
+	}
 	if c.council.contact != agree.Agreeing {
 		t.Errorf("contact: %v", c.council.contact)
+	}
+}
+
+// Two resolvers whose services differ by one are silent to each other on its checks
+// and on those that share a bucket with them, and on no other: there what one does
+// not list is Up for the other, and what it sums up of a region is Down.
+func TestSilentInABucket(t *testing.T) {
+	const n = 1000
+	down := func(region, _ int) health.Verdict {
+		return map[bool]health.Verdict{true: health.Down, false: health.Up}[region == 0]
+	}
+	more, fewer := manyChecks(t, n, down), manyChecks(t, n-1, down)
+	hear := func(c *Core, o share.Opinion) (silent agree.Buckets, heard int) {
+		o.Observer, o.Zone = "r2", "gcp/europe-west1"
+		c.Hear(share.Read{Others: []share.Opinion{o}}, now0)
+		for i := range c.states {
+			v, ok := c.council.voice(c.council.others[0], int32(i))
+			switch {
+			case !ok:
+				silent |= c.council.buckets[i]
+			case v.Verdict != c.states[i].Verdict:
+				t.Fatalf("check %d: heard %v, said %v", i, v.Verdict, c.states[i].Verdict)
+			default:
+				heard++
+			}
+		}
+		return silent, heard
+	}
+	strange := agree.Buckets(0)
+	for i := range more.states {
+		if _, common := fewer.council.byID[more.council.ids[i]]; !common {
+			strange |= more.council.buckets[i]
+		}
+	}
+	for name, c := range map[string]*Core{"more": more, "fewer": fewer} {
+		o := map[string]*Core{"more": fewer, "fewer": more}[name].Opinion(now0)
+		if len(o.Summed) != 1 {
+			t.Fatal("not summed up")
+		}
+		silent, heard := hear(c, o)
+		if silent != strange || heard < len(c.states)*9/10 {
+			t.Errorf("who has %s: silent in buckets %x, want %x; heard on %d of %d checks", name, silent, strange, heard, len(c.states))
+		}
+		if got := c.common(c.council.others[0]); got != heard {
+			t.Errorf("who has %s: %d in common, heard on %d", name, got, heard)
+		}
 	}
 }
