@@ -105,9 +105,9 @@ var stateBlock = newBlock("state",
 	}},
 )
 
-// defaultStateDir is where state is kept unless said: systemd's directory for
+// DefaultStateDir is where state is kept unless said: systemd's directory for
 // the service, else the user's, else nowhere.
-func defaultStateDir() string {
+func DefaultStateDir() string {
 	if dirs := os.Getenv("STATE_DIRECTORY"); dirs != "" {
 		dir, _, _ := strings.Cut(dirs, ":")
 		return dir

@@ -45,7 +45,7 @@ func newConfig() *Config {
 		Metrics:   Metrics{Services: 1000},
 		Recursion: Networks{Private: true},
 		Admin:     Admin{Listen: &url.URL{Scheme: "tcp", Host: "127.0.0.1:8053"}},
-		State:     State{Dir: defaultStateDir()},
+		State:     State{Dir: DefaultStateDir()},
 		Self:      Self{Name: defaultObserver()},
 		Share:     Share{Cluster: "main"},
 	}

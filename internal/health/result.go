@@ -10,6 +10,10 @@ type Result struct {
 	Detail  string        // for people: "503 Service Unavailable"; at most 120 bytes, no secrets, no body
 	Expiry  time.Time     // not-after of the leaf certificate, zero if none was seen
 	Steps   []Step        // what took how long, in order; at most 8
+
+	// Wildcard: the certificate is for the name by a wildcard only. It is enough
+	// for a service of our own, and no proof that the machine is that name's.
+	Wildcard bool
 }
 
 // Step is one timed part of a probe, measured from the probe's start.

@@ -93,6 +93,8 @@ type outcome struct {
 	expiry time.Time
 	steps  []health.Step
 	after  time.Duration // from the probe's start to the answer
+
+	wildcard bool
 }
 
 // end closes the attempt's books.
@@ -169,7 +171,7 @@ func (p *probe) refuse(t Target) (outcome, bool) {
 }
 
 func (o outcome) result(now time.Time) health.Result {
-	r := health.Result{At: now, Cause: o.cause, Detail: clean(o.detail), Expiry: o.expiry, Steps: o.steps}
+	r := health.Result{At: now, Cause: o.cause, Detail: clean(o.detail), Expiry: o.expiry, Steps: o.steps, Wildcard: o.wildcard}
 	if o.cause != health.CauseTimeout && !o.cause.Local() && o.cause != health.CauseNoAddress {
 		r.Latency = max(o.after, 1)
 	}

@@ -5,6 +5,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"net"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -101,6 +104,13 @@ func (p *tlsKind) try(ctx context.Context, a *attempt) outcome {
 		return o
 	}
 	o = a.end(health.CauseNone, "")
-	o.expiry = expiry(tc.ConnectionState().PeerCertificates)
+	chain := tc.ConnectionState().PeerCertificates
+	o.expiry, o.wildcard = expiry(chain), byWildcard(chain, a.target.name())
 	return o
+}
+
+// byWildcard reports whether the leaf certificate names host by a wildcard only.
+func byWildcard(chain []*x509.Certificate, host string) bool {
+	return len(chain) > 0 && net.ParseIP(host) == nil &&
+		!slices.ContainsFunc(chain[0].DNSNames, func(n string) bool { return strings.EqualFold(n, host) })
 }

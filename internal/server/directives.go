@@ -7,10 +7,12 @@ import (
 )
 
 // directives are the plugins in the order in which a query meets them: that of
-// stock CoreDNS without the plugins that we leave out, but for two moves.
+// stock CoreDNS without the plugins that we leave out, with two of our own.
 // `failover` stands directly above `cache`, so that the TTL of a service's
 // answer is the one that its clients get. `dnssec` stands directly above
 // `failover`; where stock has it, below `cache`, it would never see a service.
+// `guard` stands directly below `cache`, which repeats negative answers and strips
+// extended errors: only there is seen what the backends say.
 var directives = []string{
 	"root",
 	"metadata",
@@ -47,6 +49,7 @@ var directives = []string{
 	"dnssec",
 	"failover",
 	"cache",
+	"guard",
 	"header",
 	"tls",
 	"minimal",

@@ -61,4 +61,5 @@ import (
 	_ "github.com/coredns/coredns/plugin/whoami"       // who asks, for drills
 
 	_ "github.com/detour-dns/detour/plugin/failover" // our services
+	_ "github.com/detour-dns/detour/plugin/guard"    // names of others that must not vanish
 )

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 
 	bolt "go.etcd.io/bbolt"
@@ -45,7 +46,7 @@ func open(path string) (db *bolt.DB, err error) {
 }
 
 func makeBuckets(tx *bolt.Tx) error {
-	for _, b := range buckets {
+	for _, b := range buckets[filepath.Base(tx.DB().Path())] {
 		if _, err := tx.CreateBucketIfNotExists([]byte(b)); err != nil {
 			return err
 		}

@@ -31,12 +31,20 @@ const (
 	Shared    Bucket = "shared"    // records of all resolvers, by kind and target
 	Catalog   Bucket = "catalog"   // by service name
 	Meta      Bucket = "meta"
+	Guarded   Bucket = "guarded" // of a guard, by block and name
+	Before    Bucket = "before"  // the same, of a start that is known to have gone well
 )
 
-var buckets = []Bucket{Checks, Services, Names, Overrides, Freezes, Shared, Catalog, Meta}
+// Files in the state directory, and the buckets of each.
+const (
+	FileName  = "detour.db" // of the process
+	GuardFile = "guard.db"  // of the guards; it may be there alone
+)
 
-// FileName is the file's name in the state directory.
-const FileName = "detour.db"
+var buckets = map[string][]Bucket{
+	FileName:  {Checks, Services, Names, Overrides, Freezes, Shared, Catalog, Meta},
+	GuardFile: {Guarded, Before, Meta},
+}
 
 // lockWait is how long Open waits for another process to let go of the file.
 const lockWait = time.Second
@@ -53,13 +61,17 @@ type Store struct {
 	path string
 }
 
-// Open opens or makes the file in dir. A file that cannot be read as ours is set
-// aside under another name, which the notice reports; it never stops the start.
-func Open(dir string) (s *Store, notice string, err error) {
+// Open opens or makes the process's file in dir. A file that cannot be read as
+// ours is set aside under another name, which the notice reports; it never stops
+// the start.
+func Open(dir string) (s *Store, notice string, err error) { return OpenFile(dir, FileName) }
+
+// OpenFile is Open for one of the files.
+func OpenFile(dir, file string) (s *Store, notice string, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, "", fmt.Errorf("state directory: %w; make it writable for this user or set state.dir", err)
 	}
-	path := filepath.Join(dir, FileName)
+	path := filepath.Join(dir, file)
 	db, err := open(path)
 	if err == nil {
 		return &Store{db, path}, "", nil

@@ -9,10 +9,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin"
 	"github.com/miekg/dns"
 
+	"github.com/detour-dns/detour/internal/below"
 	"github.com/detour-dns/detour/internal/source"
 )
 
@@ -51,23 +51,10 @@ func lookupBelow(next plugin.Handler) source.Lookup {
 // engine's own bounds are tighter.
 const maxTTL = 3600
 
-func askBelow(ctx context.Context, next plugin.Handler, name string, t uint16) (_ *dns.Msg, err error) {
-	defer func() { // the server catches this for queries; on our goroutines nobody does
-		if p := recover(); p != nil {
-			err = fmt.Errorf("a plugin below failover panicked: %v", p)
-		}
-	}()
-	r := new(dns.Msg)
-	r.SetQuestion(name, t)
-	r.SetEdns0(1232, false)
-	w := &catcher{}
-	ctx = context.WithValue(ctx, dnsserver.LoopKey{}, 0)
-	if _, err = next.ServeDNS(ctx, w, r); err != nil {
+func askBelow(ctx context.Context, next plugin.Handler, name string, t uint16) (*dns.Msg, error) {
+	switch m, err := below.Ask(ctx, next, below.Question(name, t, false)); {
+	case err != nil:
 		return nil, err
-	}
-	switch m := w.msg; {
-	case m == nil:
-		return nil, errors.New("no reply")
 	case m.Rcode != dns.RcodeSuccess:
 		return nil, fmt.Errorf("reply %s", dns.RcodeToString[m.Rcode])
 	case m.Truncated:
@@ -125,26 +112,3 @@ func addressOf(rr dns.RR) (netip.Addr, bool) {
 	}
 	return ip, ok
 }
-
-// catcher is the writer of our own questions. It stands for a client over TCP,
-// so that nothing is truncated for it.
-type catcher struct{ msg *dns.Msg }
-
-func (c *catcher) WriteMsg(m *dns.Msg) error { c.msg = m; return nil }
-
-func (c *catcher) Write(b []byte) (int, error) {
-	m := new(dns.Msg)
-	if err := m.Unpack(b); err != nil {
-		return 0, err
-	}
-	c.msg = m
-	return len(b), nil
-}
-
-func (c *catcher) LocalAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 53} }
-
-func (c *catcher) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 40212} }
-func (c *catcher) Close() error         { return nil }
-func (c *catcher) TsigStatus() error    { return nil }
-func (c *catcher) TsigTimersOnly(bool)  {}
-func (c *catcher) Hijack()              {}

@@ -33,12 +33,15 @@ var rooms = map[string][]string{
 	"internal/agree":         {"internal/health"},
 	"internal/share":         {"internal/health"},
 	"internal/share/consul":  {"config", "internal/share", "internal/health"},
+	"internal/below":           {},
+	"internal/guard":         {},
 	"internal/journal":       {},
 	"internal/state":         {},
 	"internal/engine":        {"config", "internal/agree", "internal/journal", "internal/monitor", "internal/prober", "internal/source", "internal/source/consul", "internal/share", "internal/share/consul", "internal/state", "internal/plan", "internal/steer", "internal/health"},
 	"internal/admin":         {"config", "internal/engine", "internal/journal", "internal/plan", "internal/steer", "internal/health"},
-	"plugin/failover":        {"config", "internal/engine", "internal/admin", "internal/plan", "internal/source", "internal/steer", "internal/health"},
-	"internal/server":        {"config", "plugin/failover"},
+	"plugin/guard":           {"config", "internal/below", "internal/guard", "internal/health", "internal/prober", "internal/state"},
+	"plugin/failover":        {"config", "internal/below", "internal/guard", "internal/engine", "internal/admin", "internal/plan", "internal/source", "internal/steer", "internal/health"},
+	"internal/server":        {"config", "plugin/failover", "plugin/guard"},
 	"cmd/resolver":           {"config", "internal/server", "internal/admin", "internal/plan", "internal/demo"},
 	"internal/demo":          {"config", "internal/server", "internal/admin"},
 	"test/kit":               {},
@@ -47,7 +50,7 @@ var rooms = map[string][]string{
 }
 
 // pure are the packages that decide: no clock, no random source, no I/O, no log.
-var pure = []string{"internal/health", "internal/agree", "internal/steer", "internal/plan"}
+var pure = []string{"internal/health", "internal/agree", "internal/steer", "internal/plan", "internal/guard"}
 
 // impure are calls that a pure package must not make.
 var impure = map[string][]string{
@@ -58,7 +61,7 @@ var impure = map[string][]string{
 var impureImports = []string{"os", "net", "net/http", "log", "log/slog", "math/rand", "math/rand/v2", "crypto/rand", "github.com/miekg/dns"}
 
 // dnsRooms are the only packages that may read DNS messages.
-var dnsRooms = []string{"plugin/failover", "internal/prober", "internal/server"}
+var dnsRooms = []string{"plugin/failover", "plugin/guard", "internal/below", "internal/prober", "internal/server"}
 
 const maxLines = 400
 

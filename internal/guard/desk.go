@@ -1,0 +1,58 @@
+package guard
+
+import (
+	"sync"
+	"time"
+)
+
+// Report is how it stands with one guarded name, for people and programs.
+type Report struct {
+	Name     string    `json:"name"`
+	Block    string    `json:"block"`              // the server block that guards it
+	Pattern  bool      `json:"pattern,omitempty"`  // found by a pattern
+	Standing bool      `json:"standing,omitempty"` // kept addresses are answered now
+	Failing  string    `json:"failing,omitempty"`  // how its DNS fails: "nodata for IPv4"
+	Since    time.Time `json:"since,omitzero"`     // since when it fails
+	Good     time.Time `json:"good,omitzero"`      // its last good answer
+	Refusal  string    `json:"refusal,omitempty"`  // why nothing stands in for what fails
+	Proves   bool      `json:"proves,omitempty"`   // it proved itself while it was well
+	Members  []Member  `json:"members"`
+}
+
+// Guards are the running guards of the process.
+type Guards interface {
+	// Report returns every name of which something is kept, those that stand in
+	// first.
+	Report() []Report
+	// Forget drops what is kept of a name, and reports whether anything was.
+	Forget(name string) bool
+	// Accept makes what the name's DNS says now the truth, and reports whether the
+	// name is guarded.
+	Accept(name string) bool
+	// Proofs returns how many proofs began in the last second.
+	Proofs() int
+}
+
+// Desk is where the running guards are found by those that show them to people.
+// The zero value is empty. It is safe for concurrent use.
+type Desk struct {
+	mu sync.Mutex
+	at Guards
+}
+
+// Front is the process's desk.
+var Front Desk
+
+// Open says where the guards are.
+func (d *Desk) Open(g Guards) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.at = g
+}
+
+// Guards returns the running guards, nil if there are none.
+func (d *Desk) Guards() Guards {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.at
+}

@@ -1,0 +1,141 @@
+package guard
+
+import (
+	"slices"
+	"time"
+)
+
+// Fail notes that the answers of a family fail now.
+func (n *Name) Fail(v6 bool, why Failure, now Stamp) {
+	k := n.Of(v6)
+	if k.Bad == 0 {
+		k.Bad = now
+	}
+	k.Why = why
+}
+
+// Withdrawn reports whether an empty answer of one family is a change and no
+// failure: the other family's answers are good, and the last one was fetched from
+// the name's own servers after this family failed. If so, the family is forgotten.
+func (n *Name) Withdrawn(v6 bool) bool {
+	k, other := n.Of(v6), n.Of(!v6)
+	if k.Why != NoData || k.Bad == 0 || other.Bad != 0 || other.Good < k.Bad || !other.fetched() {
+		return false
+	}
+	*k = Kept{}
+	return true
+}
+
+// Shrunk reports whether an answer is the third within a minute that has under a
+// third of the usual number of addresses, where that is 6 or more.
+func (n *Name) Shrunk(v6 bool, a *Answer, now Stamp) bool {
+	k := n.Of(v6)
+	if u := k.Usual(); u < 6 || 3*len(a.Addrs) >= u {
+		return false
+	}
+	copy(k.small[1:], k.small[:2])
+	k.small[0] = now
+	return k.small[2] != 0 && now.Sub(k.small[2]) <= time.Minute
+}
+
+// held is a strange address that waits for its proof, or had it.
+type held struct {
+	ip    Addr
+	at    Stamp
+	proof Proof
+	over  bool // the proof is done
+}
+
+// recheck is how long the proof of a strange address counts.
+const recheck = 10 * time.Minute
+
+// Strange returns the addresses of an answer that must prove themselves before
+// they are believed: new ones of a place that no good member has. It is empty
+// while nothing good is known. Those among them that were refuted are in refused;
+// those to prove now are in ask.
+func (n *Name) Strange(v6 bool, a *Answer, r *Rules, now Stamp) (ask, refused []Addr, waiting bool) {
+	places := n.Of(v6).places(r)
+	if len(places) == 0 {
+		return nil, nil, false
+	}
+	for _, ip := range a.Addrs[:min(len(a.Addrs), MaxAnswer)] {
+		if places[r.Place(ip)] {
+			continue
+		}
+		switch h := n.holding(ip, now); {
+		case h == nil:
+			ask, waiting = append(ask, n.hold(ip, now)), true
+		case !h.over:
+			waiting = true
+		case h.proof == Refuted:
+			refused, waiting = append(refused, ip), true
+		}
+	}
+	return ask, refused, waiting
+}
+
+// places returns where the good members are.
+func (k *Kept) places(r *Rules) map[string]bool {
+	out := map[string]bool{}
+	for i := range k.Members {
+		if k.Members[i].Good() {
+			out[r.Place(k.Members[i].IP)] = true
+		}
+	}
+	return out
+}
+
+func (n *Name) holding(ip Addr, now Stamp) *held {
+	for i := range n.held {
+		if h := &n.held[i]; h.ip == ip && now.Sub(h.at) < recheck {
+			return h
+		}
+	}
+	return nil
+}
+
+// hold begins to wait for an address's proof, in the place of the oldest.
+func (n *Name) hold(ip Addr, now Stamp) Addr {
+	if len(n.held) < MaxAnswer {
+		n.held = append(n.held, held{ip: ip, at: now})
+		return ip
+	}
+	at := 0
+	for i := range n.held {
+		if n.held[i].at < n.held[at].at {
+			at = i
+		}
+	}
+	n.held[at] = held{ip: ip, at: now}
+	return ip
+}
+
+// Judge takes in the proof of a strange address.
+func (n *Name) Judge(ip Addr, p Proof, now Stamp) {
+	if h := n.holding(ip, now); h != nil {
+		h.proof, h.over = p, true
+	}
+}
+
+// Accept makes what the backends say now the truth: all that is kept is dropped.
+func (n *Name) Accept() { *n = Name{} }
+
+// Mend makes values that came from a disk or another resolver plausible: bounds
+// hold, nothing lies in the future, and no address is of the wrong family.
+func (n *Name) Mend(now Stamp) {
+	for _, v6 := range []bool{false, true} {
+		k := n.Of(v6)
+		k.leave(func(ip Addr) bool { return !ip.IsValid() || ip.Is4() == v6 || ip.Is4In6() })
+		k.Members = k.Members[:min(len(k.Members), MaxMembers)]
+		k.Chain = k.Chain[:min(len(k.Chain), MaxChain)]
+		k.Good, k.Bad = min(k.Good, now), min(k.Bad, now)
+		for i := range k.Members {
+			m := &k.Members[i]
+			m.First, m.Last = min(m.First, now), min(m.Last, now)
+		}
+		if n.Public && slices.ContainsFunc(k.Members, func(m Member) bool { return Private(m.IP) }) {
+			k.leave(Private)
+		}
+	}
+	n.Tried = min(n.Tried, now)
+}

@@ -1,0 +1,164 @@
+package guard
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Answer is a complete answer: addresses of one family at the end of a chain that
+// begins at the name.
+type Answer struct {
+	Chain  []string // the CNAMEs' targets in order, in lower case with their last dots
+	Addrs  []Addr   // at least one
+	TTL    uint32   // the least on the way, in seconds
+	Signed *Signed  // with its signatures, if it came with any
+}
+
+// forget is how long good answers must lack a member until it is forgotten, at
+// least; ttls is that in lifetimes of an answer.
+const (
+	forget = time.Hour
+	ttls   = 20
+)
+
+// News says how much of what is kept an answer changed.
+type News uint8
+
+// The news.
+const (
+	Nothing   News = iota // it said what we knew
+	Refused               // it is not believed, and changed nothing
+	Refreshed             // times only
+	Changed               // addresses, the chain, or that answers are good again
+)
+
+// Learn takes in a good answer. It allocates nothing if the answer brings nothing
+// new. An answer with private addresses for a name that has had public ones is
+// refused: that is a sinkhole or a rebinding attack, not the name.
+func (n *Name) Learn(v6 bool, a *Answer, now Stamp) News {
+	if len(a.Addrs) == 0 || n.private(a) {
+		return Refused
+	}
+	k := n.Of(v6)
+	changed := k.heal(now)
+	for _, ip := range a.Addrs {
+		changed = k.see(ip, now) || changed
+	}
+	changed = k.drop(now, a.TTL) || changed
+	if !slices.Equal(k.Chain, a.Chain) {
+		k.Chain, changed = slices.Clone(a.Chain[:min(len(a.Chain), MaxChain)]), true
+	}
+	if a.Signed != nil {
+		k.Signed, changed = a.Signed, true
+	}
+	k.size(len(a.Addrs))
+	k.rank(a.TTL)
+	k.Good, k.TTL = now, a.TTL
+	if changed {
+		return Changed
+	}
+	return Refreshed
+}
+
+// private reports whether a is not believed for its private addresses, and notes
+// whether the name has public ones.
+func (n *Name) private(a *Answer) bool {
+	private := slices.ContainsFunc(a.Addrs, Private)
+	if private && n.Public {
+		return true
+	}
+	if !private && !n.Public {
+		n.Public = true
+		n.V4.leave(Private)
+		n.V6.leave(Private)
+	}
+	return false
+}
+
+// shared is the space between a provider and its customers (RFC 6598).
+var shared = netip.MustParsePrefix("100.64.0.0/10")
+
+// Private reports whether an address means another machine in another network:
+// RFC 1918, RFC 4193, RFC 6598, link-local, loopback and unspecified ones.
+func Private(ip Addr) bool {
+	ip = ip.Unmap()
+	return ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsUnspecified() || shared.Contains(ip)
+}
+
+// heal ends a failure. What the members missed while answers failed does not make
+// them old.
+func (k *Kept) heal(now Stamp) bool {
+	if k.Bad == 0 {
+		return false
+	}
+	for i := range k.Members {
+		m := &k.Members[i]
+		m.Last = m.Last.Add(now.Sub(k.Bad))
+		m.next, m.step = 0, 0
+	}
+	k.Bad, k.Why = 0, None
+	return true
+}
+
+// see notes that a good answer held ip.
+func (k *Kept) see(ip Addr, now Stamp) (isNew bool) {
+	m := k.find(ip)
+	if m == nil {
+		k.Members = append(k.Members, Member{IP: ip, First: now, Last: now, Times: 1})
+		return true
+	}
+	good := m.Good()
+	m.Last = max(m.Last, now)
+	m.Times = min(m.Times+1, 3)
+	if m.Proof == Refuted { // its own DNS says that it is the name's
+		m.Proof, m.Was = Unproven, Unproven
+	}
+	return good != m.Good()
+}
+
+// drop forgets members that good answers have lacked for long, and the oldest of
+// those that are too many.
+func (k *Kept) drop(now Stamp, ttl uint32) bool {
+	oldest := now.Add(-max(forget, ttls*time.Duration(ttl)*time.Second))
+	if len(k.Members) <= MaxMembers && !slices.ContainsFunc(k.Members, func(m Member) bool { return m.Last < oldest }) {
+		return false
+	}
+	k.leave(func(ip Addr) bool { return k.find(ip).Last < oldest })
+	if len(k.Members) > MaxMembers {
+		slices.SortStableFunc(k.Members, func(a, b Member) int { return cmp.Compare(b.Last, a.Last) })
+		k.Members = k.Members[:MaxMembers]
+	}
+	return true
+}
+
+// leave drops the members for which out is true.
+func (k *Kept) leave(out func(Addr) bool) {
+	var stay []Member
+	for _, m := range k.Members {
+		if !out(m.IP) {
+			stay = append(stay, m)
+		}
+	}
+	k.Members = stay
+}
+
+func (k *Kept) size(n int) {
+	k.sizes[k.answers%uint32(len(k.sizes))] = uint8(min(n, MaxAnswer)) // #nosec G115 -- at most eight
+	k.answers++
+}
+
+// rank notes an answer's TTL: one that equals the greatest was not in a cache.
+func (k *Kept) rank(ttl uint32) {
+	switch {
+	case ttl > k.top || k.answers%64 == 0:
+		k.top, k.tops = ttl, 1
+	case ttl == k.top:
+		k.tops = min(k.tops+1, 2)
+	}
+}
+
+// fetched reports whether an answer that was just learned came from the name's
+// own servers and not from a cache on the way.
+func (k *Kept) fetched() bool { return k.TTL >= k.top && k.tops >= 2 }

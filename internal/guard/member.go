@@ -1,0 +1,156 @@
+package guard
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Addr is an address.
+type Addr = netip.Addr
+
+// Proof is what is known of a member's identity.
+type Proof uint8
+
+// The proofs.
+const (
+	Unproven Proof = iota
+	Proven         // it showed a certificate for the name
+	Refuted        // it showed another's, or refused
+	Silent         // it said nothing
+)
+
+var proofs = [...]string{"unproven", "proven", "refuted", "silent"}
+
+// String returns the proof in a word.
+func (p Proof) String() string { return proofs[p] }
+
+// MarshalText implements encoding.TextMarshaler.
+func (p Proof) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler; unknown words are Unproven.
+func (p *Proof) UnmarshalText(b []byte) error {
+	*p = Proof(max(slices.Index(proofs[:], string(b)), 0)) // #nosec G115 -- an index of four
+	return nil
+}
+
+// Member is an address that good answers held.
+type Member struct {
+	IP    Addr  `json:"ip"`
+	First Stamp `json:"first"` // seen in a good answer
+	Last  Stamp `json:"last"`
+	Times uint8 `json:"times"` // seen, as far as that matters
+	Proof Proof `json:"proof,omitzero"`
+
+	// Was is what the last proof that was not silent said.
+	Was Proof `json:"was,omitzero"`
+
+	next Stamp // when to prove it, 0 = not planned
+	step uint8 // of the schedule
+}
+
+// Good reports whether a member may stand in: it was seen often enough for long
+// enough, so that one forged answer is not kept, or it proved who it is.
+func (m *Member) Good() bool {
+	return m.Was == Proven || m.Times >= 3 && m.Last.Sub(m.First) >= time.Minute
+}
+
+// Kept is what is known of one name and family.
+type Kept struct {
+	Members []Member `json:"members,omitempty"`
+	Chain   []string `json:"chain,omitempty"` // targets of the last good answer's CNAMEs
+	Good    Stamp    `json:"good,omitzero"`   // the last good answer
+	TTL     uint32   `json:"ttl,omitzero"`    // of the last good answer, in seconds
+
+	Bad Stamp   `json:"bad,omitzero"` // since when answers fail, 0 = they do not
+	Why Failure `json:"why,omitzero"` // of the last one
+
+	// Signed is the last complete answer to a question with DO, as it came, and
+	// the time within which all its signatures are valid. Empty where none came
+	// with signatures.
+	Signed *Signed `json:"signed,omitempty"`
+
+	sizes   [32]uint8 // of the last answers
+	answers uint32    // how many went through sizes
+	top     uint32    // the greatest TTL lately, in seconds
+	tops    uint8     // how often it was seen
+	small   [3]Stamp  // when answers were far too small
+}
+
+// Signed is an answer with its signatures in wire format.
+type Signed struct {
+	Wire  []byte `json:"wire"`
+	From  Stamp  `json:"from"`
+	Until Stamp  `json:"until"`
+	IPs   []Addr `json:"ips"`
+}
+
+// Name is what is known of a name. The zero value knows nothing.
+type Name struct {
+	V4 Kept `json:"v4,omitzero"`
+	V6 Kept `json:"v6,omitzero"`
+
+	Public bool  `json:"public,omitempty"` // it has had an address that is not private
+	Proves bool  `json:"proves,omitempty"` // a member proved itself while answers were good
+	Tried  Stamp `json:"tried,omitzero"`   // when that was last tried
+
+	Secure bool `json:"secure,omitempty"` // its answers were validated (AD)
+
+	held []held // strange addresses and what their proof said, at most MaxAnswer
+}
+
+// Of returns what is known of one family.
+func (n *Name) Of(v6 bool) *Kept {
+	if v6 {
+		return &n.V6
+	}
+	return &n.V4
+}
+
+// Known reports whether anything was ever learned of the name.
+func (n *Name) Known() bool { return len(n.V4.Members)+len(n.V6.Members) > 0 }
+
+// Failing reports whether answers of either family fail now.
+func (n *Name) Failing() bool { return n.V4.Bad != 0 || n.V6.Bad != 0 }
+
+// Since returns when the answers of the name began to fail, 0 if they do not.
+func (n *Name) Since() Stamp {
+	switch {
+	case n.V4.Bad == 0:
+		return n.V6.Bad
+	case n.V6.Bad == 0:
+		return n.V4.Bad
+	}
+	return min(n.V4.Bad, n.V6.Bad)
+}
+
+// Usual returns how many addresses an answer usually has: the median of the last
+// 32 answers, at least 1.
+func (k *Kept) Usual() int {
+	n := min(int(k.answers), len(k.sizes))
+	if n == 0 {
+		return max(1, min(len(k.Members), MaxAnswer))
+	}
+	s := k.sizes
+	slices.Sort(s[:n])
+	return max(1, int(s[n/2]))
+}
+
+func (k *Kept) find(ip Addr) *Member {
+	for i := range k.Members {
+		if k.Members[i].IP == ip {
+			return &k.Members[i]
+		}
+	}
+	return nil
+}
+
+// Clone returns a copy that shares nothing that changes.
+func (n *Name) Clone() Name {
+	out := *n
+	for _, k := range []*Kept{&out.V4, &out.V6} {
+		k.Members = slices.Clone(k.Members)
+	}
+	out.held = nil
+	return out
+}

@@ -1,0 +1,207 @@
+package guard
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Set is what stands in for a family of a name.
+type Set struct {
+	Addrs  []Addr   // newest first
+	Chain  []string // from the name to them
+	Newest Stamp    // when one of them was last seen in a good answer
+	Proven bool     // one of them proved who it is
+}
+
+// Refusal is why nothing stands in.
+type Refusal uint8
+
+// The refusals.
+const (
+	Stands       Refusal = iota // something does
+	Healthy                     // answers are good
+	Unlearned                   // nothing was learned while answers were good
+	Young                       // it was not seen often or long enough
+	Contradicted                // every member is another's by now, or refuses
+	Quiet                       // none says anything, while others do
+	Expired                     // it has stood in for long enough
+)
+
+var refusals = [...]string{
+	"stands in", "answers are good", "nothing was learned yet", "not seen three times in a minute yet",
+	"every address was refuted", "no address answers", "kept for as long as allowed",
+}
+
+// String returns the refusal in words.
+func (r Refusal) String() string { return refusals[r] }
+
+// Stand returns what stands in for a failing family at an instant. hush says that
+// the silence of a member is a reason to leave it out: others do answer us.
+func (n *Name) Stand(v6 bool, r *Rules, now Stamp, hush bool) (Set, Refusal) {
+	k := n.Of(v6)
+	switch {
+	case k.Bad == 0:
+		return Set{}, Healthy
+	case len(k.Members) == 0:
+		return Set{}, Unlearned
+	}
+	var fit []*Member
+	why := Young
+	for i := range k.Members {
+		m := &k.Members[i]
+		if no := k.unfit(m, r, now, hush); no != Stands {
+			why = max(why, no)
+			continue
+		}
+		fit = append(fit, m)
+	}
+	if len(fit) == 0 {
+		return Set{}, why
+	}
+	slices.SortStableFunc(fit, func(a, b *Member) int {
+		return cmp.Or(cmp.Compare(b.Last, a.Last), a.IP.Compare(b.IP))
+	})
+	s := Set{Chain: k.Chain, Newest: fit[0].Last}
+	for _, m := range fit[:min(len(fit), k.Usual(), MaxAnswer)] {
+		s.Addrs = append(s.Addrs, m.IP)
+		s.Proven = s.Proven || m.Was == Proven
+	}
+	return s, Stands
+}
+
+// unfit returns why a member does not stand in, Stands if it may.
+func (k *Kept) unfit(m *Member, r *Rules, now Stamp, hush bool) Refusal {
+	keep := r.KeepUnproven
+	if m.Was == Proven && r.Demand != Age {
+		keep = r.KeepProven
+	}
+	switch {
+	case m.Proof == Refuted:
+		return Contradicted
+	case !m.Good():
+		return Young
+	case now.Sub(k.Bad) > keep:
+		return Expired
+	case hush && m.Proof == Silent:
+		return Quiet
+	}
+	return Stands
+}
+
+// Held reports whether the answer with its signatures may stand in: the
+// signatures are valid now, and nothing refutes its addresses.
+func (n *Name) Held(v6 bool, r *Rules, now Stamp) *Signed {
+	k := n.Of(v6)
+	s := k.Signed
+	if s == nil || now < s.From || now >= s.Until || now.Sub(k.Bad) > r.KeepProven {
+		return nil
+	}
+	for _, ip := range s.IPs {
+		if m := k.find(ip); m != nil && m.Proof == Refuted {
+			return nil
+		}
+	}
+	return s
+}
+
+// Proofs are spread and rare: thousands of resolvers must not become the storm on
+// a region that tries to get up.
+const (
+	MaxProved = 4                // addresses of a name
+	Spread    = 10 * time.Second // over which the first proofs of an outage are spread
+	daily     = 24 * time.Hour   // between handshakes with a healthy name that proves nothing
+)
+
+var schedule = []time.Duration{time.Minute, 2 * time.Minute, 5 * time.Minute}
+
+// demand returns what members must prove.
+func (n *Name) demand(r *Rules) Demand {
+	if r.Demand != Auto {
+		return r.Demand
+	}
+	if n.Proves {
+		return TLS
+	}
+	return Age
+}
+
+// Due returns the members among those that stand in that should prove themselves
+// now. spread is this resolver's share of Spread for the name.
+func (n *Name) Due(v6 bool, s *Set, r *Rules, now Stamp, spread time.Duration) (due []Addr) {
+	k := n.Of(v6)
+	if n.demand(r) == Age {
+		return nil
+	}
+	for _, ip := range s.Addrs[:min(len(s.Addrs), MaxProved)] {
+		if m := k.find(ip); m != nil && m.isDue(k.Bad, now, spread) {
+			due = append(due, ip)
+		}
+	}
+	return due
+}
+
+// isDue reports whether a member of a name that fails since bad should prove itself
+// now.
+func (m *Member) isDue(bad, now Stamp, spread time.Duration) bool {
+	if m.next == 0 {
+		if m.next = bad.Add(spread); m.next < now.Add(-Spread) { // it fails since before a restart
+			m.next = now.Add(spread)
+		}
+	}
+	return now >= m.next
+}
+
+// Refutations returns the members that were refuted and are due to be asked
+// again: a machine that was restarted is not lost for good.
+func (n *Name) Refutations(v6 bool, now Stamp) (due []Addr) {
+	k := n.Of(v6)
+	for i := range k.Members {
+		if m := &k.Members[i]; m.Proof == Refuted && now >= m.next && len(due) < MaxProved {
+			due = append(due, m.IP)
+		}
+	}
+	return due
+}
+
+// Begun plans the next proof of a member whose proof is under way.
+func (n *Name) Begun(v6 bool, ip Addr, now Stamp) {
+	if m := n.Of(v6).find(ip); m != nil {
+		m.next = now.Add(schedule[m.step])
+		m.step = min(m.step+1, uint8(len(schedule)-1)) // #nosec G115 -- three
+	}
+}
+
+// Prove takes in what a proof said of a member.
+func (n *Name) Prove(v6 bool, ip Addr, p Proof, now Stamp) (isNew bool) {
+	m := n.Of(v6).find(ip)
+	if m == nil || p == Unproven {
+		return false
+	}
+	was := m.Proof
+	m.Proof = p
+	if p != Silent {
+		m.Was = p
+	}
+	if p == Proven && !n.Failing() {
+		n.Proves = true
+	}
+	return was != p
+}
+
+// Untried returns a member to shake hands with while answers are good, so that it
+// is known what can be demanded later: at most one a day, until one proved itself.
+// Who does that sets Tried.
+func (n *Name) Untried(r *Rules, now Stamp) (ip Addr, isDue bool) {
+	if n.Proves || n.Failing() || r.Demand == Age || n.Tried != 0 && now.Sub(n.Tried) < daily {
+		return ip, false
+	}
+	for _, k := range []*Kept{&n.V4, &n.V6} {
+		for i := range k.Members {
+			if m := &k.Members[i]; m.Last >= k.Good {
+				return m.IP, true
+			}
+		}
+	}
+	return ip, false
+}

@@ -1,0 +1,194 @@
+package guard
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/detour-dns/detour/config"
+	"github.com/detour-dns/detour/internal/below"
+	"github.com/detour-dns/detour/internal/guard"
+)
+
+// take learns from a reply, and returns in which way it fails the name; None for
+// one that may go to the client.
+func (g *Guard) take(e *entry, q *question, m *dns.Msg) failure {
+	j := judge(m, e.name, q.qtype)
+	if j.failure != guard.None {
+		return j.failure
+	}
+	if !j.learn || slices.ContainsFunc(j.answer.Addrs, g.forbidden) {
+		return guard.None
+	}
+	now := guard.At(time.Now())
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if f := g.doubt(e, q, &j.answer, now); f != guard.None {
+		return f
+	}
+	e.known.Secure = e.known.Secure || m.AuthenticatedData
+	switch e.known.Learn(q.v6(), &j.answer, now) {
+	case guard.Refused:
+		refusedTotal.WithLabelValues("private").Inc()
+		return guard.None
+	case guard.Changed:
+		e.soil(dirty)
+		g.table.settle(g, e, now)
+	case guard.Refreshed, guard.Nothing:
+		e.soil(stale)
+	}
+	if _, due := e.known.Untried(&g.opts.rules, now); due {
+		g.table.try(e)
+	}
+	return guard.None
+}
+
+// forbidden reports whether an address is one that no proof may touch. A name that
+// leads there is blocked, or worse: it is not learned.
+func (g *Guard) forbidden(ip guard.Addr) bool {
+	_, bad := config.ForbiddenTarget(ip, g.opts.allow)
+	return bad
+}
+
+// doubt says whether a complete answer is not believed, where that was asked for.
+// The entry is locked.
+func (g *Guard) doubt(e *entry, q *question, a *guard.Answer, now guard.Stamp) failure {
+	on := g.opts.rules.On
+	if on.Has(guard.Change) {
+		ask, refused, waiting := e.known.Strange(q.v6(), a, &g.opts.rules, now)
+		if len(ask) > 0 {
+			go g.judgeStrange(e, q.v6(), ask)
+		}
+		if len(refused) > 0 {
+			refusedTotal.WithLabelValues("change").Inc()
+			e.tale.refused(e.name, refused, now)
+		}
+		if waiting {
+			return guard.Change
+		}
+	}
+	if on.Has(guard.Shrink) && e.known.Shrunk(q.v6(), a, now) {
+		return guard.Shrink
+	}
+	return guard.None
+}
+
+// negative corrects a reply that says nothing good about a family of which nothing
+// is kept. That is as it should be while the other family is well; but the name
+// exists, and if all of it fails that must not be cached for long.
+func (g *Guard) negative(e *entry, v6 bool, f failure, m *dns.Msg) *dns.Msg {
+	e.mu.Lock()
+	other := e.known.Of(!v6)
+	well, exists := len(other.Members) > 0 && other.Bad == 0, e.standing.Load()
+	e.mu.Unlock()
+	switch {
+	case f == guard.NXDomain && (well || exists) && g.opts.rules.On.Has(f):
+		return denied(m, g.opts.seconds())
+	case well && f == guard.NoData:
+		return m
+	}
+	return shorten(m, g.opts.seconds())
+}
+
+// failed notes that a name fails, and returns the reply with what stands in, nil
+// if nothing does.
+func (g *Guard) failed(e *entry, q *question, f failure) *dns.Msg {
+	if !g.opts.rules.On.Has(f) {
+		return nil
+	}
+	now := guard.At(time.Now())
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	k := e.known.Of(q.v6())
+	if len(k.Members) == 0 {
+		return nil
+	}
+	if k.Bad == 0 {
+		e.soil(dirty)
+		e.next = now.Add(recheck)
+		g.table.watch(e)
+	}
+	e.known.Fail(q.v6(), f, now)
+	m := g.stand(e, q, now)
+	g.table.settle(g, e, now)
+	return m
+}
+
+// stand makes the reply with what stands in for a failing name, nil if nothing
+// does. The entry is locked.
+func (g *Guard) stand(e *entry, q *question, now guard.Stamp) *dns.Msg {
+	k := e.known.Of(q.v6())
+	if k.Bad == 0 || e.found && !e.standing.Load() && !g.table.mayStand() {
+		return nil
+	}
+	set, why := e.known.Stand(q.v6(), &g.opts.rules, now, office.hush(now))
+	if why != guard.Stands {
+		return nil
+	}
+	m := q.standIn(&set, g.opts.seconds())
+	if k.Why == guard.Bogus || q.do && (e.known.Secure || k.Signed != nil) {
+		m = q.whole(e.known.Held(q.v6(), &g.opts.rules, now), g.opts.seconds())
+	}
+	if m != nil {
+		g.table.watch(e)
+		answersTotal.WithLabelValues(k.Why.String()).Inc()
+	}
+	return m
+}
+
+// withdrawn reports whether an empty answer for one family is a change: the name's
+// own servers still answer for the other. Then the family is forgotten.
+func (g *Guard) withdrawn(ctx context.Context, e *entry, q *question, f failure) bool {
+	if f != guard.NoData {
+		return false
+	}
+	other := question{qtype: qtypeOf(!q.v6())}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	m, err := below.Ask(ctx, g.Next, below.Question(e.name, other.qtype, false))
+	if err != nil || g.take(e, &other, m) != guard.None {
+		return false
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.known.Withdrawn(q.v6()) {
+		return false
+	}
+	log.Infof("%s has no %s address any more: its DNS answers for the other family", e.name, family(q.v6()))
+	e.soil(dirty)
+	g.table.settle(g, e, guard.At(time.Now()))
+	return true
+}
+
+func qtypeOf(v6 bool) uint16 {
+	if v6 {
+		return dns.TypeAAAA
+	}
+	return dns.TypeA
+}
+
+func family(v6 bool) string {
+	if v6 {
+		return "IPv6"
+	}
+	return "IPv4"
+}
+
+// settle brings the table in line with what stands in of a name now. The entry is
+// locked.
+func (t *table) settle(g *Guard, e *entry, now guard.Stamp) {
+	stands := false
+	e.refusal = guard.Healthy
+	for _, v6 := range []bool{false, true} {
+		switch _, why := e.known.Stand(v6, &g.opts.rules, now, office.hush(now)); why {
+		case guard.Stands:
+			stands = true
+		default:
+			e.refusal = max(e.refusal, why)
+		}
+	}
+	t.stand(e, stands)
+	e.tale.follow(e, &g.opts.rules, now)
+}

@@ -1,0 +1,286 @@
+package guard
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/detour-dns/detour/internal/guard"
+	"github.com/detour-dns/detour/internal/state"
+)
+
+const (
+	saveEvery  = 3 * time.Second  // what changed is at most so long not on disk
+	staleEvery = time.Minute      // where only times did
+	openWait   = 2 * time.Second  // how long a start waits for the disk
+	proveStart = 10 * time.Second // a start that lived so long went well
+	tooOld     = 7 * 24 * time.Hour
+	crashes    = 3      // starts in a row that ended early, until the last good memory is used
+	maxLoaded  = 200000 // names
+	batch      = 1000   // names in one transaction
+)
+
+// disk is the file of one state directory. What it holds is a convenience: a disk
+// that is missing, full or hangs costs memory of the past, never an answer.
+type disk struct {
+	dir  string
+	stop chan struct{}
+	done chan struct{}
+
+	mu     sync.Mutex // guards what follows
+	store  *state.Store
+	loaded map[string]guard.Name
+	failed bool // told that it fails
+}
+
+// openDisk opens the file of a directory and begins to keep it up. It waits only
+// so long: a disk that hangs is read when it answers.
+func openDisk(dir string) *disk {
+	d := &disk{dir: dir, stop: make(chan struct{}), done: make(chan struct{})}
+	opened := make(chan struct{})
+	go d.run(opened)
+	t := time.NewTimer(openWait)
+	defer t.Stop()
+	select {
+	case <-opened:
+	case <-t.C:
+		log.Errorf("State directory %s does not answer: starting without memory; it is read when it does", dir)
+	}
+	return d
+}
+
+// run opens the file, saves what changes, and closes it.
+func (d *disk) run(opened chan struct{}) {
+	defer close(d.done)
+	d.reopen()
+	close(opened)
+	born := time.Now()
+	tick := time.NewTicker(saveEvery)
+	defer tick.Stop()
+	for sound := false; ; {
+		select {
+		case <-d.stop:
+			d.save(true)
+			d.sound()
+			d.shut()
+			return
+		case now := <-tick.C:
+			d.reopen()
+			d.save(false)
+			if !sound && now.Sub(born) > proveStart {
+				d.sound()
+				d.generation()
+				sound = true
+			}
+		}
+	}
+}
+
+// reopen tries again to open a file that another process had, or a disk that was
+// full or did not answer, and takes in what is there.
+func (d *disk) reopen() {
+	if d.opened() != nil {
+		return
+	}
+	if d.open(); d.opened() == nil {
+		return
+	}
+	for _, t := range office.list() {
+		if g := t.live.Load(); g != nil && t.disk == d {
+			t.restore(g)
+		}
+	}
+}
+
+func (d *disk) opened() *state.Store {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.store
+}
+
+// close saves what is left. It waits only so long: a hanging disk does not hold up
+// a stop.
+func (d *disk) close() {
+	close(d.stop)
+	t := time.NewTimer(openWait)
+	defer t.Stop()
+	select {
+	case <-d.done:
+	case <-t.C:
+		log.Errorf("State directory %s does not answer: stopping without it", d.dir)
+	}
+}
+
+// starts counts starts that have not shown yet that they go well.
+type starts struct {
+	Count int `json:"count"`
+}
+
+func (d *disk) open() {
+	s, notice, err := state.OpenFile(d.dir, state.GuardFile)
+	if notice != "" {
+		log.Errorf("%s", notice)
+	}
+	if err != nil {
+		d.tell(err)
+		return
+	}
+	meta, _, err := state.Read[starts](s, state.Meta)
+	n := meta["starts"].Count
+	from := state.Guarded
+	before, _, _ := state.Read[guard.Name](s, state.Before)
+	if n >= crashes && len(before) > 0 {
+		log.Errorf("The last %d starts ended within %s: using what was kept before them", n, proveStart)
+		from = state.Before
+	}
+	loaded, damaged, rerr := state.Read[guard.Name](s, from)
+	if damaged > 0 {
+		log.Errorf("%d damaged records in %s are left out", damaged, s.Path())
+	}
+	werr := s.Write(state.Record{Bucket: state.Meta, Key: "starts", Value: starts{n + 1}})
+	d.tell(errors.Join(err, rerr, werr))
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.store, d.loaded = s, loaded
+}
+
+// sound notes that this start went well.
+func (d *disk) sound() {
+	if s := d.opened(); s != nil {
+		d.tell(s.Write(state.Record{Bucket: state.Meta, Key: "starts", Value: starts{}}))
+	}
+}
+
+// generation keeps what is known now as what to go back to.
+func (d *disk) generation() {
+	s := d.opened()
+	if s == nil {
+		return
+	}
+	if all, _, err := state.Read[guard.Name](s, state.Guarded); err == nil && len(all) > 0 {
+		d.tell(state.Replace(s, state.Before, all))
+	}
+}
+
+func (d *disk) shut() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.store != nil {
+		d.tellLocked(d.store.Close())
+		d.store = nil
+	}
+}
+
+// tell tells once that the disk fails, and once that it works again.
+func (d *disk) tell(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.tellLocked(err)
+}
+
+func (d *disk) tellLocked(err error) {
+	switch {
+	case err != nil && !d.failed:
+		log.Errorf("What is kept is not on disk, and a restart would lose it: %v", err)
+	case err == nil && d.failed:
+		log.Infof("State directory %s works again", d.dir)
+	}
+	d.failed = err != nil
+	if err != nil {
+		stateErrorsTotal.Inc()
+	}
+}
+
+// save writes what changed; all of it at a stop.
+func (d *disk) save(all bool) {
+	s := d.opened()
+	if s == nil {
+		return
+	}
+	now := guard.At(time.Now())
+	var err error
+	for _, t := range office.list() {
+		if t.disk == d {
+			err = errors.Join(err, t.save(s, now, all))
+		}
+	}
+	d.tell(err)
+}
+
+// save writes the entries that changed, in batches.
+func (t *table) save(s *state.Store, now guard.Stamp, all bool) error {
+	var records []state.Record
+	var saved []*entry
+	for _, e := range t.all() {
+		if r, due := e.record(t.key, now, all); due {
+			records, saved = append(records, r), append(saved, e)
+		}
+	}
+	for len(records) > 0 {
+		n := min(len(records), batch)
+		if err := s.Write(records[:n]...); err != nil {
+			for _, e := range saved {
+				e.mu.Lock()
+				e.soil(dirty)
+				e.mu.Unlock()
+			}
+			return err
+		}
+		records, saved = records[n:], saved[n:]
+	}
+	return nil
+}
+
+// record returns what the disk lacks of an entry. It is a copy.
+func (e *entry) record(key string, now guard.Stamp, all bool) (r state.Record, due bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.dirt == clean || e.dirt == stale && !all && now.Sub(e.saved) < staleEvery {
+		return r, false
+	}
+	e.dirt, e.saved = clean, now
+	r = state.Record{Bucket: state.Guarded, Key: key + " " + e.name}
+	if e.known.Known() {
+		r.Value = e.known.Clone()
+	}
+	return r, true
+}
+
+// restore takes in what the disk knows of the block's names and the table does
+// not.
+func (t *table) restore(g *Guard) {
+	if t.disk == nil {
+		return
+	}
+	t.disk.mu.Lock()
+	defer t.disk.mu.Unlock()
+	now := guard.At(time.Now())
+	for key, n := range t.disk.loaded {
+		block, name, ok := strings.Cut(key, " ")
+		if !ok || block != t.key || len(t.entries) >= maxLoaded {
+			continue
+		}
+		n.Mend(now)
+		if now.Sub(max(n.V4.Good, n.V6.Good)) < tooOld && n.Known() {
+			t.adopt(g, name, n)
+		}
+	}
+}
+
+// adopt takes in one name, if it is guarded and nothing is known of it.
+func (t *table) adopt(g *Guard, name string, n guard.Name) {
+	how, p := g.names.match(name)
+	e := t.look(name)
+	if how == unguarded || e == nil && how == patterned && !p.take() {
+		return
+	}
+	t.mu.Lock()
+	e = t.add(name, how == patterned)
+	t.mu.Unlock()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.known.Known() {
+		e.known = n
+	}
+}

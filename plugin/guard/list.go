@@ -1,0 +1,168 @@
+package guard
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/detour-dns/detour/internal/guard"
+)
+
+// matched is how a name is guarded.
+type matched uint8
+
+const (
+	unguarded matched = iota // not at all
+	listed                   // by its own name
+	patterned                // by a pattern
+)
+
+// list is what a guard guards.
+type list struct {
+	named    map[string]bool // in the Corefile, presets included
+	filed    atomic.Pointer[map[string]bool]
+	patterns []*slot
+	denied   map[string]bool // names, and "*.base." for all below
+
+	file string
+	seen []byte // of the file, when it was read last
+	read guard.Stamp
+}
+
+// slot is a pattern and how many names it guards.
+type slot struct {
+	guard.Pattern
+	used atomic.Int32
+}
+
+// take takes one of the pattern's places, if there is any.
+func (s *slot) take() bool {
+	if int(s.used.Add(1)) <= s.Most {
+		return true
+	}
+	s.used.Add(-1)
+	return false
+}
+
+func newList() *list {
+	return &list{named: map[string]bool{}, denied: map[string]bool{}}
+}
+
+// match says how a name, in lower case, is guarded.
+func (l *list) match(name string) (matched, *slot) {
+	if l.isListed(name) {
+		if l.isDenied(name) {
+			return unguarded, nil
+		}
+		return listed, nil
+	}
+	for _, p := range l.patterns {
+		if strings.HasSuffix(name, p.Base) && p.Covers(name) && guard.Special(name) == "" && !l.isDenied(name) {
+			return patterned, p
+		}
+	}
+	return unguarded, nil
+}
+
+func (l *list) isListed(name string) bool {
+	if l.named[name] {
+		return true
+	}
+	f := l.filed.Load()
+	return f != nil && (*f)[name]
+}
+
+func (l *list) isDenied(name string) bool {
+	if len(l.denied) == 0 {
+		return false
+	}
+	if l.denied[name] {
+		return true
+	}
+	for _, rest, ok := strings.Cut(name, "."); ok && rest != ""; _, rest, ok = strings.Cut(rest, ".") {
+		if l.denied["*."+rest] {
+			return true
+		}
+	}
+	return false
+}
+
+// Bounds of a file of names.
+const (
+	maxFile  = 8 << 20 // bytes
+	maxNames = 200_000
+)
+
+// readFile reads the file of names, one a line, `#` begins a comment. All faults
+// are told at once, and then nothing of it is taken.
+func (l *list) readFile() error {
+	f, err := os.Open(l.file)
+	if err != nil {
+		return fmt.Errorf("%w; it must be a text file with one name a line", err)
+	}
+	defer f.Close() //nolint:errcheck // only read
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return err
+	}
+	if len(text) > maxFile {
+		return fmt.Errorf("%s is larger than %d MiB", l.file, maxFile>>20)
+	}
+	if bytes.Equal(text, l.seen) && l.filed.Load() != nil {
+		return nil
+	}
+	l.seen = text
+	names, err := parseNames(l.file, text)
+	if err != nil {
+		return err
+	}
+	l.filed.Store(&names)
+	return nil
+}
+
+func parseNames(file string, text []byte) (map[string]bool, error) {
+	names := map[string]bool{}
+	var faults []string
+	s := bufio.NewScanner(bytes.NewReader(text))
+	for line := 1; s.Scan(); line++ {
+		word, _, _ := strings.Cut(s.Text(), "#")
+		if word = strings.TrimSpace(word); word == "" {
+			continue
+		}
+		name, err := guard.CheckName(word)
+		if err != nil {
+			faults = append(faults, fmt.Sprintf("%s:%d: %v", file, line, err))
+			continue
+		}
+		names[name] = true
+	}
+	switch {
+	case s.Err() != nil:
+		return nil, fmt.Errorf("%s: %w", file, s.Err())
+	case len(names) > maxNames:
+		return nil, fmt.Errorf("%s: %d names are more than the %d that a guard keeps", file, len(names), maxNames)
+	case len(faults) > 0:
+		return nil, fmt.Errorf("%s", strings.Join(faults, "\n"))
+	}
+	return names, nil
+}
+
+// reread is how often the file of names is read again.
+const reread = 5 * time.Second
+
+// refresh reads the file again if it changed. One with faults changes nothing.
+func (l *list) refresh(now guard.Stamp) {
+	if l.file == "" || now.Sub(l.read) < reread {
+		return
+	}
+	l.read = now
+	before := l.seen
+	if err := l.readFile(); err != nil && !bytes.Equal(before, l.seen) {
+		log.Errorf("The names to guard stay as they were: %v", err)
+	}
+}

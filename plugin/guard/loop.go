@@ -1,0 +1,99 @@
+package guard
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/detour-dns/detour/internal/below"
+	"github.com/detour-dns/detour/internal/guard"
+)
+
+const (
+	beat    = 500 * time.Millisecond
+	recheck = 5 * time.Second  // between background questions for a name that fails
+	unasked = 10 * time.Minute // so long after its last question a name is left alone
+	atOnce  = 64               // background questions in flight
+	askTime = 5 * time.Second  // at most for one
+)
+
+// beat does what is due for every name that fails, or is new. It is called again
+// and again by one goroutine.
+func (t *table) beat(now guard.Stamp) {
+	g := t.live.Load()
+	if g == nil {
+		return
+	}
+	g.names.refresh(now)
+	for _, e := range t.list(t.watched) {
+		g.attend(e, now)
+	}
+	for _, e := range t.list(t.trials) {
+		g.trial(e, now)
+	}
+}
+
+// attend does what is due for a name that fails, or did a moment ago.
+func (g *Guard) attend(e *entry, now guard.Stamp) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	g.table.settle(g, e, now)
+	failing := e.known.Failing()
+	switch {
+	case !failing && e.tale.over(now), failing && now.Sub(e.asked) > unasked:
+		e.tale.end(e)
+		g.table.stand(e, false)
+		g.table.unwatch(e)
+		return
+	case !failing:
+		return
+	}
+	g.proveDue(e, now)
+	if now < e.next || e.asking {
+		return
+	}
+	select {
+	case office.slots <- struct{}{}:
+		e.asking = true
+		e.next = now.Add(recheck - rand.N(time.Second))
+		go func() {
+			defer func() { <-office.slots }()
+			g.again(e)
+		}()
+	default: // more names fail than can be asked for at a time; their turn comes
+	}
+}
+
+// again asks for the families that fail, to hear when they do not.
+func (g *Guard) again(e *entry) {
+	for _, v6 := range []bool{false, true} {
+		e.mu.Lock()
+		k := e.known.Of(v6)
+		bad, do := k.Bad != 0, k.Signed != nil
+		e.mu.Unlock()
+		if bad {
+			g.askAgain(e, v6, do)
+		}
+	}
+	e.mu.Lock()
+	e.asking = false
+	e.mu.Unlock()
+}
+
+// askAgain asks for one family, and takes in what is said.
+func (g *Guard) askAgain(e *entry, v6, do bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), askTime)
+	defer cancel()
+	q := question{qtype: qtypeOf(v6)}
+	r := below.Question(e.name, q.qtype, do)
+	r.AuthenticatedData = true // say whether it was validated
+	f := guard.Timeout
+	if m, err := below.Ask(ctx, g.Next, r); err == nil {
+		f = g.take(e, &q, m)
+	}
+	if f == guard.None {
+		return
+	}
+	_ = g.failed(e, &q, f)
+	_ = g.withdrawn(ctx, e, &q, f)
+}

@@ -1,0 +1,247 @@
+package guard
+
+import (
+	"cmp"
+	"context"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/detour-dns/detour/internal/guard"
+)
+
+// office is what all guards of the process share: what they keep, which outlives
+// reloads, the budget of their proofs, and one goroutine that does what is due.
+var office = newBureau()
+
+type bureau struct {
+	slots chan struct{} // background questions
+
+	mu     sync.Mutex // guards what follows
+	tables map[string]*table
+	disks  map[string]*disk
+	stop   context.CancelFunc // nil: does not run
+	done   chan struct{}
+
+	proofs sync.Mutex // guards what follows
+	budget guard.Budget
+	ears   guard.Ears
+}
+
+func newBureau() *bureau {
+	return &bureau{slots: make(chan struct{}, atOnce), tables: map[string]*table{}, disks: map[string]*disk{}}
+}
+
+func (b *bureau) allow(ip netip.Addr, now guard.Stamp) bool {
+	b.proofs.Lock()
+	defer b.proofs.Unlock()
+	return b.budget.Allow(ip, now)
+}
+
+func (b *bureau) note(p guard.Proof, now guard.Stamp) {
+	b.proofs.Lock()
+	defer b.proofs.Unlock()
+	b.ears.Note(p, now)
+}
+
+func (b *bureau) hush(now guard.Stamp) bool {
+	b.proofs.Lock()
+	defer b.proofs.Unlock()
+	return b.ears.Hush(now)
+}
+
+// enter gives a guard the table of its block, and makes the bureau run.
+func (b *bureau) enter(g *Guard, key string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	t := b.tables[key]
+	if t == nil {
+		t = newTable(key, b.disk(g.opts.state))
+		b.tables[key] = t
+	}
+	g.table = t
+	t.live.Store(g)
+	t.restore(g)
+	guard.Front.Open(b)
+	if b.stop == nil {
+		var ctx context.Context
+		ctx, b.stop = context.WithCancel(context.Background())
+		b.done = make(chan struct{})
+		go b.run(ctx)
+	}
+}
+
+// disk returns the file of a directory, nil for none.
+func (b *bureau) disk(dir string) *disk {
+	if dir == "" {
+		return nil
+	}
+	d := b.disks[dir]
+	if d == nil {
+		d = openDisk(dir)
+		b.disks[dir] = d
+	}
+	return d
+}
+
+// run does what is due until ctx ends.
+func (b *bureau) run(ctx context.Context) {
+	defer close(b.done)
+	tick := time.NewTicker(beat)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			for _, t := range b.list() {
+				t.beat(guard.At(now))
+			}
+		}
+	}
+}
+
+// leave ends everything: the process stops.
+func (b *bureau) leave() {
+	b.mu.Lock()
+	stop, done := b.stop, b.done
+	b.stop = nil
+	b.mu.Unlock()
+	if stop == nil {
+		return
+	}
+	stop()
+	<-done
+	b.mu.Lock()
+	disks := b.disks
+	b.disks = map[string]*disk{}
+	b.mu.Unlock()
+	for _, d := range disks { // they save what the tables hold
+		d.close()
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for key, t := range b.tables {
+		for _, e := range t.all() {
+			t.stand(e, false)
+		}
+		delete(b.tables, key)
+	}
+	guard.Front.Open(nil)
+}
+
+// depart says that a guard's server block ends. Unless another guard took over its
+// table, nothing of it stands in any more.
+func (b *bureau) depart(g *Guard) {
+	if g.table == nil || !g.table.live.CompareAndSwap(g, nil) {
+		return
+	}
+	for _, e := range g.table.all() {
+		e.mu.Lock()
+		g.table.stand(e, false)
+		e.mu.Unlock()
+	}
+}
+
+// list returns the tables in the order of their keys.
+func (b *bureau) list() []*table {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := make([]*table, 0, len(b.tables))
+	for _, t := range b.tables {
+		out = append(out, t)
+	}
+	slices.SortFunc(out, func(x, y *table) int { return cmp.Compare(x.key, y.key) })
+	return out
+}
+
+// Report implements guard.Guards.
+func (b *bureau) Report() (out []guard.Report) {
+	for _, t := range b.list() {
+		for _, e := range t.all() {
+			if r, any := e.report(t.key); any {
+				out = append(out, r)
+			}
+		}
+	}
+	slices.SortFunc(out, func(x, y guard.Report) int {
+		return cmp.Or(cmp.Compare(rank(&x), rank(&y)), cmp.Compare(x.Name, y.Name), cmp.Compare(x.Block, y.Block))
+	})
+	return out
+}
+
+func rank(r *guard.Report) int {
+	switch {
+	case r.Standing:
+		return 0
+	case r.Failing != "":
+		return 1
+	}
+	return 2
+}
+
+func (e *entry) report(block string) (r guard.Report, any bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := &e.known
+	r = guard.Report{
+		Name: e.name, Block: block, Pattern: e.found, Standing: e.standing.Load(), Proves: n.Proves,
+		Members: slices.Concat(n.V4.Members, n.V6.Members),
+	}
+	if good := max(n.V4.Good, n.V6.Good); good != 0 {
+		r.Good = good.Time()
+	}
+	if n.Failing() {
+		r.Failing, r.Since = because(n), n.Since().Time()
+		if !r.Standing {
+			r.Refusal = e.refusal.String()
+		}
+	}
+	return r, len(r.Members) > 0
+}
+
+// Forget implements guard.Guards.
+func (b *bureau) Forget(name string) (had bool) {
+	for _, t := range b.list() {
+		if e := t.look(name); e != nil {
+			had = t.forget(e) || had
+		}
+	}
+	return had
+}
+
+// Accept implements guard.Guards.
+func (b *bureau) Accept(name string) (guarded bool) {
+	for _, t := range b.list() {
+		g := t.live.Load()
+		if g == nil || t.look(name) == nil {
+			continue
+		}
+		e := t.look(name)
+		t.forget(e)
+		for _, v6 := range []bool{false, true} {
+			g.askAgain(e, v6, false)
+		}
+		guarded = true
+	}
+	return guarded
+}
+
+// forget drops what is kept of a name.
+func (t *table) forget(e *entry) (had bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	had = e.known.Known()
+	e.known.Accept()
+	e.soil(dirty)
+	t.stand(e, false)
+	return had
+}
+
+// Proofs implements guard.Guards.
+func (b *bureau) Proofs() int {
+	b.proofs.Lock()
+	defer b.proofs.Unlock()
+	return b.budget.Used(guard.At(time.Now()))
+}

@@ -1,0 +1,153 @@
+package guard
+
+import (
+	"context"
+	"hash/maphash"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/detour-dns/detour/config"
+	"github.com/detour-dns/detour/internal/guard"
+	"github.com/detour-dns/detour/internal/health"
+	"github.com/detour-dns/detour/internal/prober"
+)
+
+// proofTime is how long a proof may take.
+const proofTime = 2 * time.Second
+
+// tlsPort is where a name proves who it is.
+const tlsPort = 443
+
+// prover makes members prove that they are the name's.
+type prover struct {
+	probe prober.Prober // nil: nothing is demanded
+	port  uint16
+}
+
+// newProver makes the prover for a demand.
+func newProver(o *options) (prover, error) {
+	spec := prober.Spec{Type: "tls", Timeout: proofTime, Attempts: 1, Verify: true}
+	p := prover{port: tlsPort}
+	switch o.rules.Demand {
+	case guard.Age:
+		return prover{}, nil
+	case guard.TCP:
+		spec, p.port = prober.Spec{Type: "tcp", Timeout: proofTime, Attempts: 1}, o.port
+	case guard.Auto, guard.TLS:
+	}
+	var err error
+	p.probe, err = prober.New(spec, prober.Env{
+		Forbidden: func(a netip.Addr) (string, bool) { return config.ForbiddenTarget(a, o.allow) },
+		Dial:      o.dial,
+		Roots:     o.roots,
+	})
+	return p, err
+}
+
+// ask makes one member prove itself.
+func (p prover) ask(name string, ip netip.Addr) guard.Proof {
+	ctx, cancel := context.WithTimeout(context.Background(), proofTime)
+	defer cancel()
+	r := p.probe.Probe(ctx, prober.Target{Addr: ip, Port: p.port, Host: strings.TrimSuffix(name, ".")})
+	proof := proofOf(&r)
+	proofsTotal.WithLabelValues(proof.String()).Inc()
+	return proof
+}
+
+// proofOf says what a probe's result proves. What is our own fault, or says
+// nothing of who answered, proves nothing.
+func proofOf(r *health.Result) guard.Proof {
+	switch {
+	case r.Cause.OK() && !r.Wildcard:
+		return guard.Proven
+	case r.Cause == health.CauseRefused, r.Cause == health.CauseTLSName, r.Cause == health.CauseTLSUnknown:
+		return guard.Refuted
+	case r.Cause == health.CauseTimeout, r.Cause == health.CauseUnreachable:
+		return guard.Silent
+	}
+	return guard.Unproven
+}
+
+var seed = maphash.MakeSeed()
+
+// spread is this process's share of the time over which first proofs are spread.
+func spread(name string) time.Duration {
+	return time.Duration(maphash.String(seed, name) % uint64(guard.Spread)) // #nosec G115 -- below 10 s
+}
+
+// proveDue begins the proofs that are due for a failing name, as far as the budget
+// goes. The entry is locked.
+func (g *Guard) proveDue(e *entry, now guard.Stamp) {
+	if g.prove.probe == nil {
+		return
+	}
+	for _, v6 := range []bool{false, true} {
+		due := e.known.Refutations(v6, now)
+		if set, why := e.known.Stand(v6, &g.opts.rules, now, false); why == guard.Stands {
+			due = append(due, e.known.Due(v6, &set, &g.opts.rules, now, spread(e.name))...)
+		}
+		for _, ip := range due {
+			if !office.allow(ip, now) {
+				return
+			}
+			e.known.Begun(v6, ip, now)
+			go g.proveMember(e, v6, ip)
+		}
+	}
+}
+
+// proveMember runs a proof and takes in what it said.
+func (g *Guard) proveMember(e *entry, v6 bool, ip netip.Addr) {
+	p := g.prove.ask(e.name, ip)
+	now := guard.At(time.Now())
+	office.note(p, now)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.known.Prove(v6, ip, p, now) {
+		e.soil(dirty)
+		e.tale.proof(e.name, ip, p)
+	}
+	g.table.settle(g, e, now)
+}
+
+// trial shakes hands with a healthy name once, so that it is known what can be
+// demanded of it later. Only a success counts: the name may serve something else.
+func (g *Guard) trial(e *entry, now guard.Stamp) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	ip, due := e.known.Untried(&g.opts.rules, now)
+	if g.prove.probe == nil || !due {
+		g.table.tried(e)
+		return
+	}
+	if !office.allow(ip, now) {
+		return // later
+	}
+	e.known.Tried = now
+	g.table.tried(e)
+	go func() {
+		p := g.prove.ask(e.name, ip)
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.soil(dirty)
+		if p == guard.Proven {
+			e.known.Prove(ip.Is6(), ip, p, guard.At(time.Now()))
+		}
+	}()
+}
+
+// judgeStrange makes addresses of another place prove themselves before they are
+// believed, and asks again once that is known.
+func (g *Guard) judgeStrange(e *entry, v6 bool, ips []netip.Addr) {
+	for _, ip := range ips {
+		p := guard.Unproven
+		if g.prove.probe != nil {
+			p = g.prove.ask(e.name, ip)
+		}
+		e.mu.Lock()
+		e.known.Judge(ip, p, guard.At(time.Now()))
+		e.mu.Unlock()
+	}
+	g.askAgain(e, v6, false)
+}

@@ -1,0 +1,182 @@
+package guard
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+const tlsConf = "guard api.cloud.example {\n state off\n}"
+
+// TestOneHandshakeWhileHealthy holds that a name proves itself once, soon after it
+// was learned, and is then guarded from its first answer on.
+func TestOneHandshakeWhileHealthy(t *testing.T) {
+	inWorld(t, tlsConf, func(w *world) {
+		w.back.set("192.0.2.1", w.ca.issue(t, "api.cloud.example"))
+		w.below.set(api+" A", has(api+" 5 IN A 192.0.2.1"))
+		w.ask(api, dns.TypeA)
+		wait(time.Second)
+		w.below.set(api+" A", nodata)
+		w.want(w.ask(api, dns.TypeA), dns.RcodeSuccess, "192.0.2.1")
+		w.below.set(api+" A", has(api+" 5 IN A 192.0.2.1"))
+		w.learn(api, 48*time.Hour)
+		if n := len(w.back.made()); n > 2 { // the trial, and at most one in the outage's first seconds
+			t.Fatalf("%d handshakes with a name that is well", n)
+		}
+	})
+}
+
+// TestProvenNamesStayForADay holds that proven members stand in for 24 h, and that
+// they are asked rarely.
+func TestProvenNamesStayForADay(t *testing.T) {
+	inWorld(t, tlsConf, func(w *world) {
+		w.back.set("192.0.2.1", w.ca.issue(t, "api.cloud.example"))
+		w.below.set(api+" A", has(api+" 5 IN A 192.0.2.1"))
+		w.learn(api, time.Minute)
+		w.below.set(api+" A", nodata)
+		before := len(w.back.made())
+		for range 24 * 60 {
+			w.want(w.ask(api, dns.TypeA), dns.RcodeSuccess, "192.0.2.1")
+			wait(time.Minute - time.Second)
+		}
+		if n := len(w.back.made()) - before; n < 24*60/6 || n > 24*60/4 {
+			t.Errorf("%d proofs in a day", n)
+		}
+		wait(30 * time.Minute)
+		w.want(w.ask(api, dns.TypeA), dns.RcodeSuccess)
+	})
+}
+
+// TestARefutedMemberIsLeftOut holds that an address that became another's, or
+// refuses, is not answered, and that the truth goes through when none is left.
+func TestARefutedMemberIsLeftOut(t *testing.T) {
+	inWorld(t, tlsConf, func(w *world) {
+		mine, other := w.ca.issue(t, "api.cloud.example"), w.ca.issue(t, "shop.other.example")
+		w.back.set("192.0.2.1", mine)
+		w.back.set("192.0.2.2", mine)
+		w.below.set(api+" A", has(api+" 5 IN A 192.0.2.1", api+" 5 IN A 192.0.2.2"))
+		w.learn(api, time.Minute)
+		w.below.set(api+" A", nodata)
+		w.want(w.ask(api, dns.TypeA), dns.RcodeSuccess, "192.0.2.1", "192.0.2.2")
+		w.back.set("192.0.2.2", other)
+		wait(15 * time.Second)
+		w.want(w.ask(api, dns.TypeA), dns.RcodeSuccess, "192.0.2.1")
+		w.back.set("192.0.2.1", nil)
+		wait(4 * time.Minute)
+		w.want(w.ask(api, dns.TypeA), dns.RcodeSuccess)
+		w.back.set("192.0.2.1", mine)
+		wait(6 * time.Minute)
+		w.want(w.ask(api, dns.TypeA), dns.RcodeSuccess, "192.0.2.1")
+	})
+}
+
+// TestSilenceIsNotRefutation holds that when nothing answers our proofs, it is
+// our path that is broken, and everything stays.
+func TestSilenceIsNotRefutation(t *testing.T) {
+	inWorld(t, tlsConf, func(w *world) {
+		w.back.set("192.0.2.1", w.ca.issue(t, "api.cloud.example"))
+		w.below.set(api+" A", has(api+" 5 IN A 192.0.2.1"))
+		w.learn(api, time.Minute)
+		w.below.set(api+" A", nodata)
+		w.back.hush("192.0.2.1")
+		for range 12 {
+			w.want(w.ask(api, dns.TypeA), dns.RcodeSuccess, "192.0.2.1")
+			wait(5 * time.Minute)
+		}
+	})
+}
+
+// TestAWildcardProvesTheEdgeOnly holds that a certificate that names the host by a
+// wildcard proves nothing of the tenant.
+func TestAWildcardProvesTheEdgeOnly(t *testing.T) {
+	inWorld(t, tlsConf, func(w *world) {
+		w.back.set("192.0.2.1", w.ca.issue(t, "*.cloud.example"))
+		w.below.set(api+" A", has(api+" 5 IN A 192.0.2.1"))
+		w.ask(api, dns.TypeA)
+		wait(time.Second)
+		w.below.set(api+" A", nodata)
+		w.want(w.ask(api, dns.TypeA), dns.RcodeSuccess)
+	})
+}
+
+// TestAHijackIsRefused holds that with `change` an address of another place that
+// shows another certificate does not replace the members, and that a real move is
+// believed after its proof.
+func TestAHijackIsRefused(t *testing.T) {
+	conf := "guard api.cloud.example {\n state off\n on nodata change\n}"
+	inWorld(t, conf, func(w *world) {
+		mine := w.ca.issue(t, "api.cloud.example")
+		w.back.set("192.0.2.1", mine)
+		w.below.set(api+" A", has(api+" 5 IN A 192.0.2.1"))
+		w.learn(api, time.Minute)
+		w.below.set(api+" A", has(api+" 5 IN A 203.0.113.66"))
+		w.back.set("203.0.113.66", newAuthority(t).issue(t, "api.cloud.example"))
+		for range 100 {
+			w.want(w.ask(api, dns.TypeA), dns.RcodeSuccess, "192.0.2.1")
+			wait(3 * time.Second)
+		}
+		w.below.set(api+" A", has(api+" 5 IN A 198.51.100.7"))
+		w.back.set("198.51.100.7", mine)
+		w.ask(api, dns.TypeA)
+		wait(2 * recheck)
+		w.want(w.ask(api, dns.TypeA), dns.RcodeSuccess, "198.51.100.7")
+	})
+}
+
+// TestTheBudgetHolds counts the handshakes of many names that fail at once.
+func TestTheBudgetHolds(t *testing.T) {
+	conf := "guard " + strings.Join(manyNames(200), " ") + " {\n state off\n}"
+	inWorld(t, conf, func(w *world) {
+		ips, names := w.learnMany(200)
+		w.back.mu.Lock()
+		w.back.dials = nil
+		w.back.mu.Unlock()
+		for _, n := range names {
+			w.below.set(n+" A", nodata)
+		}
+		for range 10 {
+			for i, n := range names {
+				w.want(w.ask(n, dns.TypeA), dns.RcodeSuccess, ips[i])
+			}
+			wait(30 * time.Second)
+		}
+		made := w.back.made()
+		if len(made) < 200 {
+			t.Errorf("%d proofs for 200 names in 5 minutes", len(made))
+		}
+		for i := range made {
+			inAll, inNet := 0, 0
+			for _, d := range made[i:] {
+				if d.at.Sub(made[i].at) >= time.Second {
+					break
+				}
+				inAll++
+				if place24(d.to) == place24(made[i].to) {
+					inNet++
+				}
+			}
+			if inAll > 5 || inNet > 1 {
+				t.Fatalf("%d handshakes within a second, %d in one /24", inAll, inNet)
+			}
+		}
+	})
+}
+
+// TestPatternsStandInOnlySoFar holds that of the names that patterns found a
+// quarter, or 100, stand in at a time.
+func TestPatternsStandInOnlySoFar(t *testing.T) {
+	conf := "guard {\n state off\n pattern *.cloud.example 400\n}"
+	inWorld(t, conf, func(w *world) {
+		_, names := w.learnMany(200)
+		stood := 0
+		for _, n := range names {
+			w.below.set(n+" A", nodata)
+			stood += len(w.ask(n, dns.TypeA).Answer)
+		}
+		if stood != 100 {
+			t.Errorf("%d names of a pattern stand in, want 100", stood)
+		}
+	})
+}

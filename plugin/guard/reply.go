@@ -1,0 +1,175 @@
+package guard
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/detour-dns/detour/internal/guard"
+)
+
+// question is what a reply needs of a question. It is a copy: plugins below may
+// still have the message when we answer.
+type question struct {
+	id    uint16
+	qname string // as the client wrote it
+	qtype uint16
+	edns  bool
+	size  uint16
+	do    bool
+}
+
+func questionOf(r *dns.Msg) question {
+	q := question{id: r.Id, qname: r.Question[0].Name, qtype: r.Question[0].Qtype}
+	if opt := r.IsEdns0(); opt != nil {
+		q.edns, q.size, q.do = true, opt.UDPSize(), opt.Do()
+	}
+	return q
+}
+
+func (q *question) v6() bool { return q.qtype == dns.TypeAAAA }
+
+// reply begins a reply with data that is not ours and not validated: AA=0, AD=0.
+func (q *question) reply() *dns.Msg {
+	return &dns.Msg{
+		MsgHdr: dns.MsgHdr{
+			Id: q.id, Response: true, RecursionDesired: true, RecursionAvailable: true,
+		},
+		Compress: true,
+		Question: []dns.Question{{Name: q.qname, Qtype: q.qtype, Qclass: dns.ClassINET}},
+	}
+}
+
+// standIn makes the reply with what stands in: CNAMEs first, one TTL, and the
+// extended error 3 (Stale Answer) for those who understand it.
+func (q *question) standIn(s *guard.Set, ttl uint32) *dns.Msg {
+	m := q.reply()
+	owner := q.qname
+	for _, target := range s.Chain {
+		m.Answer = append(m.Answer, &dns.CNAME{Hdr: q.header(owner, dns.TypeCNAME, ttl), Target: target})
+		owner = target
+	}
+	for _, ip := range s.Addrs {
+		h := q.header(owner, q.qtype, ttl)
+		if q.v6() {
+			m.Answer = append(m.Answer, &dns.AAAA{Hdr: h, AAAA: ip.AsSlice()})
+		} else {
+			m.Answer = append(m.Answer, &dns.A{Hdr: h, A: ip.AsSlice()})
+		}
+	}
+	q.explain(m)
+	return m
+}
+
+// whole makes the reply with a kept answer and its own signatures, nil if there is
+// none or it cannot be read. No lifetime is longer than ttl.
+func (q *question) whole(s *guard.Signed, ttl uint32) *dns.Msg {
+	kept := new(dns.Msg)
+	if s == nil || kept.Unpack(s.Wire) != nil {
+		return nil
+	}
+	m := q.reply()
+	for _, rr := range kept.Answer {
+		if rr.Header().Rrtype == dns.TypeRRSIG && !q.do {
+			continue
+		}
+		rr.Header().Ttl = min(rr.Header().Ttl, ttl)
+		m.Answer = append(m.Answer, rr)
+	}
+	q.explain(m)
+	return m
+}
+
+func (q *question) header(owner string, t uint16, ttl uint32) dns.RR_Header {
+	return dns.RR_Header{Name: owner, Rrtype: t, Class: dns.ClassINET, Ttl: ttl}
+}
+
+// StaleText is what a client is told beside the extended error 3.
+const StaleText = "kept: the name's own DNS fails"
+
+func (q *question) explain(m *dns.Msg) {
+	if !q.edns {
+		return
+	}
+	opt := &dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT}}
+	opt.SetUDPSize(q.size)
+	if q.do {
+		opt.SetDo()
+	}
+	opt.Option = []dns.EDNS0{&dns.EDNS0_EDE{InfoCode: dns.ExtendedErrorCodeStaleAnswer, ExtraText: StaleText}}
+	m.Extra = []dns.RR{opt}
+}
+
+// shorten keeps the negative reply for a guarded name from being cached for long:
+// after the repair it would be the second wound. The reply is not ours: what is
+// changed is a copy.
+func shorten(m *dns.Msg, ttl uint32) *dns.Msg {
+	if m.Rcode != dns.RcodeNameError && m.Rcode != dns.RcodeSuccess {
+		return m
+	}
+	out := *m
+	out.Ns = nil
+	for _, rr := range m.Ns {
+		soa, ok := rr.(*dns.SOA)
+		if !ok {
+			out.Ns = append(out.Ns, rr)
+			continue
+		}
+		s := *soa
+		s.Hdr.Ttl, s.Minttl = min(s.Hdr.Ttl, ttl), min(s.Minttl, ttl)
+		out.Ns = append(out.Ns, &s)
+	}
+	return &out
+}
+
+// denier turns NXDOMAIN into NODATA for a name that exists because it stands in,
+// or has a name below it that does.
+type denier struct {
+	dns.ResponseWriter
+	ttl uint32
+}
+
+// WriteMsg implements dns.ResponseWriter.
+func (d *denier) WriteMsg(m *dns.Msg) error {
+	if m == nil || m.Rcode != dns.RcodeNameError || len(m.Answer) > 0 {
+		return d.ResponseWriter.WriteMsg(m)
+	}
+	return d.ResponseWriter.WriteMsg(denied(m, d.ttl))
+}
+
+// denied is an NXDOMAIN made NODATA, without the proofs that would contradict it.
+func denied(m *dns.Msg, ttl uint32) *dns.Msg {
+	out := *shorten(m, ttl)
+	out.Rcode, out.AuthenticatedData = dns.RcodeSuccess, false
+	var soa []dns.RR
+	for _, rr := range out.Ns {
+		if rr.Header().Rrtype == dns.TypeSOA {
+			soa = append(soa, rr)
+		}
+	}
+	out.Ns = soa
+	return &out
+}
+
+// Write implements dns.ResponseWriter for plugins that write wire format.
+func (d *denier) Write(b []byte) (int, error) {
+	m := new(dns.Msg)
+	if err := m.Unpack(b); err != nil || m.Rcode != dns.RcodeNameError {
+		return d.ResponseWriter.Write(b)
+	}
+	return len(b), d.WriteMsg(m)
+}
+
+// ago says how long ago something was, in the largest unit that fits.
+func ago(d time.Duration) string {
+	switch d = max(d, 0); {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh", int(d.Hours()))
+	}
+	return fmt.Sprintf("%dd", int(d.Hours()/24))
+}

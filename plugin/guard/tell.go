@@ -1,0 +1,110 @@
+package guard
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/detour-dns/detour/internal/guard"
+)
+
+// calm is how long answers must be good until a failure is over: backends that lie
+// now and then make one story, not a hundred.
+const calm = time.Minute
+
+// tale is what people are told of one failure of a name.
+type tale struct {
+	since  guard.Stamp // when something began to stand in, 0 = nothing does
+	last   guard.Stamp // when the name failed last
+	mute   bool        // told that nothing stands in any more
+	warned guard.Stamp // of a refused change
+}
+
+// follow tells the beginning, and that nothing stands in any more. The entry is
+// locked.
+func (t *tale) follow(e *entry, r *guard.Rules, now guard.Stamp) {
+	if !e.known.Failing() {
+		return
+	}
+	t.last = now
+	stands := e.standing.Load()
+	switch {
+	case stands && t.since == 0:
+		t.since = e.known.Since()
+		log.Warningf("%s fails: %s; answering with what was kept: %s", e.name, because(&e.known), kept(&e.known, r, now))
+	case stands && t.mute:
+		t.mute = false
+		log.Warningf("%s: kept addresses stand in again: %s", e.name, kept(&e.known, r, now))
+	case !stands && t.since != 0 && !t.mute:
+		t.mute = true
+		log.Errorf("%s still fails (%s), and nothing stands in any more: %s; its DNS is passed on as it is", e.name, because(&e.known), e.refusal)
+	}
+}
+
+// because says how the name's DNS fails.
+func because(n *guard.Name) string {
+	var out []string
+	for _, v6 := range []bool{false, true} {
+		if k := n.Of(v6); k.Bad != 0 {
+			out = append(out, fmt.Sprintf("%s for %s", k.Why, family(v6)))
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// kept says what stands in.
+func kept(n *guard.Name, r *guard.Rules, now guard.Stamp) string {
+	var out []string
+	for _, v6 := range []bool{false, true} {
+		s, why := n.Stand(v6, r, now, false)
+		if why != guard.Stands {
+			continue
+		}
+		how := "not proven"
+		if s.Proven {
+			how = "proven"
+		}
+		out = append(out, fmt.Sprintf("%d %s, last seen %s ago, %s", len(s.Addrs), family(v6), ago(now.Sub(s.Newest)), how))
+	}
+	return strings.Join(out, "; ")
+}
+
+// over reports whether a failure is told to its end.
+func (t *tale) over(now guard.Stamp) bool { return now.Sub(t.last) > calm }
+
+// end tells the end.
+func (t *tale) end(e *entry) {
+	if t.since != 0 && !e.known.Failing() {
+		log.Infof("%s is well again: its DNS failed for %s", e.name, ago(t.last.Sub(t.since)))
+	}
+	*t = tale{}
+}
+
+// proof tells that a member's identity turned.
+func (t *tale) proof(name string, ip netip.Addr, p guard.Proof) {
+	switch p {
+	case guard.Refuted:
+		log.Warningf("%s: %s is left out: it refuses, or shows a certificate that is not this name's", name, ip)
+	case guard.Silent:
+		log.Warningf("%s: %s does not answer the proof that it is still this name's", name, ip)
+	case guard.Proven, guard.Unproven:
+	}
+}
+
+// refused tells at most once a minute which addresses were not believed.
+func (t *tale) refused(name string, ips []netip.Addr, now guard.Stamp) {
+	if t.warned != 0 && now.Sub(t.warned) < time.Minute {
+		return
+	}
+	t.warned = now
+	log.Errorf("%s: its DNS says %s now, which does not prove to be this name: refused, the kept addresses stay (if it is right: resolver guard accept %s)", name, join(ips), strings.TrimSuffix(name, "."))
+}
+
+func join(ips []netip.Addr) string {
+	var out []string
+	for _, ip := range ips {
+		out = append(out, ip.String())
+	}
+	return strings.Join(out, ", ")
+}
