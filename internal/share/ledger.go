@@ -22,6 +22,7 @@ const maxN = 1 << 53
 type Entry struct {
 	Record
 	Seen time.Time `json:"seen"`
+	here time.Time // when this process first had it; zero: it was on disk, and nobody asked yet
 }
 
 // Ends returns when the record ends, by the reader's own clock: no clock of another
@@ -44,6 +45,7 @@ func (e Entry) Live(now time.Time) bool {
 type Ledger struct {
 	Writer  string
 	entries map[string]Entry
+	held    map[string]Record // by a store, when one was last read
 }
 
 // NewLedger returns a ledger with what was kept, for an observer that writes under
@@ -75,7 +77,8 @@ func (l *Ledger) Get(kind, target string) (Entry, bool) {
 // All returns every entry by key. It must not be changed.
 func (l *Ledger) All() map[string]Entry { return l.entries }
 
-// Write makes the next version of a record. A nil value deletes it.
+// Write makes the next version of a record. A nil value deletes it; that is
+// remembered for as long as what is deleted could have lasted, and longer.
 func (l *Ledger) Write(kind, target string, value any, ttl time.Duration, now time.Time) (Record, error) {
 	r := Record{Kind: kind, Target: target, Made: now.UTC().Round(0), TTL: ttl, Deleted: value == nil}
 	if value != nil {
@@ -85,8 +88,12 @@ func (l *Ledger) Write(kind, target string, value any, ttl time.Duration, now ti
 		}
 		r.Value = body
 	}
-	r.Version = Version{l.entries[r.Key()].Version.N + 1, l.Writer}
-	l.entries[r.Key()] = Entry{r, now}
+	was := l.entries[r.Key()]
+	if r.Deleted {
+		r.TTL = was.TTL
+	}
+	r.Version = Version{N: was.Version.N + 1, Writer: l.Writer}
+	l.entries[r.Key()] = Entry{r, now, now}
 	return r, nil
 }
 
@@ -94,9 +101,10 @@ func (l *Ledger) Write(kind, target string, value any, ttl time.Duration, now ti
 // the records that the store lacks or holds in an older version, both by key.
 func (l *Ledger) Merge(store []Record, now time.Time) (news []Entry, lost []Record) {
 	held := newest(store)
+	l.held = held
 	for key, r := range held {
 		if e, known := l.entries[key]; !known || e.Version.Less(r.Version) {
-			l.entries[key] = Entry{r, now}
+			l.entries[key] = Entry{r, now, now}
 			news = append(news, l.entries[key])
 		}
 	}
@@ -121,11 +129,36 @@ func newest(store []Record) map[string]Record {
 	return out
 }
 
+// Over returns the records whose time has passed, as stores are to hold them from
+// now on: who finds one there for the first time would obey it from then. Others
+// will end it for that, so it counts only what passed in this process, whose clock
+// nobody can set.
+func (l *Ledger) Over(now time.Time) (out []Record) {
+	for key, e := range l.entries {
+		if e.TTL <= 0 || e.Deleted {
+			continue
+		}
+		if e.here.IsZero() {
+			e.here = now
+			l.entries[key] = e
+		}
+		if now.Sub(e.here) < e.TTL {
+			continue
+		}
+		r := e.Record
+		r.Version.Over, r.Deleted, r.Value = true, true, nil
+		out = append(out, r)
+	}
+	slices.SortFunc(out, func(a, b Record) int { return cmp.Compare(a.Key(), b.Key()) })
+	return out
+}
+
 // Forget drops what ended so long ago that nobody can bring it back, and returns
-// its keys.
+// its keys. What a store holds is not forgotten: it would be news.
 func (l *Ledger) Forget(now time.Time) (gone []string) {
 	for key, e := range l.entries {
-		if end := e.Seen.Add(e.TTL + keepDeleted); !e.Live(now) && now.After(end) {
+		_, held := l.held[key]
+		if end := e.Seen.Add(e.TTL + keepDeleted); !held && !e.Live(now) && now.After(end) {
 			gone = append(gone, key)
 		}
 	}

@@ -73,7 +73,7 @@ func TestEnds(t *testing.T) {
 
 func TestAnAbsurdVersionIsIgnored(t *testing.T) {
 	l := NewLedger("r1", nil)
-	news, _ := l.Merge([]Record{{Kind: Override, Target: "x", Version: Version{1 << 60, "evil"}}}, t0)
+	news, _ := l.Merge([]Record{{Kind: Override, Target: "x", Version: Version{N: 1 << 60, Writer: "evil"}}}, t0)
 	if len(news) != 0 {
 		t.Errorf("%v", news)
 	}
@@ -145,4 +145,90 @@ func list(m map[string]Record) (out []Record) {
 		out = append(out, r)
 	}
 	return out
+}
+
+// What one has obeyed to its end is over for who comes later, and for nobody who
+// decided something since, wherever versions meet.
+func TestOver(t *testing.T) {
+	first, late := NewLedger("r1", nil), NewLedger("r2", nil)
+	r := write(t, first, "aws/us-east-1", "drain", t0)
+	late.Merge([]Record{r}, t0.Add(59*time.Minute))
+	if over := first.Over(t0.Add(59 * time.Minute)); len(over) != 0 {
+		t.Errorf("over before its end: %v", over)
+	}
+	end := t0.Add(time.Hour)
+	over := first.Over(end)
+	if len(over) != 1 || !over[0].Deleted || over[0].Value != nil || len(late.Over(end)) != 0 {
+		t.Fatalf("over: %v; for who saw it later: %v", over, late.Over(end))
+	}
+	if news, lost := late.Merge(over, end); len(news) != 1 || news[0].Live(end) || len(lost) != 0 {
+		t.Errorf("who saw it later: news %v, lost %v", news, lost)
+	}
+	if news, lost := late.Merge([]Record{r}, end); len(news) != 0 || len(lost) != 1 || !lost[0].Version.Over {
+		t.Errorf("restored: news %v, lost %v", news, lost)
+	}
+	if first.Merge(over, end); len(first.Over(end)) != 0 {
+		t.Error("over twice")
+	}
+	other := NewLedger("a", nil) // whose name is smaller, and which had not heard
+	other.Merge([]Record{r}, t0)
+	again := write(t, other, "aws/us-east-1", "drain on", end)
+	if news, _ := late.Merge([]Record{again}, end); len(news) != 1 || !news[0].Live(end) {
+		t.Errorf("drained anew: %v", news)
+	}
+	if news, lost := other.Merge(over, end); len(news) != 0 || len(lost) != 1 {
+		t.Errorf("the new drain is over: %v, %v", news, lost)
+	}
+}
+
+// A clock that was set while a process was down ends what it obeys itself, and
+// nothing for others.
+func TestOverCountsOwnTime(t *testing.T) {
+	l := NewLedger("r1", nil)
+	write(t, l, "aws/us-east-1", "drain", t0)
+	start := t0.Add(48 * time.Hour) // it says
+	kept := map[string]Entry{}
+	for key, e := range l.entries {
+		e.here = time.Time{}
+		kept[key] = e
+	}
+	l = NewLedger("r1", kept)
+	for after, want := range map[time.Duration]int{0: 0, 59 * time.Minute: 0, time.Hour: 1} {
+		l.Over(start)
+		if over := l.Over(start.Add(after)); len(over) != want {
+			t.Errorf("%v after the start: %v", after, over)
+		}
+	}
+}
+
+// What a store still holds is not forgotten: it would be news, and begin anew.
+func TestWhatIsHeldIsNotForgotten(t *testing.T) {
+	l := NewLedger("r1", nil)
+	r := write(t, l, "aws/us-east-1", "drain", t0)
+	at := t0
+	for range 60 {
+		at = at.Add(24 * time.Hour)
+		if news, _ := l.Merge([]Record{r}, at); len(news) != 0 || len(l.Forget(at)) != 0 {
+			t.Fatalf("%v later it is news: %v", at.Sub(t0), news)
+		}
+	}
+	l.Merge(nil, at)
+	if gone := l.Forget(at); len(gone) != 1 {
+		t.Errorf("gone: %v", gone)
+	}
+}
+
+// A deletion outlives every copy of what it deletes.
+func TestADeletionOutlivesWhatItDeletes(t *testing.T) {
+	l := NewLedger("r1", nil)
+	if _, err := l.Write(Override, "x", "drain", 30*24*time.Hour, t0); err != nil {
+		t.Fatal(err)
+	}
+	write(t, l, "x", nil, t0)
+	if gone := l.Forget(t0.Add(36 * 24 * time.Hour)); len(gone) != 0 {
+		t.Errorf("forgotten too early: %v", gone)
+	}
+	if gone := l.Forget(t0.Add(38 * 24 * time.Hour)); len(gone) != 1 {
+		t.Errorf("not forgotten: %v", gone)
+	}
 }

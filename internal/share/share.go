@@ -75,15 +75,18 @@ type Store struct {
 }
 
 // Version orders the versions of a record: the higher N wins, of equal ones the
-// writer whose name is greater.
+// writer whose name is greater, and of one and the same that it is over: whatever is
+// decided next wins over that.
 type Version struct {
 	N      uint64 `json:"n"`
 	Writer string `json:"writer"`
+	Over   bool   `json:"over,omitempty"` // its time has passed; only of a record that is deleted
 }
 
 // Less reports whether o wins over v.
 func (v Version) Less(o Version) bool {
-	return v.N < o.N || v.N == o.N && v.Writer < o.Writer
+	return v.N < o.N || v.N == o.N && v.Writer < o.Writer ||
+		v.N == o.N && v.Writer == o.Writer && !v.Over && o.Over
 }
 
 // The kinds of records.
@@ -94,7 +97,8 @@ const (
 )
 
 // Record is one decision that all observers share. One that is deleted stays, so
-// that an older copy does not come back.
+// that an older copy does not come back; so does one whose time has passed, so that
+// who finds it later does not begin to obey it.
 type Record struct {
 	Kind    string          `json:"kind"`
 	Target  string          `json:"target"`

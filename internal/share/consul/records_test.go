@@ -23,7 +23,8 @@ func freeze(target string, n uint64, writer string) share.Record {
 	}
 }
 
-// holds waits until s reads what is wanted: "target n writer" of each record.
+// holds waits until s reads what is wanted: "target n writer" of each record, and
+// whether it is over.
 func holds(t *testing.T, s *Share, want string) []share.Record {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 12*time.Second)
@@ -40,7 +41,7 @@ func holds(t *testing.T, s *Share, want string) []share.Record {
 		}
 		var all []string
 		for _, r := range list {
-			all = append(all, fmt.Sprint(r.Target, " ", r.Version.N, " ", r.Version.Writer))
+			all = append(all, fmt.Sprint(r.Target, " ", r.Version.N, " ", r.Version.Writer, map[bool]string{true: " over"}[r.Version.Over]))
 		}
 		slices.Sort(all)
 		if last = strings.Join(all, ", "); last == want {
@@ -96,6 +97,26 @@ func TestRecords(t *testing.T) {
 	}
 	put(t, a, freeze("*", 4, "a"))
 	holds(t, b, "* 4 a, aws/us-east-1 2 a")
+}
+
+// TestOverInAStore: that a record is over replaces it, and is replaced only by what
+// is decided next.
+func TestOverInAStore(t *testing.T) {
+	t.Parallel()
+	server := kit.Consul(t, kit.ConsulOptions{})
+	a, b := observe(t, "a", nil, server), observe(t, "b", nil, server)
+	over := freeze("*", 1, "a")
+	over.Version.Over, over.Deleted, over.Value = true, true, nil
+	put(t, a, freeze("*", 1, "a"))
+	holds(t, b, "* 1 a")
+	put(t, b, over)
+	put(t, a, freeze("*", 1, "a"))
+	if list := holds(t, a, "* 1 a over"); !list[0].Deleted || list[0].TTL != time.Hour {
+		t.Errorf("read %+v", list[0])
+	}
+	put(t, a, freeze("*", 2, "a"))
+	put(t, b, over)
+	holds(t, b, "* 2 a")
 }
 
 // TestManyRecords: more than one transaction takes.

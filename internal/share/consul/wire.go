@@ -239,6 +239,8 @@ func faulty(r *share.Record) error {
 		return errors.New("a record without a sound target")
 	case r.Version.N == 0 || r.Version.N > maxVersion || r.Version.Writer == "" || !plain(r.Version.Writer):
 		return errors.New("a record without a sound version")
+	case r.Version.Over && !r.Deleted:
+		return errors.New("a record that is over and is not")
 	case r.TTL < 0:
 		return errors.New("a record that ends before it begins")
 	}
