@@ -226,8 +226,9 @@ func (e *Engine) reopened(s *state.Store, notice string, err error) {
 		return
 	}
 	e.disk.lost = lost // until all is written
-	e.ledger.Restore(read[share.Entry](e.disk, state.Shared))
 	kept := e.disk.hands()
+	e.forgetLifted(&kept)
+	e.ledger.Restore(read[share.Entry](e.disk, state.Shared))
 	kept.files = e.hands.files
 	maps.Copy(kept.overrides, e.hands.overrides)
 	maps.Copy(kept.freezes, e.hands.freezes)

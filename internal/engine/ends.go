@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"strings"
 	"time"
 
 	"github.com/detour-dns/detour/internal/journal"
@@ -50,24 +51,38 @@ func (e *Engine) tellSoon(now time.Time) {
 // whoever made it knows.
 func shorter(o *steer.Override) bool { return !o.Made.IsZero() && o.Until.Sub(o.Made) <= soon }
 
-// tellHand tells what became of an operator's decision. who is the peer.
+// What the names of those begin with who are no peer of the API.
+const (
+	byResolver = "resolver "
+	byFile     = "file "
+)
+
+// tellHand tells what became of an operator's decision. who is the peer that asked,
+// whom the API has logged; or one of another kind, or "" if it ended by itself.
 func (e *Engine) tellHand(kind journal.Kind, target, text, reason, who string) {
 	if reason != "" {
 		text += ": " + reason
 	}
-	if who == "" { // else the API has logged who it was
+	switch {
+	case who == "":
 		e.log.Info("hands: "+text, "target", orAll(people(target)))
+	case strings.HasPrefix(who, byResolver), strings.HasPrefix(who, byFile):
+		e.log.Info("hands: "+text, "target", orAll(people(target)), "by", who)
 	}
 	e.record(journal.Event{Kind: kind, Target: people(target), Text: text, Who: who})
 }
 
-// tellOverride tells that an override is in force, tellLifted that it no longer is.
+// tellOverride tells that an override is in force.
 func (e *Engine) tellOverride(o *steer.Override, who string) {
 	e.tellHand(journal.Override, o.Target, o.Kind.String()+" of "+people(o.Target)+" by "+o.Owner+lasting(o.Until, time.Now()), o.Reason, who)
 }
 
-func (e *Engine) tellLifted(target, who string) {
-	e.tellHand(journal.Override, target, "override on "+people(target)+" lifted", "", who)
+// lifted says how a decision ended that was to last for longer here.
+func lifted(over bool) string {
+	if over {
+		return " ended: its time is over"
+	}
+	return " lifted"
 }
 
 func orAll(target string) string {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/detour-dns/detour/internal/share"
+	"github.com/detour-dns/detour/internal/share/consul"
 )
 
 // hub is a store in memory. It answers as one would: at once when something
@@ -47,12 +48,14 @@ func (h *hub) change(f func()) {
 
 // seat is one observer's way to the hub.
 type seat struct {
-	h    *hub
-	name string
-	cut  bool        // under h.mu
-	old  bool        // says nothing of buckets
-	when []time.Time // it wrote; under h.mu
-	seen [2]chan struct{}
+	h       *hub
+	name    string
+	cut     bool        // under h.mu
+	denied  bool        // may write no more than pools in use; under h.mu
+	refused int         // writes; under h.mu
+	old     bool        // says nothing of buckets
+	when    []time.Time // it wrote; under h.mu
+	seen    [2]chan struct{}
 }
 
 var errAway = errors.New("the store does not answer")
@@ -90,7 +93,13 @@ func (s *seat) Put(ctx context.Context, list []share.Record) error {
 	if err := s.reach(ctx); err != nil {
 		return err
 	}
+	var err error
 	s.h.change(func() {
+		if s.denied && slices.ContainsFunc(list, func(r share.Record) bool { return r.Kind != share.InUse }) {
+			s.refused++
+			err = fmt.Errorf("seat: %w", consul.ErrDenied)
+			return
+		}
 		s.wrote()
 		for _, r := range list {
 			if !r.Version.Less(s.h.records[r.Key()].Version) {
@@ -98,7 +107,7 @@ func (s *seat) Put(ctx context.Context, list []share.Record) error {
 			}
 		}
 	})
-	return nil
+	return err
 }
 
 // wait returns once the hub changed since the last call, or after ten seconds.
@@ -161,6 +170,7 @@ type resolver struct {
 	*world
 	seat *seat
 	yaml string
+	log  *slog.Logger // nil: none
 }
 
 // gather starts engines in the given zones, which agree through the hub, and lets
@@ -189,6 +199,9 @@ func (r *resolver) start(t *testing.T, h *hub) {
 	o := Options{Config: parse(t, r.yaml), Dial: r.world.dial, Log: slog.New(slog.DiscardHandler)}
 	if h != nil {
 		o.Share = r.seat
+	}
+	if r.log != nil {
+		o.Log = r.log
 	}
 	var err error
 	if r.Engine, err = Start(o); err != nil {

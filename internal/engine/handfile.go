@@ -176,12 +176,12 @@ func (e *Engine) tellHandFiles(before, now handFiles) {
 	for _, o := range is {
 		again := func(w steer.Override) bool { w.Made = o.Made; return w == o } // the file was touched
 		if !slices.ContainsFunc(was, again) {
-			e.tellOverride(&o, "file "+o.From)
+			e.tellOverride(&o, byFile+o.From)
 		}
 	}
 	for _, o := range was {
 		if !slices.ContainsFunc(is, func(n steer.Override) bool { return n.Target == o.Target && n.From == o.From }) {
-			e.tellLifted(o.Target, "file "+o.From)
+			e.tellHand(journal.Override, o.Target, "override on "+people(o.Target)+lifted(false), "", byFile+o.From)
 		}
 	}
 	for _, fault := range now.faults() {

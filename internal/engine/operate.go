@@ -49,7 +49,7 @@ func (e *Engine) PutOverride(o steer.Override, who string) error {
 // DeleteOverride lifts the override on a target.
 func (e *Engine) DeleteOverride(target, who string) error {
 	return e.change(func() state.Record {
-		e.forgetOverride(target, who)
+		e.forgetOverride(target, who, false)
 		e.shared(share.Override, target, nil, 0)
 		return state.Record{Bucket: state.Overrides, Key: target}
 	})
@@ -67,14 +67,14 @@ func (e *Engine) PutFreeze(f steer.Freeze, who string) error {
 // DeleteFreeze lets automation go on.
 func (e *Engine) DeleteFreeze(target, who string) error {
 	return e.change(func() state.Record {
-		e.forgetFreeze(target, who)
+		e.forgetFreeze(target, who, false)
 		e.shared(share.Freeze, freezeKey(target), nil, 0)
 		return state.Record{Bucket: state.Freezes, Key: freezeKey(target)}
 	})
 }
 
 // setOverride, forgetOverride, setFreeze and forgetFreeze change what is decided,
-// and tell it.
+// and tell it. What is forgotten was lifted, or is over for another resolver.
 func (e *Engine) setOverride(o steer.Override, who string) {
 	e.tellOverride(&o, who)
 	if e.hands.overrides == nil {
@@ -83,8 +83,8 @@ func (e *Engine) setOverride(o steer.Override, who string) {
 	e.hands.overrides[o.Target] = o
 }
 
-func (e *Engine) forgetOverride(target, who string) {
-	e.tellLifted(target, who)
+func (e *Engine) forgetOverride(target, who string, over bool) {
+	e.tellHand(journal.Override, target, "override on "+people(target)+lifted(over), "", who)
 	delete(e.hands.overrides, target)
 }
 
@@ -96,8 +96,8 @@ func (e *Engine) setFreeze(f steer.Freeze, who string) {
 	e.hands.freezes[freezeKey(f.Target)] = f
 }
 
-func (e *Engine) forgetFreeze(target, who string) {
-	e.tellHand(journal.Freeze, target, "freeze of "+orAll(target)+" lifted", "", who)
+func (e *Engine) forgetFreeze(target, who string, over bool) {
+	e.tellHand(journal.Freeze, target, "freeze of "+orAll(target)+lifted(over), "", who)
 	delete(e.hands.freezes, freezeKey(target))
 }
 

@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/detour-dns/detour/internal/share"
@@ -46,18 +44,22 @@ func (e *Engine) next(kind, target string, value any, ttl time.Duration) (share.
 	return r, true
 }
 
-// keepRecord has a record kept on disk.
+// keepRecord has records kept on disk, and with them what operators decided in them:
+// a restart must find both or none.
 func (e *Engine) keepRecord(keys ...string) {
 	if e.disk.store == nil || len(keys) == 0 {
 		return
 	}
-	out := make([]state.Record, 0, len(keys))
+	out := make([]state.Record, 0, 2*len(keys))
 	for _, k := range keys {
 		r := state.Record{Bucket: state.Shared, Key: k}
 		if entry, ok := e.ledger.All()[k]; ok {
 			r.Value = entry
 		}
 		out = append(out, r)
+		if hand, ok := e.hands.record(k); ok {
+			out = append(out, hand)
+		}
 	}
 	_, _ = e.write(time.Now(), out...) // noted
 }
@@ -98,6 +100,10 @@ const deniedEvery = 10 * time.Minute
 func (s *sharing) putFailed(list []share.Record, err error) (goOn bool) {
 	if errors.Is(err, consul.ErrDenied) {
 		_ = s.e.Do(func(*Core) {
+			if someOver(list) { // others may, who have an operator's token
+				s.endDenied = time.Now()
+				return
+			}
 			if time.Since(s.denied) < deniedEvery {
 				return
 			}
@@ -166,6 +172,9 @@ func (e *Engine) takeRecords(list []share.Record, first bool) {
 	if len(lost) > 0 {
 		e.sharing.heal(lost)
 	}
+	if len(e.ledger.Over(now)) > 0 {
+		e.sharing.endThem()
+	}
 	keys := e.ledger.Forget(now)
 	memories, hands := map[string]steer.Memory{}, false
 	for _, entry := range news {
@@ -198,77 +207,6 @@ func (e *Engine) takeKnownUse(list []share.Record, into map[string]steer.Memory)
 			e.takeInUse(entry, true, into)
 		}
 	}
-}
-
-// heal writes again, in a while, what a store lost, unless somebody else did.
-func (s *sharing) heal(lost []share.Record) {
-	if s.healing {
-		return
-	}
-	s.healing = true
-	s.wg.Go(func() {
-		if !s.pause(rand.N(healAfter)) {
-			return
-		}
-		_ = s.e.Do(func(*Core) {
-			s.healing = false
-			again := lost[:0]
-			for _, r := range lost { // in the version of now
-				if entry, ok := s.e.ledger.Get(r.Kind, r.Target); ok {
-					again = append(again, entry.Record)
-				}
-			}
-			s.hand(again)
-		})
-	})
-}
-
-// takeHand puts in force what an operator decided at another resolver. It reports
-// whether that changed anything.
-func (e *Engine) takeHand(entry share.Entry, now time.Time) bool {
-	who := "resolver " + entry.Version.Writer
-	if entry.Kind == share.Freeze {
-		return e.takeFreeze(entry, who, now)
-	}
-	if !entry.Live(now) {
-		if _, ok := e.hands.overrides[entry.Target]; !ok {
-			return false
-		}
-		e.forgetOverride(entry.Target, who)
-		return true
-	}
-	var o steer.Override
-	if err := json.Unmarshal(entry.Value, &o); err != nil || o.Target != entry.Target || o.Reason == "" {
-		e.odd(entry, err)
-		return false
-	}
-	o.Until, o.From = entry.Ends(), ""
-	e.setOverride(o, who)
-	return true
-}
-
-func (e *Engine) takeFreeze(entry share.Entry, who string, now time.Time) bool {
-	target := strings.TrimSuffix(entry.Target, freezeKey(""))
-	if !entry.Live(now) {
-		if _, ok := e.hands.freezes[freezeKey(target)]; !ok {
-			return false
-		}
-		e.forgetFreeze(target, who)
-		return true
-	}
-	var f steer.Freeze
-	if err := json.Unmarshal(entry.Value, &f); err != nil || f.Target != target || entry.TTL <= 0 {
-		e.odd(entry, err)
-		return false
-	}
-	f.Until = entry.Ends()
-	e.setFreeze(f, who)
-	return true
-}
-
-// odd says that a record is not what it should be.
-func (e *Engine) odd(entry share.Entry, err error) {
-	e.log.Warn("record of another resolver ignored: it is not what it says it is", "record", entry.Key(), "writer", entry.Version.Writer, "error", err)
 }
 
 // takeInUse takes over how a service stands elsewhere: at the start, so that a new

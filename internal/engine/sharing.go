@@ -40,13 +40,15 @@ type sharing struct {
 	first chan struct{}       // closed when the others' records were read once, or could not be
 
 	// What follows belongs to the loop.
-	healing bool
-	uses    map[string]bool // services that stand otherwise than the others were told
-	told    agree.Contact
-	others  []string
-	denied  time.Time // when it was last told that the token may not write
-	problem string    // why nothing was read last, "" if it was
-	stores  []share.Store
+	healing   bool
+	ending    bool
+	uses      map[string]bool // services that stand otherwise than the others were told
+	told      agree.Contact
+	others    []string
+	denied    time.Time // when it was last told that the token may not write
+	endDenied time.Time // when it last could not write that a record is over
+	problem   string    // why nothing was read last, "" if it was
+	stores    []share.Store
 }
 
 // newSharing returns what is to run.
