@@ -104,8 +104,10 @@ func TestEveryVerbHasAnExample(t *testing.T) {
 func TestEveryVerbHasJSON(t *testing.T) {
 	without := map[string]bool{"serve": true, "demo": true, "man": true}
 	for _, cmd := range newRoot().Commands() {
-		if cmd.Flags().Lookup("json") == nil && !without[cmd.Name()] {
-			t.Errorf("%s has no --json", cmd.Name())
+		for _, verb := range append(cmd.Commands(), cmd) {
+			if verb.Flags().Lookup("json") == nil && !without[cmd.Name()] && (verb != cmd || !cmd.HasSubCommands()) {
+				t.Errorf("%s has no --json", verb.CommandPath())
+			}
 		}
 	}
 }

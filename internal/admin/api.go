@@ -35,6 +35,7 @@ type Status struct {
 	Cap       Cap        `json:"cap"`
 	Next      *Next      `json:"next_failback,omitempty"` // absent: nothing waits to go back
 	Sharing   *Sharing   `json:"sharing,omitempty"`       // absent: this resolver shares with nobody
+	Guard     *Guard     `json:"guard,omitempty"`         // absent: no name of others is guarded
 	Warnings  []string   `json:"warnings"`                // what is wrong with the resolver itself
 
 	Checks   Checks    `json:"checks"`

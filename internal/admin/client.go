@@ -170,6 +170,21 @@ func (c *Client) Probe(ctx context.Context, target string) (*Probes, error) {
 	return call[Probes](ctx, c, http.MethodPost, "/v1/probe", PostProbe{target})
 }
 
+// Guard returns the names of others that are kept.
+func (c *Client) Guard(ctx context.Context) (*Guard, error) {
+	return call[Guard](ctx, c, http.MethodGet, "/v1/guard", nil)
+}
+
+// Forget drops what is kept of a name.
+func (c *Client) Forget(ctx context.Context, name string) (*Guard, error) {
+	return call[Guard](ctx, c, http.MethodDelete, "/v1/guard/"+url.PathEscape(name), nil)
+}
+
+// Accept makes what a name's DNS says now the truth.
+func (c *Client) Accept(ctx context.Context, name string) (*Guard, error) {
+	return call[Guard](ctx, c, http.MethodPost, "/v1/guard/"+url.PathEscape(name), nil)
+}
+
 // Compare asks what a failover.yaml would change.
 func (c *Client) Compare(ctx context.Context, yaml []byte) (*Compared, error) {
 	return call[Compared](ctx, c, http.MethodPost, "/v1/check", yaml)

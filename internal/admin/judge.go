@@ -95,6 +95,8 @@ func (s *Status) complaint() string {
 		return s.Warnings[0]
 	case s.Checks.Total > 0 && s.Checks.Unknown == s.Checks.Total && s.At.Sub(s.Started) >= settling:
 		return fmt.Sprintf("none of %s a verdict, so nothing is known: look at this machine's own network", count(s.Checks.Total, "check has", "checks has"))
+	case s.Guard != nil && s.Guard.StandingIn+s.Guard.Lost > 0:
+		return "the DNS of others fails: " + s.Guard.line(s.At)
 	case s.Checks.Down > 0:
 		return fmt.Sprintf("%d of %s", s.Checks.Down, count(s.Checks.Total, "check fails", "checks fail"))
 	}

@@ -229,6 +229,7 @@ func TestRepliesAreAsDescribed(t *testing.T) {
 	if err := c.AddResource("api.json", parsed); err != nil {
 		t.Fatal(err)
 	}
+	keep(t)
 	s := newSystem(t, fleet)
 	srv := s.listen(t, config.Admin{})
 	s.world.refuse("192.0.2.10", "192.0.2.11", "192.0.2.20")
@@ -279,6 +280,10 @@ var requests = []struct{ method, route, path, body, schema string }{
 	{"PUT", "/v1/freeze", "/v1/freeze", `{"reason":"r","owner":"o"}`, "Changed"},
 	{"DELETE", "/v1/freeze", "/v1/freeze", "", "Changed"},
 	{"POST", "/v1/failback", "/v1/failback", `{"target":"*","owner":"o","reason":"r"}`, "Changed"},
+	{"GET", "/v1/guard", "/v1/guard", "", "Guard"},
+	{"POST", "/v1/guard/{name}", "/v1/guard/api.cloud.example", "", "Guard"},
+	{"POST", "/v1/guard/{name}", "/v1/guard/api.clod.example", "", ""},
+	{"DELETE", "/v1/guard/{name}", "/v1/guard/api.cloud.example", "", "Guard"},
 	{"GET", "/v1/events", "/v1/events?since=1h", "", "Events"},
 	{"GET", "/v1/events", "/v1/events?since=yesterday", "", ""},
 }

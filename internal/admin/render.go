@@ -51,6 +51,9 @@ func (s *Status) lines() (out [][2]string) {
 	if s.Sharing != nil {
 		add("sharing", s.Sharing.line(s.At))
 	}
+	if s.Guard != nil {
+		add("guard", s.Guard.line(s.At))
+	}
 	add("next", s.nextLine())
 	add("config", s.configLines()...)
 	return out

@@ -88,6 +88,15 @@ var api = []route{
 		method: http.MethodPost, path: "/v1/failback", says: "Let returning pools take their traffic now.",
 		body: PostFailback{}, reply: Changed{}, handle: (*Server).postFailback,
 	},
+	{method: http.MethodGet, path: "/v1/guard", says: "The names of others that are kept, those that stand in first.", reply: Guard{}, handle: (*Server).getGuard},
+	{
+		method: http.MethodDelete, path: "/v1/guard/{name}", says: "Drop what is kept of a name: it is gone on purpose.",
+		reply: Guard{}, handle: (*Server).deleteKept,
+	},
+	{
+		method: http.MethodPost, path: "/v1/guard/{name}", says: "Believe what a name's DNS says now: what was kept is dropped, and it is asked at once.",
+		reply: Guard{}, handle: (*Server).postKept,
+	},
 	{method: http.MethodGet, path: "/v1/openapi.json", says: "This description.", reply: map[string]any{}, handle: (*Server).getOpenAPI},
 }
 

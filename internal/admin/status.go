@@ -21,6 +21,7 @@ type page struct {
 	overrides []steer.Override
 	freezes   []steer.Freeze
 	listings  []engine.Listing
+	guard     *Guard
 	now       time.Time
 }
 
@@ -28,6 +29,7 @@ func (s *Server) getStatus(*http.Request) (any, error) {
 	p := &page{pub: s.eng.Load(), sum: s.eng.Summary(), overdue: s.eng.Stats().Overdue, now: time.Now()}
 	p.overrides, p.freezes = s.eng.Hands()
 	p.listings = s.eng.Listings()
+	p.guard = guarded(false).brief()
 	out := p.status()
 	out.Started, out.Sharing = s.eng.Started(), s.sharing()
 	return out, nil
@@ -48,7 +50,7 @@ func (p *page) status() *Status {
 		Services:  make([]Service, 0, len(p.plan().Services)),
 		Regions:   p.regions(),
 		Overrides: p.overrideList(), Freezes: p.freezeList(),
-		AtRisk: []Risk{}, Warnings: p.warnings(),
+		AtRisk: []Risk{}, Warnings: p.warnings(), Guard: p.guard,
 	}
 	for i := range p.plan().Services {
 		out.Services = append(out.Services, p.service(int32(i)))

@@ -15,6 +15,9 @@ type Board struct {
 	names map[string]int
 }
 
+// StaleText is what a client is told beside the extended error 3.
+const StaleText = "kept: the name's own DNS fails"
+
 // Standing is the process's board: a guard below the cache writes it, and
 // `failover` above the cache reads it.
 var Standing Board

@@ -21,9 +21,9 @@ type Report struct {
 
 // Guards are the running guards of the process.
 type Guards interface {
-	// Report returns every name of which something is kept, those that stand in
-	// first.
-	Report() []Report
+	// Report returns the names of which something is kept, or only those that fail,
+	// those that stand in first; and of how many something is kept.
+	Report(all bool) (names []Report, kept int)
 	// Forget drops what is kept of a name, and reports whether anything was.
 	Forget(name string) bool
 	// Accept makes what the name's DNS says now the truth, and reports whether the

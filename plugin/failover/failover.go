@@ -59,7 +59,7 @@ func (f *Failover) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Ms
 	i, found := f.shared.find(pub, w, r)
 	switch found {
 	case foreign:
-		return plugin.NextOrFailure(pluginName, f.Next, ctx, w, r)
+		return f.pass(ctx, w, r)
 	case plainAddress:
 		if f.noted {
 			return f.service(ctx, w, r, pub, i)

@@ -157,18 +157,28 @@ func (b *bureau) list() []*table {
 }
 
 // Report implements guard.Guards.
-func (b *bureau) Report() (out []guard.Report) {
+func (b *bureau) Report(all bool) (out []guard.Report, kept int) {
 	for _, t := range b.list() {
 		for _, e := range t.all() {
-			if r, any := e.report(t.key); any {
-				out = append(out, r)
+			known, failing := e.state()
+			if known {
+				kept++
+			}
+			if known && (all || failing) {
+				out = append(out, e.report(t.key))
 			}
 		}
 	}
 	slices.SortFunc(out, func(x, y guard.Report) int {
 		return cmp.Or(cmp.Compare(rank(&x), rank(&y)), cmp.Compare(x.Name, y.Name), cmp.Compare(x.Block, y.Block))
 	})
-	return out
+	return out, kept
+}
+
+func (e *entry) state() (known, failing bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.known.Known(), e.known.Failing()
 }
 
 func rank(r *guard.Report) int {
@@ -181,11 +191,11 @@ func rank(r *guard.Report) int {
 	return 2
 }
 
-func (e *entry) report(block string) (r guard.Report, any bool) {
+func (e *entry) report(block string) guard.Report {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	n := &e.known
-	r = guard.Report{
+	r := guard.Report{
 		Name: e.name, Block: block, Pattern: e.found, Standing: e.standing.Load(), Proves: n.Proves,
 		Members: slices.Concat(n.V4.Members, n.V6.Members),
 	}
@@ -198,7 +208,7 @@ func (e *entry) report(block string) (r guard.Report, any bool) {
 			r.Refusal = e.refusal.String()
 		}
 	}
-	return r, len(r.Members) > 0
+	return r
 }
 
 // Forget implements guard.Guards.

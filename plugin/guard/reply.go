@@ -85,9 +85,6 @@ func (q *question) header(owner string, t uint16, ttl uint32) dns.RR_Header {
 	return dns.RR_Header{Name: owner, Rrtype: t, Class: dns.ClassINET, Ttl: ttl}
 }
 
-// StaleText is what a client is told beside the extended error 3.
-const StaleText = "kept: the name's own DNS fails"
-
 func (q *question) explain(m *dns.Msg) {
 	if !q.edns {
 		return
@@ -97,7 +94,7 @@ func (q *question) explain(m *dns.Msg) {
 	if q.do {
 		opt.SetDo()
 	}
-	opt.Option = []dns.EDNS0{&dns.EDNS0_EDE{InfoCode: dns.ExtendedErrorCodeStaleAnswer, ExtraText: StaleText}}
+	opt.Option = []dns.EDNS0{&dns.EDNS0_EDE{InfoCode: dns.ExtendedErrorCodeStaleAnswer, ExtraText: guard.StaleText}}
 	m.Extra = []dns.RR{opt}
 }
 

@@ -1,0 +1,62 @@
+package failover
+
+import (
+	"context"
+
+	"github.com/coredns/coredns/plugin"
+	"github.com/miekg/dns"
+
+	"github.com/detour-dns/detour/internal/guard"
+)
+
+// pass hands a question that is not ours to the next plugin. In peace that is all.
+func (f *Failover) pass(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
+	if guard.Standing.Any() && r.IsEdns0() != nil && guard.Standing.Has(r.Question[0].Name) {
+		w = &stale{w, r}
+	}
+	return plugin.NextOrFailure(pluginName, f.Next, ctx, w, r)
+}
+
+// stale says of an answer that `guard` stands in with that it is stale: EDE 3 of
+// RFC 8914. `guard` cannot, for `cache` above it keeps no extended errors.
+type stale struct {
+	dns.ResponseWriter
+	r *dns.Msg
+}
+
+// WriteMsg implements dns.ResponseWriter.
+func (s *stale) WriteMsg(m *dns.Msg) error {
+	if m == nil || m.Rcode != dns.RcodeSuccess || len(m.Answer) == 0 {
+		return s.ResponseWriter.WriteMsg(m)
+	}
+	out := *m
+	out.Extra = nil
+	opt := &dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT}}
+	opt.SetUDPSize(s.r.IsEdns0().UDPSize())
+	if s.r.IsEdns0().Do() {
+		opt.SetDo()
+	}
+	for _, rr := range m.Extra {
+		if o, ok := rr.(*dns.OPT); ok {
+			for _, x := range o.Option {
+				if x.Option() != dns.EDNS0EDE {
+					opt.Option = append(opt.Option, x)
+				}
+			}
+			continue
+		}
+		out.Extra = append(out.Extra, rr)
+	}
+	opt.Option = append(opt.Option, &dns.EDNS0_EDE{InfoCode: dns.ExtendedErrorCodeStaleAnswer, ExtraText: guard.StaleText})
+	out.Extra = append(out.Extra, opt)
+	return s.ResponseWriter.WriteMsg(&out)
+}
+
+// Write implements dns.ResponseWriter for plugins that write wire format.
+func (s *stale) Write(b []byte) (int, error) {
+	m := new(dns.Msg)
+	if err := m.Unpack(b); err != nil {
+		return s.ResponseWriter.Write(b)
+	}
+	return len(b), s.WriteMsg(m)
+}
