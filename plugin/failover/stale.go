@@ -2,6 +2,7 @@ package failover
 
 import (
 	"context"
+	"slices"
 
 	"github.com/coredns/coredns/plugin"
 	"github.com/miekg/dns"
@@ -30,26 +31,28 @@ func (s *stale) WriteMsg(m *dns.Msg) error {
 		return s.ResponseWriter.WriteMsg(m)
 	}
 	out := *m
-	out.Extra = nil
+	out.Extra = []dns.RR{s.option(m.IsEdns0())}
+	for _, rr := range m.Extra {
+		if rr.Header().Rrtype != dns.TypeOPT {
+			out.Extra = append(out.Extra, rr)
+		}
+	}
+	return s.ResponseWriter.WriteMsg(&out)
+}
+
+// option is the OPT record of the reply: what it says already, and that it is
+// stale.
+func (s *stale) option(said *dns.OPT) *dns.OPT {
 	opt := &dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT}}
 	opt.SetUDPSize(s.r.IsEdns0().UDPSize())
 	if s.r.IsEdns0().Do() {
 		opt.SetDo()
 	}
-	for _, rr := range m.Extra {
-		if o, ok := rr.(*dns.OPT); ok {
-			for _, x := range o.Option {
-				if x.Option() != dns.EDNS0EDE {
-					opt.Option = append(opt.Option, x)
-				}
-			}
-			continue
-		}
-		out.Extra = append(out.Extra, rr)
+	if said != nil {
+		opt.Option = slices.DeleteFunc(slices.Clone(said.Option), func(o dns.EDNS0) bool { return o.Option() == dns.EDNS0EDE })
 	}
 	opt.Option = append(opt.Option, &dns.EDNS0_EDE{InfoCode: dns.ExtendedErrorCodeStaleAnswer, ExtraText: guard.StaleText})
-	out.Extra = append(out.Extra, opt)
-	return s.ResponseWriter.WriteMsg(&out)
+	return opt
 }
 
 // Write implements dns.ResponseWriter for plugins that write wire format.

@@ -161,10 +161,11 @@ func (b *bureau) Report(all bool) (out []guard.Report, kept int) {
 	for _, t := range b.list() {
 		for _, e := range t.all() {
 			known, failing := e.state()
-			if known {
-				kept++
+			if !known {
+				continue
 			}
-			if known && (all || failing) {
+			kept++
+			if all || failing {
 				out = append(out, e.report(t.key))
 			}
 		}
