@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/detour-dns/detour/internal/guard"
@@ -28,6 +29,8 @@ type disk struct {
 	stop chan struct{}
 	done chan struct{}
 
+	late atomic.Bool // what was loaded was not taken in yet
+
 	mu     sync.Mutex // guards what follows
 	store  *state.Store
 	loaded map[string]guard.Name
@@ -46,6 +49,7 @@ func openDisk(dir string) *disk {
 	case <-opened:
 	case <-t.C:
 		log.Errorf("State directory %s does not answer: starting without memory; it is read when it does", dir)
+		d.late.Store(true)
 	}
 	return d
 }
@@ -53,7 +57,7 @@ func openDisk(dir string) *disk {
 // run opens the file, saves what changes, and closes it.
 func (d *disk) run(opened chan struct{}) {
 	defer close(d.done)
-	d.reopen()
+	d.open()
 	close(opened)
 	born := time.Now()
 	tick := time.NewTicker(saveEvery)
@@ -80,10 +84,11 @@ func (d *disk) run(opened chan struct{}) {
 // reopen tries again to open a file that another process had, or a disk that was
 // full or did not answer, and takes in what is there.
 func (d *disk) reopen() {
-	if d.opened() != nil {
-		return
+	if d.opened() == nil {
+		d.open()
+		d.late.Store(true)
 	}
-	if d.open(); d.opened() == nil {
+	if d.opened() == nil || !d.late.Swap(false) {
 		return
 	}
 	for _, t := range office.list() {

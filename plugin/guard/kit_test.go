@@ -244,3 +244,12 @@ func place24(ip netip.Addr) netip.Prefix {
 	p, _ := ip.Prefix(24)
 	return p
 }
+
+func addr(t testing.TB, ip string) netip.Addr {
+	t.Helper()
+	a, err := netip.ParseAddr(ip)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}

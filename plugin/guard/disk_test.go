@@ -1,0 +1,134 @@
+package guard
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/coredns/coredns/plugin/test"
+	"github.com/miekg/dns"
+
+	"github.com/detour-dns/detour/internal/guard"
+	"github.com/detour-dns/detour/internal/state"
+)
+
+// diskConf keeps what is learned in a directory.
+func diskConf(dir string) string {
+	return fmt.Sprintf("guard api.cloud.example {\n state %s\n proof age\n}", dir)
+}
+
+// known fills the file of a directory with one name that was well a moment ago.
+func known(t *testing.T, dir string, bucket state.Bucket, ip string) {
+	t.Helper()
+	s, _, err := state.OpenFile(dir, state.GuardFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close() //nolint:errcheck // a test's
+	now := guard.At(time.Now())
+	n := guard.Name{V4: guard.Kept{
+		Members: []guard.Member{{IP: addr(t, ip), First: now.Add(-time.Hour), Last: now, Times: 3}}, Good: now, TTL: 5,
+	}, Public: true}
+	if err := s.Write(state.Record{Bucket: bucket, Key: ".:53/ " + api, Value: n}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// restarted returns what a process that starts with this directory, while the
+// name fails, answers.
+func restarted(t *testing.T, dir string) *dns.Msg {
+	t.Helper()
+	s := newScript()
+	s.set(api+" A", nodata)
+	w := newWorld(t, diskConf(dir), s)
+	defer office.leave()
+	r := new(dns.Msg)
+	r.SetQuestion(api, dns.TypeA)
+	c := &client{ResponseWriter: &test.ResponseWriter{}, got: make(chan *dns.Msg, 2)}
+	if _, err := w.g.ServeDNS(context.Background(), c, r); err != nil {
+		t.Fatal(err)
+	}
+	return <-c.got
+}
+
+// answers returns the addresses in a reply.
+func answers(m *dns.Msg) (out []string) {
+	for _, rr := range m.Answer {
+		if ip, ok := address(rr); ok {
+			out = append(out, ip.String())
+		}
+	}
+	return out
+}
+
+// TestARestartInTheOutage holds that a process that starts while the name fails
+// answers from its disk.
+func TestARestartInTheOutage(t *testing.T) {
+	dir := t.TempDir()
+	known(t, dir, state.Guarded, "192.0.2.1")
+	if got := answers(restarted(t, dir)); len(got) != 1 || got[0] != "192.0.2.1" {
+		t.Errorf("answered %v", got)
+	}
+	if got := answers(restarted(t, dir)); len(got) != 1 { // the failure was kept too
+		t.Errorf("the next start answered %v", got)
+	}
+	if info, err := os.Stat(filepath.Join(dir, state.GuardFile)); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+}
+
+// TestDamageIsSetAside holds that a file that is not ours costs memory of the past
+// and not the start.
+func TestDamageIsSetAside(t *testing.T) {
+	dir := t.TempDir()
+	known(t, dir, state.Guarded, "192.0.2.1")
+	path := filepath.Join(dir, state.GuardFile)
+	if err := os.Truncate(path, 5000); err != nil {
+		t.Fatal(err)
+	}
+	if got := answers(restarted(t, dir)); len(got) != 0 {
+		t.Errorf("answered %v from a damaged file", got)
+	}
+	if aside, _ := filepath.Glob(path + ".bad-*"); len(aside) != 1 {
+		t.Errorf("set aside: %v", aside)
+	}
+}
+
+// TestThreeCrashesGoBack holds that after three starts that ended at once the last
+// memory of a start that went well is used.
+func TestThreeCrashesGoBack(t *testing.T) {
+	dir := t.TempDir()
+	known(t, dir, state.Guarded, "192.0.2.66")
+	known(t, dir, state.Before, "192.0.2.1")
+	s, _, err := state.OpenFile(dir, state.GuardFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Write(state.Record{Bucket: state.Meta, Key: "starts", Value: starts{crashes}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := answers(restarted(t, dir)); len(got) != 1 || got[0] != "192.0.2.1" {
+		t.Errorf("answered %v", got)
+	}
+	if got := answers(restarted(t, dir)); len(got) != 1 || got[0] != "192.0.2.1" { // that stop was clean
+		t.Errorf("after a clean stop: %v", got)
+	}
+}
+
+// TestWithoutADisk holds that a directory that cannot be written costs memory
+// only.
+func TestWithoutADisk(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if m := restarted(t, filepath.Join(file, "below")); m.Rcode != dns.RcodeSuccess || len(m.Ns) != 1 {
+		t.Errorf("not the truth: %v", m)
+	}
+}
