@@ -193,7 +193,7 @@ func (d *disk) tellLocked(err error) {
 	}
 	d.failed = err != nil
 	if err != nil {
-		stateErrorsTotal.Inc()
+		stateErrorsTotal.WithLabelValues().Inc()
 	}
 }
 

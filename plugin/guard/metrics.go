@@ -17,42 +17,51 @@ func counter(name, help string, labels ...string) *prometheus.CounterVec {
 	return promauto.NewCounterVec(prometheus.CounterOpts{Namespace: plugin.Namespace, Subsystem: subsystem, Name: name, Help: help}, labels)
 }
 
-func gauge(name, help string, value func() float64) {
-	promauto.NewGaugeFunc(prometheus.GaugeOpts{Namespace: plugin.Namespace, Subsystem: subsystem, Name: name, Help: help}, value)
+func gauge(name, help string) *prometheus.Desc {
+	return prometheus.NewDesc(prometheus.BuildFQName(plugin.Namespace, subsystem, name), help, nil, nil)
 }
 
 var (
 	answersTotal     = counter("guard_answers_total", "Answers with kept addresses, by how the name's DNS fails.", "failure")
 	proofsTotal      = counter("guard_proofs_total", "Proofs of kept addresses, by what they said.", "proof")
-	refusedTotal     = counter("guard_refused_total", "Answers of backends that were not believed: change, private.", "reason")
-	stateErrorsTotal = promauto.NewCounter(prometheus.CounterOpts{
-		Namespace: plugin.Namespace, Subsystem: subsystem, Name: "guard_state_errors_total",
-		Help: "Failures to read or write the guard's file.",
-	})
+	refusedTotal     = counter("guard_refused_total", "Answers of backends that were not believed.", "reason")
+	stateErrorsTotal = counter("guard_state_errors_total", "Failures to read or write the guard's file.")
+
+	descNames    = gauge("guard_names", "Names of which addresses are kept.")
+	descStanding = gauge("guard_standing_in", "Names that are answered with kept addresses now.")
+	descLost     = gauge("guard_lost", "Guarded names that fail, and for which nothing stands in.")
+	descAge      = gauge("guard_age_seconds_max", "Time since the last good answer of a name that stands in, the longest.")
 )
 
-func init() {
-	gauge("guard_names", "Names of which addresses are kept.", func() float64 { n, _, _ := census(); return n })
-	gauge("guard_standing_in", "Names that are answered with kept addresses now.", func() float64 { _, n, _ := census(); return n })
-	gauge("guard_age_seconds_max", "Time since the last good answer of a name that stands in, the longest.", func() float64 { _, _, a := census(); return a })
-}
+func init() { prometheus.MustRegister(census{}) }
 
-// census counts the names that are kept and that stand in, and returns the longest
-// time since the last good answer of one that does, in seconds.
-func census() (kept, standing, age float64) {
+// census counts the names that are kept, at each scrape.
+type census struct{}
+
+// Describe implements prometheus.Collector.
+func (census) Describe(to chan<- *prometheus.Desc) { prometheus.DescribeByCollect(census{}, to) }
+
+// Collect implements prometheus.Collector.
+func (census) Collect(to chan<- prometheus.Metric) {
+	var kept, standing, lost, age float64
 	now := guard.At(time.Now())
 	for _, t := range office.list() {
 		for _, e := range t.all() {
 			e.mu.Lock()
-			if e.known.Known() {
-				kept++
-			}
-			if e.standing.Load() {
-				standing++
+			switch known := e.known.Known(); {
+			case !known:
+			case e.standing.Load():
+				kept, standing = kept+1, standing+1
 				age = max(age, now.Sub(max(e.known.V4.Good, e.known.V6.Good)).Seconds())
+			case e.known.Failing():
+				kept, lost = kept+1, lost+1
+			default:
+				kept++
 			}
 			e.mu.Unlock()
 		}
 	}
-	return kept, standing, age
+	for desc, v := range map[*prometheus.Desc]float64{descNames: kept, descStanding: standing, descLost: lost, descAge: age} {
+		to <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, v)
+	}
 }

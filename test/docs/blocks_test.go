@@ -83,16 +83,35 @@ func metrics(re *regexp.Regexp, text string) (out []string) {
 	return out
 }
 
-// TestMetricsAreDocumented: the plugin's README names every metric of the code
-// with its labels, and no other.
+// TestMetricsAreDocumented: a plugin's README names every metric of its code with
+// its labels, and no other.
 func TestMetricsAreDocumented(t *testing.T) {
-	inCode := metrics(metricInCode, read(t, "../../plugin/failover/metrics.go"))
-	inDocs := metrics(metricInDocs, read(t, "../../plugin/failover/README.md"))
-	if len(inCode) < 20 || !slices.Equal(inCode, inDocs) {
-		t.Errorf("metrics in code:\n%v\nin the README:\n%v", inCode, inDocs)
+	for plugin, least := range map[string]int{"failover": 20, "guard": 8} {
+		inCode := metrics(metricInCode, read(t, "../../plugin/"+plugin+"/metrics.go"))
+		inDocs := metrics(metricInDocs, read(t, "../../plugin/"+plugin+"/README.md"))
+		if len(inCode) < least || !slices.Equal(inCode, inDocs) {
+			t.Errorf("%s: metrics in code:\n%v\nin the README:\n%v", plugin, inCode, inDocs)
+		}
 	}
 	if got := metrics(metricInCode, `x = gauge("a", "b.", "c", "d")`); len(got) != 1 || got[0] != "a{c, d}" {
 		t.Errorf("the pattern finds %q", got)
+	}
+}
+
+var optionInCode = regexp.MustCompile(`(?m)^\t"([a-z_]+)": +read[A-Z]`)
+
+// TestGuardOptionsAreDocumented: the guard's README explains every option of its
+// directive.
+func TestGuardOptionsAreDocumented(t *testing.T) {
+	readme := read(t, "../../plugin/guard/README.md")
+	options := optionInCode.FindAllStringSubmatch(read(t, "../../plugin/guard/setup.go"), -1)
+	if len(options) < 10 {
+		t.Fatalf("found only %d options", len(options))
+	}
+	for _, o := range options {
+		if !strings.Contains(readme, "* `"+o[1]+"` ") || !strings.Contains(readme, "\n    "+o[1]+" ") {
+			t.Errorf("the README does not explain %s", o[1])
+		}
 	}
 }
 
