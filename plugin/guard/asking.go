@@ -34,13 +34,12 @@ func (g *Guard) guarded(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, e
 		return a.send(m)
 	case !a.kept:
 		return plugin.NextOrFailure(pluginName, g.Next, ctx, a, r)
-	case metadata.ValueFuncs(ctx) == nil:
-		ctx = metadata.ContextWithMetadata(ctx)
 	}
 	if _, udp := w.RemoteAddr().(*net.UDPAddr); udp {
 		t := time.AfterFunc(patience, func() { a.tooLate() })
 		defer t.Stop()
-		return a.run(ctx, r.Copy())
+		own := *r // plugins below change its ID while they ask
+		return a.run(ctx, &own)
 	}
 	return a.apart(ctx, r.Copy())
 }
@@ -187,25 +186,27 @@ func (a *asking) Write(b []byte) (int, error) {
 // Second opinions: at most two more, and in half of the client's time.
 const opinions = 2
 
-// second asks again where there are several upstreams, until another one than the
-// first answers, and returns a good reply. It is nil if the others say the same.
+// second asks again where there are several upstreams, until another one than
+// before answers, and returns a good reply. It is nil if the others say the same.
 func (a *asking) second(ctx context.Context, r *dns.Msg) *dns.Msg {
-	first := upstream(ctx)
-	if first == "" || a.failure == guard.Timeout {
+	if a.failure == guard.Timeout {
 		return nil
 	}
+	last := upstream(ctx)
 	end := time.Now().Add(patience / 2)
 	for n := 0; n < opinions && time.Now().Before(end); n++ {
 		again := metadata.ContextWithMetadata(ctx)
 		m, err := below.Ask(again, a.g.Next, r.Copy())
+		asked := upstream(again)
 		switch {
 		case err != nil:
 			return nil
 		case a.g.take(a.e, &a.q, m) == guard.None:
 			return m
-		case upstream(again) != first:
+		case asked == "" || last != "" && asked != last:
 			return nil
 		}
+		last = asked
 	}
 	return nil
 }

@@ -126,16 +126,26 @@ func newWorld(t *testing.T, conf string, s *script) *world {
 // guard starts a guard of this configuration.
 func (w *world) guard(conf string) *Guard {
 	w.Helper()
-	g, err := parse(caddy.NewTestController("dns", conf))
-	if err != nil {
-		w.Fatal(err)
-	}
-	g.opts.dial, g.opts.roots = w.back.dial, w.ca.roots()
-	if g.prove, err = newProver(&g.opts); err != nil {
-		w.Fatal(err)
-	}
+	g := w.mustGuard(w.T, conf)
 	g.Next = w.below
 	office.enter(g, ".:53/")
+	return g
+}
+
+// mustGuard makes a guard that reaches the world's backends. It does not start it.
+func (w *world) mustGuard(t testing.TB, conf string) *Guard {
+	t.Helper()
+	g, err := parse(caddy.NewTestController("dns", conf))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.opts.dial = w.back.dial
+	if w.ca != nil {
+		g.opts.roots = w.ca.roots()
+	}
+	if g.prove, err = newProver(&g.opts); err != nil {
+		t.Fatal(err)
+	}
 	return g
 }
 
