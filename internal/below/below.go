@@ -13,15 +13,30 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Ask asks the chain that begins at next. The error is that of the chain, or
-// says that it panicked or wrote nothing; a reply of any kind is none.
-func Ask(ctx context.Context, next plugin.Handler, r *dns.Msg) (_ *dns.Msg, err error) {
+// Ask asks the chain that begins at next as a client over UDP does, and again as
+// one over TCP if the reply was cut short: `forward` asks its upstreams by the
+// transport of its client. The error is that of the chain, or says that it panicked
+// or wrote nothing; a reply of any kind is none.
+func Ask(ctx context.Context, next plugin.Handler, r *dns.Msg) (*dns.Msg, error) {
+	m, err := ask(ctx, next, r.Copy(), &net.UDPAddr{IP: loopback, Port: clientPort})
+	if err == nil && m.Truncated {
+		return ask(ctx, next, r, &net.TCPAddr{IP: loopback, Port: clientPort})
+	}
+	return m, err
+}
+
+// clientPort is what our questions seem to come from.
+const clientPort = 40212
+
+var loopback = net.IPv4(127, 0, 0, 1)
+
+func ask(ctx context.Context, next plugin.Handler, r *dns.Msg, from net.Addr) (_ *dns.Msg, err error) {
 	defer func() { // the server catches this for queries; on our goroutines nobody does
 		if p := recover(); p != nil {
 			err = fmt.Errorf("a plugin below panicked: %v", p)
 		}
 	}()
-	w := &catcher{}
+	w := &catcher{from: from}
 	ctx = context.WithValue(ctx, dnsserver.LoopKey{}, 0)
 	if _, err := next.ServeDNS(ctx, w, r); err != nil {
 		return nil, err
@@ -40,9 +55,11 @@ func Question(name string, qtype uint16, do bool) *dns.Msg {
 	return r
 }
 
-// catcher is the writer of our own questions. It stands for a client over TCP,
-// so that nothing is truncated for it.
-type catcher struct{ msg *dns.Msg }
+// catcher is the writer of our own questions.
+type catcher struct {
+	from net.Addr
+	msg  *dns.Msg
+}
 
 func (c *catcher) WriteMsg(m *dns.Msg) error { c.msg = m; return nil }
 
@@ -55,9 +72,8 @@ func (c *catcher) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func (c *catcher) LocalAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 53} }
-
-func (c *catcher) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 40212} }
+func (c *catcher) LocalAddr() net.Addr  { return c.from }
+func (c *catcher) RemoteAddr() net.Addr { return c.from }
 func (c *catcher) Close() error         { return nil }
 func (c *catcher) TsigStatus() error    { return nil }
 func (c *catcher) TsigTimersOnly(bool)  {}

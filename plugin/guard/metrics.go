@@ -33,7 +33,13 @@ var (
 	descAge      = gauge("guard_age_seconds_max", "Time since the last good answer of a name that stands in, the longest.")
 )
 
-func init() { prometheus.MustRegister(census{}) }
+func init() {
+	prometheus.MustRegister(census{})
+	for _, reason := range []string{"change", "private"} { // a rate needs a beginning
+		refusedTotal.WithLabelValues(reason)
+	}
+	stateErrorsTotal.WithLabelValues()
+}
 
 // census counts the names that are kept, at each scrape.
 type census struct{}

@@ -21,6 +21,7 @@ type condition struct {
 	after  int      // minutes for which it has been so when the alert must fire; 8 if 0
 	others int      // resolvers beside a: b, c
 	consul bool     // they share, and have a service from a catalog
+	guard  bool     // a name of others is guarded, and known
 	grows  []string // series that grow by a second each second from then on
 	edit   func(string) string
 	cause  func(r *resolver)
@@ -34,7 +35,7 @@ func is(series, value string) func(*resolver, scrape) bool {
 // before is for how many minutes all was well.
 const before = 10
 
-var conditions = slices.Concat(alone, together)
+var conditions = slices.Concat(alone, together, others)
 
 // alone is what can befall a resolver by itself, or beside others.
 var alone = []condition{
@@ -173,11 +174,18 @@ func (c *condition) test(t *testing.T) {
 	if c.consul {
 		w.meet()
 	}
+	if c.guard {
+		w.serve("127.0.9.3", w.near, 0)
+		w.upstream("127.0.9.3")
+	}
 	for i := range 1 + c.others {
 		w.resolver(string(rune('a'+i)), c.edit)
 	}
 	w.agree()
 	a := w.all[0]
+	if c.guard {
+		a.learn()
+	}
 	var s story
 	s.add(before, w.scrapes())
 	c.cause(a)

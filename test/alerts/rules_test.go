@@ -73,7 +73,7 @@ var (
 // series returns the names of all series that the plugin exports.
 func series(t *testing.T) (out []string) {
 	t.Helper()
-	for _, m := range inCode.FindAllStringSubmatch(read(t, "../../plugin/failover/metrics.go"), -1) {
+	for _, m := range inCode.FindAllStringSubmatch(read(t, "../../plugin/failover/metrics.go")+read(t, "../../plugin/guard/metrics.go"), -1) {
 		if m[1] != "histogram" {
 			out = append(out, prefix+m[2])
 			continue

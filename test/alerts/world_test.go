@@ -35,6 +35,7 @@ type world struct {
 	open map[string]io.Closer
 	all  []*resolver
 
+	dns    *upstreams               // nil: there is none
 	consul *kit.ConsulServer        // nil: there is none
 	mute   bool                     // it never answered
 	cutOff atomic.Pointer[resolver] // one that reaches gcp's web server on no good path
@@ -119,6 +120,7 @@ type resolver struct {
 	name    string // as Prometheus calls it: the label instance
 	dir     string
 	metrics string // address
+	dns     string // and where it answers
 	cmd     *exec.Cmd
 	out     kit.Output
 }
@@ -132,7 +134,12 @@ func (w *world) resolver(name string, edit func(string) string) *resolver {
 		w.t.Fatal(err)
 	}
 	r := &resolver{w: w, name: name, dir: w.t.TempDir(), metrics: "127.0.0.1:" + kit.FreePort(w.t)}
-	r.write("Corefile", fmt.Sprintf(".:%s {\n    bind 127.0.0.1\n    prometheus %s\n    failover failover.yaml\n}\n", kit.FreePort(w.t), r.metrics))
+	port, guards := kit.FreePort(w.t), ""
+	if w.dns != nil {
+		guards = w.guards()
+	}
+	r.dns = "127.0.0.1:" + port
+	r.write("Corefile", fmt.Sprintf(".:%s {\n    bind 127.0.0.1\n    prometheus %s\n    failover failover.yaml\n%s}\n", port, r.metrics, guards))
 	yaml := w.failover(name, r.dir)
 	if edit != nil {
 		yaml = edit(yaml)
@@ -140,6 +147,7 @@ func (w *world) resolver(name string, edit func(string) string) *resolver {
 	r.write("failover.yaml", yaml)
 	r.cmd = exec.Command(bin, "serve", "--config", filepath.Join(r.dir, "Corefile"))
 	r.cmd.Dir, r.cmd.Stdout, r.cmd.Stderr = r.dir, &r.out, &r.out
+	r.cmd.Env = append(os.Environ(), "STATE_DIRECTORY="+filepath.Join(r.dir, "guarded"))
 	if err := r.cmd.Start(); err != nil {
 		w.t.Fatal(err)
 	}
