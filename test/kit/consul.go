@@ -51,16 +51,8 @@ type ConsulServer struct {
 // ConsulBinary returns the path of the server, which test/run builds from
 // test/tools/consul.
 func ConsulBinary() (string, error) {
-	dir := os.Getenv("DETOUR_TOOLS")
-	if dir == "" {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return "", err
-		}
-		dir = filepath.Join(home, ".cache", "detour-tools")
-	}
-	path := filepath.Join(dir, "consul")
-	if _, err := os.Stat(path); err != nil {
+	path, err := tool("consul")
+	if err != nil {
 		return "", errors.New("no Consul server is built: run test/run once, or see there how")
 	}
 	return path, nil

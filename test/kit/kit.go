@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -86,3 +87,44 @@ func Every(tick, limit time.Duration, f func() bool) error {
 	}
 	return nil
 }
+
+// tool is where a program stands that tests use and that is built once on a
+// machine.
+func tool(name string) (path string, err error) {
+	dir := os.Getenv("DETOUR_TOOLS")
+	if dir == "" {
+		home, herr := os.UserHomeDir()
+		if herr != nil {
+			return "", herr
+		}
+		dir = filepath.Join(home, ".cache", "detour-tools")
+	}
+	path = filepath.Join(dir, name)
+	_, err = os.Stat(path)
+	return path, err
+}
+
+// StockBinary returns the path of a CoreDNS without anything of ours, to compare
+// with. It is built from test/tools/stock, which takes two minutes, where the
+// benchmarks have not done so before.
+var StockBinary = sync.OnceValues(func() (string, error) {
+	path, err := tool("coredns")
+	if path == "" || err == nil {
+		return path, err
+	}
+	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/detour-dns/detour").Output()
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return "", err
+	}
+	fresh := fmt.Sprint(path, ".", os.Getpid()) // two tests may build at a time
+	cmd := exec.Command("go", "build", "-trimpath", "-o", fresh, "github.com/coredns/coredns")
+	cmd.Dir = filepath.Join(strings.TrimSpace(string(root)), "test", "tools", "stock")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build of stock CoreDNS: %w\n%s", err, out)
+	}
+	return path, os.Rename(fresh, path)
+})
