@@ -37,7 +37,9 @@ func (b *Board) Add(name string) {
 func (b *Board) Remove(name string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.names[name]--; b.names[name] <= 0 {
+	if n := b.names[name]; n > 1 {
+		b.names[name] = n - 1
+	} else {
 		delete(b.names, name)
 	}
 	b.any.Store(int32(len(b.names))) // #nosec G115 -- names in memory

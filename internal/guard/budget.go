@@ -5,22 +5,32 @@ import (
 	"time"
 )
 
-// Limits of the proofs of one resolver.
-const (
-	PerSecond = 5 // handshakes in all; 1 for each /24 or /48
-	netsKept  = 1024
-)
+// PerSecond is how many proofs a resolver begins in a second at most, one of them in
+// a /24 or /48.
+const PerSecond = 5
 
 // Budget says when a proof may begin. The zero value is ready.
 type Budget struct {
-	last [PerSecond]Stamp // when the last ones began
+	last [PerSecond]begun // the last ones: more do not begin within a second
 	next int
-	nets map[netip.Prefix]Stamp
+}
+
+// begun is a proof that began.
+type begun struct {
+	at  Stamp
+	net netip.Prefix
+}
+
+// lately reports whether it began within the last second. One in a far future was
+// noted by a clock that was set back since.
+func (b *begun) lately(now Stamp) bool {
+	d := now.Sub(b.at)
+	return b.at != 0 && d < time.Second && d > -time.Second
 }
 
 // Allow reports whether a proof of ip may begin now, and counts it if so.
 func (b *Budget) Allow(ip Addr, now Stamp) bool {
-	if t := b.last[b.next]; t != 0 && now.Sub(t) < time.Second {
+	if b.last[b.next].lately(now) {
 		return false
 	}
 	bits := 24
@@ -28,25 +38,23 @@ func (b *Budget) Allow(ip Addr, now Stamp) bool {
 		bits = 48
 	}
 	p, err := ip.Unmap().Prefix(bits)
-	if err != nil {
+	if err != nil || !p.IsValid() {
 		return false
 	}
-	if t, ok := b.nets[p]; ok && now.Sub(t) < time.Second {
-		return false
+	for i := range b.last {
+		if b.last[i].net == p && b.last[i].lately(now) {
+			return false
+		}
 	}
-	if b.nets == nil || len(b.nets) >= netsKept {
-		b.nets = map[netip.Prefix]Stamp{}
-	}
-	b.nets[p] = now
-	b.last[b.next] = now
+	b.last[b.next] = begun{now, p}
 	b.next = (b.next + 1) % PerSecond
 	return true
 }
 
 // Used returns how many proofs began in the last second.
 func (b *Budget) Used(now Stamp) (n int) {
-	for _, t := range b.last {
-		if t != 0 && now.Sub(t) < time.Second {
+	for i := range b.last {
+		if b.last[i].lately(now) {
 			n++
 		}
 	}

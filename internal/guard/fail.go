@@ -58,7 +58,7 @@ func (n *Name) Strange(v6 bool, a *Answer, r *Rules, now Stamp) (ask, refused []
 	if len(places) == 0 {
 		return nil, nil, false
 	}
-	for _, ip := range a.Addrs[:min(len(a.Addrs), MaxAnswer)] {
+	for _, ip := range a.Addrs {
 		if places[r.Place(ip)] {
 			continue
 		}
@@ -96,7 +96,7 @@ func (n *Name) holding(ip Addr, now Stamp) *held {
 
 // hold begins to wait for an address's proof, in the place of the oldest.
 func (n *Name) hold(ip Addr, now Stamp) Addr {
-	if len(n.held) < MaxAnswer {
+	if len(n.held) < MaxMembers {
 		n.held = append(n.held, held{ip: ip, at: now})
 		return ip
 	}
@@ -121,21 +121,42 @@ func (n *Name) Judge(ip Addr, p Proof, now Stamp) {
 func (n *Name) Accept() { *n = Name{} }
 
 // Mend makes values that came from a disk or another resolver plausible: bounds
-// hold, nothing lies in the future, and no address is of the wrong family.
+// hold, nothing lies in the future or before time began, and no address is of the
+// wrong family or there twice.
 func (n *Name) Mend(now Stamp) {
 	for _, v6 := range []bool{false, true} {
 		k := n.Of(v6)
-		k.leave(func(ip Addr) bool { return !ip.IsValid() || ip.Is4() == v6 || ip.Is4In6() })
+		seen := map[Addr]bool{}
+		k.leave(func(ip Addr) bool {
+			twice := seen[ip]
+			seen[ip] = true
+			return twice || !ip.IsValid() || ip.Is4() == v6 || ip.Is4In6() || ip.Zone() != ""
+		})
 		k.Members = k.Members[:min(len(k.Members), MaxMembers)]
 		k.Chain = k.Chain[:min(len(k.Chain), MaxChain)]
-		k.Good, k.Bad = min(k.Good, now), min(k.Bad, now)
+		k.Size = min(k.Size, MaxAnswer)
+		k.Good, k.Bad = k.Good.until(now), k.Bad.until(now)
 		for i := range k.Members {
-			m := &k.Members[i]
-			m.First, m.Last = min(m.First, now), min(m.Last, now)
+			k.Members[i].mend(now)
 		}
 		if n.Public && slices.ContainsFunc(k.Members, func(m Member) bool { return Private(m.IP) }) {
 			k.leave(Private)
 		}
 	}
-	n.Tried = min(n.Tried, now)
+	n.Tried = n.Tried.until(now)
 }
+
+func (m *Member) mend(now Stamp) {
+	m.First, m.Last = m.First.until(now), m.Last.until(now)
+	m.Times = min(m.Times, 3)
+	switch m.Was {
+	case Refuted:
+		m.Proof = Refuted
+	case Silent:
+		m.Was = Unproven
+	case Unproven, Proven:
+	}
+}
+
+// until returns s as an instant between never and now.
+func (s Stamp) until(now Stamp) Stamp { return min(max(s, 0), now) }

@@ -54,7 +54,7 @@ func (n *Name) Learn(v6 bool, a *Answer, now Stamp) News {
 		k.Signed, changed = a.Signed, true
 	}
 	k.size(len(a.Addrs))
-	k.rank(a.TTL)
+	k.rank(a.TTL, now)
 	k.Good, k.TTL = now, a.TTL
 	if changed {
 		return Changed
@@ -88,14 +88,18 @@ func Private(ip Addr) bool {
 }
 
 // heal ends a failure. What the members missed while answers failed does not make
-// them old.
+// them old, nor one that was seen too briefly good.
 func (k *Kept) heal(now Stamp) bool {
 	if k.Bad == 0 {
 		return false
 	}
+	missed := max(now.Sub(k.Bad), 0)
 	for i := range k.Members {
 		m := &k.Members[i]
-		m.Last = m.Last.Add(now.Sub(k.Bad))
+		if !m.Good() {
+			m.First = m.First.Add(missed)
+		}
+		m.Last = m.Last.Add(missed)
 		m.next, m.step = 0, 0
 	}
 	k.Bad, k.Why = 0, None
@@ -112,8 +116,12 @@ func (k *Kept) see(ip Addr, now Stamp) (isNew bool) {
 	good := m.Good()
 	m.Last = max(m.Last, now)
 	m.Times = min(m.Times+1, 3)
-	if m.Proof == Refuted { // its own DNS says that it is the name's
+	switch m.Proof {
+	case Refuted: // its own DNS says that it is the name's
 		m.Proof, m.Was = Unproven, Unproven
+	case Silent: // that was another time
+		m.Proof = m.Was
+	case Unproven, Proven:
 	}
 	return good != m.Good()
 }
@@ -127,10 +135,24 @@ func (k *Kept) drop(now Stamp, ttl uint32) bool {
 	}
 	k.leave(func(ip Addr) bool { return k.find(ip).Last < oldest })
 	if len(k.Members) > MaxMembers {
-		slices.SortStableFunc(k.Members, func(a, b Member) int { return cmp.Compare(b.Last, a.Last) })
-		k.Members = k.Members[:MaxMembers]
+		k.crowd()
 	}
 	return true
+}
+
+// crowd keeps the newest members. Half of the places are for good ones, so that an
+// answer full of strangers does not push them out.
+func (k *Kept) crowd() {
+	slices.SortStableFunc(k.Members, func(a, b Member) int { return cmp.Compare(b.Last, a.Last) })
+	var stay, rest []Member
+	for _, m := range k.Members {
+		if m.Good() && len(stay) < MaxMembers/2 {
+			stay = append(stay, m)
+		} else {
+			rest = append(rest, m)
+		}
+	}
+	k.Members = append(stay, rest...)[:MaxMembers]
 }
 
 // leave drops the members for which out is true.
@@ -149,13 +171,16 @@ func (k *Kept) size(n int) {
 	k.answers++
 }
 
-// rank notes an answer's TTL: one that equals the greatest was not in a cache.
-func (k *Kept) rank(ttl uint32) {
+// rank notes an answer's TTL: one that was the greatest twice was not in a cache,
+// where it would have become less. The greatest is given up when it was not seen for
+// three lifetimes: a cache would have fetched again.
+func (k *Kept) rank(ttl uint32, now Stamp) {
+	since := now.Sub(k.topped)
 	switch {
-	case ttl > k.top || k.answers%64 == 0:
-		k.top, k.tops = ttl, 1
-	case ttl == k.top:
-		k.tops = min(k.tops+1, 2)
+	case ttl > k.top, since < 0, since > 3*time.Duration(k.top)*time.Second+time.Minute:
+		k.top, k.tops, k.topped = ttl, 1, now
+	case ttl == k.top && since >= 2*time.Second:
+		k.tops, k.topped = min(k.tops+1, 2), now
 	}
 }
 

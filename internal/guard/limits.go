@@ -75,17 +75,28 @@ func Special(name string) string {
 func CheckName(text string) (string, error) {
 	name := strings.ToLower(strings.TrimSuffix(text, ".")) + "."
 	switch {
-	case name == "." || len(name) > 254 || strings.Contains(name, ".."):
+	case name == "." || len(name) > 254 || strings.HasPrefix(name, ".") || strings.Contains(name, ".."):
 		return "", fmt.Errorf("%q is not a name", text)
 	case strings.Contains(name, "*"):
 		return "", fmt.Errorf("%q: a name with * goes behind `pattern`, with the number of names it may guard", text)
-	case strings.ContainsAny(name, " \t\\/:\"'"):
+	case !isHost(name):
 		return "", fmt.Errorf("%q is not a host name", text)
 	}
 	if why := Special(name); why != "" {
 		return "", errors.New(why)
 	}
 	return name, nil
+}
+
+// isHost reports whether a name has only what names of hosts have: questions for
+// others would never match.
+func isHost(name string) bool {
+	for label := range strings.SplitSeq(name, ".") {
+		if len(label) > 63 || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+			return false
+		}
+	}
+	return true
 }
 
 // Names found by patterns stand in only so far: an error of ours, or of a list,

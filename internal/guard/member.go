@@ -70,10 +70,14 @@ type Kept struct {
 	// with signatures.
 	Signed *Signed `json:"signed,omitempty"`
 
+	// Size is the usual size of a copy: what it is until there are new answers.
+	Size uint8 `json:"size,omitzero"`
+
 	sizes   [32]uint8 // of the last answers
 	answers uint32    // how many went through sizes
 	top     uint32    // the greatest TTL lately, in seconds
-	tops    uint8     // how often it was seen
+	tops    uint8     // at how many times it was seen
+	topped  Stamp     // the last of these
 	small   [3]Stamp  // when answers were far too small
 }
 
@@ -96,7 +100,7 @@ type Name struct {
 
 	Secure bool `json:"secure,omitempty"` // its answers were validated (AD)
 
-	held []held // strange addresses and what their proof said, at most MaxAnswer
+	held []held // strange addresses and what their proof said, at most MaxMembers
 }
 
 // Of returns what is known of one family.
@@ -128,7 +132,10 @@ func (n *Name) Since() Stamp {
 // 32 answers, at least 1.
 func (k *Kept) Usual() int {
 	n := min(int(k.answers), len(k.sizes))
-	if n == 0 {
+	switch {
+	case n == 0 && k.Size > 0:
+		return int(k.Size)
+	case n == 0:
 		return max(1, min(len(k.Members), MaxAnswer))
 	}
 	s := k.sizes
@@ -149,6 +156,9 @@ func (k *Kept) find(ip Addr) *Member {
 func (n *Name) Clone() Name {
 	out := *n
 	for _, k := range []*Kept{&out.V4, &out.V6} {
+		if len(k.Members) > 0 {
+			k.Size = uint8(k.Usual()) // #nosec G115 -- at most eight
+		}
 		k.Members = slices.Clone(k.Members)
 	}
 	out.held = nil

@@ -90,7 +90,8 @@ func (k *Kept) unfit(m *Member, r *Rules, now Stamp, hush bool) Refusal {
 }
 
 // Held reports whether the answer with its signatures may stand in: the
-// signatures are valid now, and nothing refutes its addresses.
+// signatures are valid now, and each of its addresses is a good member that nothing
+// refutes: we validate nothing ourselves.
 func (n *Name) Held(v6 bool, r *Rules, now Stamp) *Signed {
 	k := n.Of(v6)
 	s := k.Signed
@@ -98,7 +99,7 @@ func (n *Name) Held(v6 bool, r *Rules, now Stamp) *Signed {
 		return nil
 	}
 	for _, ip := range s.IPs {
-		if m := k.find(ip); m != nil && m.Proof == Refuted {
+		if m := k.find(ip); m == nil || m.Proof == Refuted || !m.Good() {
 			return nil
 		}
 	}
@@ -149,7 +150,13 @@ func (m *Member) isDue(bad, now Stamp, spread time.Duration) bool {
 			m.next = now.Add(spread)
 		}
 	}
-	return now >= m.next
+	return m.reached(now)
+}
+
+// reached reports whether the time of a member's next proof has come. One that is
+// further off than any is planned was planned by a clock that was set back since.
+func (m *Member) reached(now Stamp) bool {
+	return now >= m.next || m.next.Sub(now) > schedule[len(schedule)-1]+Spread
 }
 
 // Refutations returns the members that were refuted and are due to be asked
@@ -157,7 +164,7 @@ func (m *Member) isDue(bad, now Stamp, spread time.Duration) bool {
 func (n *Name) Refutations(v6 bool, now Stamp) (due []Addr) {
 	k := n.Of(v6)
 	for i := range k.Members {
-		if m := &k.Members[i]; m.Proof == Refuted && now >= m.next && len(due) < MaxProved {
+		if m := &k.Members[i]; m.Proof == Refuted && m.reached(now) && len(due) < MaxProved {
 			due = append(due, m.IP)
 		}
 	}
@@ -179,6 +186,9 @@ func (n *Name) Prove(v6 bool, ip Addr, p Proof, now Stamp) (isNew bool) {
 		return false
 	}
 	was := m.Proof
+	if p == Silent && was == Refuted { // silence takes nothing back
+		return false
+	}
 	m.Proof = p
 	if p != Silent {
 		m.Was = p
