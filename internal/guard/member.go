@@ -114,6 +114,9 @@ func (n *Name) Of(v6 bool) *Kept {
 // Known reports whether anything was ever learned of the name.
 func (n *Name) Known() bool { return len(n.V4.Members)+len(n.V6.Members) > 0 }
 
+// Good returns when the last good answer of either family came, 0 if none did.
+func (n *Name) Good() Stamp { return max(n.V4.Good, n.V6.Good) }
+
 // Failing reports whether answers of either family fail now.
 func (n *Name) Failing() bool { return n.V4.Bad != 0 || n.V6.Bad != 0 }
 

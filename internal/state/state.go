@@ -11,6 +11,7 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -202,6 +203,59 @@ func Read[T any](s *Store, bucket Bucket) (values map[string]T, damaged int, err
 		return nil, damaged, fmt.Errorf("state file %s: %w", s.path, err)
 	}
 	return values, damaged, nil
+}
+
+// Scan calls f with each record of a bucket whose key begins with prefix, without
+// it. Those that are damaged are left out and counted. f must not write.
+func Scan[T any](s *Store, bucket Bucket, prefix string, f func(key string, value T)) (damaged int, err error) {
+	err = guard(func() error {
+		return s.db.View(func(tx *bolt.Tx) error {
+			c := tx.Bucket([]byte(bucket)).Cursor()
+			for k, v := c.Seek([]byte(prefix)); k != nil && strings.HasPrefix(string(k), prefix); k, v = c.Next() {
+				var value T
+				body, ok := unseal(v)
+				if !ok || json.Unmarshal(body, &value) != nil {
+					damaged++
+					continue
+				}
+				f(string(k[len(prefix):]), value)
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return damaged, fmt.Errorf("state file %s: %w", s.path, err)
+	}
+	return damaged, nil
+}
+
+// Copy makes one bucket hold what another does, in one transaction.
+func (s *Store) Copy(from, to Bucket) error {
+	err := s.db.Update(func(tx *bolt.Tx) error {
+		if err := tx.DeleteBucket([]byte(to)); err != nil {
+			return err
+		}
+		b, err := tx.CreateBucket([]byte(to))
+		if err != nil {
+			return err
+		}
+		b.FillPercent = 0.9 // keys come in order
+		return tx.Bucket([]byte(from)).ForEach(b.Put)
+	})
+	if err != nil {
+		return fmt.Errorf("state file %s: %w", s.path, err)
+	}
+	return nil
+}
+
+// Empty reports whether a bucket holds nothing.
+func (s *Store) Empty(bucket Bucket) (empty bool) {
+	_ = s.db.View(func(tx *bolt.Tx) error { // the function returns no error
+		k, _ := tx.Bucket([]byte(bucket)).Cursor().First()
+		empty = k == nil
+		return nil
+	})
+	return empty
 }
 
 // seal puts a checksum (CRC-32C) before a record's body.

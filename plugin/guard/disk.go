@@ -2,7 +2,6 @@ package guard
 
 import (
 	"errors"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,8 +32,8 @@ type disk struct {
 
 	mu     sync.Mutex // guards what follows
 	store  *state.Store
-	loaded map[string]guard.Name
-	failed bool // told that it fails
+	from   state.Bucket // what is read from it
+	failed bool         // told that it fails
 }
 
 // openDisk opens the file of a directory and begins to keep it up. It waits only
@@ -132,22 +131,15 @@ func (d *disk) open() {
 		return
 	}
 	meta, _, err := state.Read[starts](s, state.Meta)
-	n := meta["starts"].Count
-	from := state.Guarded
-	before, _, _ := state.Read[guard.Name](s, state.Before)
-	if n >= crashes && len(before) > 0 {
+	n, from := meta["starts"].Count, state.Guarded
+	if n >= crashes && !s.Empty(state.Before) {
 		log.Errorf("The last %d starts ended within %s: using what was kept before them", n, proveStart)
 		from = state.Before
 	}
-	loaded, damaged, rerr := state.Read[guard.Name](s, from)
-	if damaged > 0 {
-		log.Errorf("%d damaged records in %s are left out", damaged, s.Path())
-	}
-	werr := s.Write(state.Record{Bucket: state.Meta, Key: "starts", Value: starts{n + 1}})
-	d.tell(errors.Join(err, rerr, werr))
+	d.tell(errors.Join(err, s.Write(state.Record{Bucket: state.Meta, Key: "starts", Value: starts{n + 1}})))
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.store, d.loaded = s, loaded
+	d.store, d.from = s, from
 }
 
 // sound notes that this start went well.
@@ -157,15 +149,28 @@ func (d *disk) sound() {
 	}
 }
 
-// generation keeps what is known now as what to go back to.
+// generation keeps what is known now as what to go back to, without what is old.
 func (d *disk) generation() {
 	s := d.opened()
 	if s == nil {
 		return
 	}
-	if all, _, err := state.Read[guard.Name](s, state.Guarded); err == nil && len(all) > 0 {
-		d.tell(state.Replace(s, state.Before, all))
+	var old []state.Record
+	now, seen := guard.At(time.Now()), 0
+	_, err := state.Scan(s, state.Guarded, "", func(key string, n guard.Name) {
+		seen++
+		if now.Sub(n.Good()) > tooOld {
+			old = append(old, state.Record{Bucket: state.Guarded, Key: key})
+		}
+	})
+	if err == nil {
+		err = s.Write(old...)
 	}
+	if err == nil && !s.Empty(state.Guarded) {
+		err = s.Copy(state.Guarded, state.Before)
+	}
+	d.tell(err)
+	giveBack(seen)
 }
 
 func (d *disk) shut() {
@@ -194,98 +199,5 @@ func (d *disk) tellLocked(err error) {
 	d.failed = err != nil
 	if err != nil {
 		stateErrorsTotal.WithLabelValues().Inc()
-	}
-}
-
-// save writes what changed; all of it at a stop.
-func (d *disk) save(all bool) {
-	s := d.opened()
-	if s == nil {
-		return
-	}
-	now := guard.At(time.Now())
-	var err error
-	for _, t := range office.list() {
-		if t.disk == d {
-			err = errors.Join(err, t.save(s, now, all))
-		}
-	}
-	d.tell(err)
-}
-
-// save writes the entries that changed, in batches.
-func (t *table) save(s *state.Store, now guard.Stamp, all bool) error {
-	var records []state.Record
-	var saved []*entry
-	for _, e := range t.all() {
-		if r, due := e.record(t.key, now, all); due {
-			records, saved = append(records, r), append(saved, e)
-		}
-	}
-	for len(records) > 0 {
-		n := min(len(records), batch)
-		if err := s.Write(records[:n]...); err != nil {
-			for _, e := range saved {
-				e.mu.Lock()
-				e.soil(dirty)
-				e.mu.Unlock()
-			}
-			return err
-		}
-		records, saved = records[n:], saved[n:]
-	}
-	return nil
-}
-
-// record returns what the disk lacks of an entry. It is a copy.
-func (e *entry) record(key string, now guard.Stamp, all bool) (r state.Record, due bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.dirt == clean || e.dirt == stale && !all && now.Sub(e.saved) < staleEvery {
-		return r, false
-	}
-	e.dirt, e.saved = clean, now
-	r = state.Record{Bucket: state.Guarded, Key: key + " " + e.name}
-	if e.known.Known() {
-		r.Value = e.known.Clone()
-	}
-	return r, true
-}
-
-// restore takes in what the disk knows of the block's names and the table does
-// not.
-func (t *table) restore(g *Guard) {
-	if t.disk == nil {
-		return
-	}
-	t.disk.mu.Lock()
-	defer t.disk.mu.Unlock()
-	now := guard.At(time.Now())
-	for key, n := range t.disk.loaded {
-		block, name, ok := strings.Cut(key, " ")
-		if !ok || block != t.key || len(t.entries) >= maxLoaded {
-			continue
-		}
-		n.Mend(now)
-		if now.Sub(max(n.V4.Good, n.V6.Good)) < tooOld && n.Known() {
-			t.adopt(g, name, n)
-		}
-	}
-}
-
-// adopt takes in one name, if it is guarded and nothing is known of it.
-func (t *table) adopt(g *Guard, name string, n guard.Name) {
-	how, p := g.names.match(name)
-	e := t.look(name)
-	if how == unguarded || e == nil && how == patterned && !p.take() {
-		return
-	}
-	t.mu.Lock()
-	e = t.add(name, how == patterned)
-	t.mu.Unlock()
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if !e.known.Known() {
-		e.known = n
 	}
 }

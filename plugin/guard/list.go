@@ -3,6 +3,7 @@ package guard
 import (
 	"bufio"
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"os"
@@ -30,7 +31,7 @@ type list struct {
 	denied   map[string]bool // names, and "*.base." for all below
 
 	file string
-	seen []byte // of the file, when it was read last
+	seen [sha256.Size]byte // of the file, when it was read last
 	read guard.Stamp
 }
 
@@ -113,10 +114,11 @@ func (l *list) readFile() error {
 	if len(text) > maxFile {
 		return fmt.Errorf("%s is larger than %d MiB", l.file, maxFile>>20)
 	}
-	if bytes.Equal(text, l.seen) && l.filed.Load() != nil {
+	sum := sha256.Sum256(text)
+	if sum == l.seen {
 		return nil
 	}
-	l.seen = text
+	l.seen = sum
 	names, err := parseNames(l.file, text)
 	if err != nil {
 		return err
@@ -162,7 +164,7 @@ func (l *list) refresh(now guard.Stamp) {
 	}
 	l.read = now
 	before := l.seen
-	if err := l.readFile(); err != nil && !bytes.Equal(before, l.seen) {
+	if err := l.readFile(); err != nil && before != l.seen {
 		log.Errorf("The names to guard stay as they were: %v", err)
 	}
 }

@@ -58,7 +58,7 @@ func (census) Collect(to chan<- prometheus.Metric) {
 			case !known:
 			case e.standing.Load():
 				kept, standing = kept+1, standing+1
-				age = max(age, now.Sub(max(e.known.V4.Good, e.known.V6.Good)).Seconds())
+				age = max(age, now.Sub(e.known.Good()).Seconds())
 			case e.known.Failing():
 				kept, lost = kept+1, lost+1
 			default:

@@ -56,13 +56,15 @@ func (b *bureau) enter(g *Guard, key string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	t := b.tables[key]
-	if t == nil {
+	if t != nil {
+		t.review(g)
+	} else {
 		t = newTable(key, b.disk(g.opts.state))
 		b.tables[key] = t
+		t.restore(g)
 	}
 	g.table = t
 	t.live.Store(g)
-	t.restore(g)
 	guard.Front.Open(b)
 	if b.stop == nil {
 		var ctx context.Context
@@ -200,7 +202,7 @@ func (e *entry) report(block string) guard.Report {
 		Name: e.name, Block: block, Pattern: e.found, Standing: e.standing.Load(), Proves: n.Proves,
 		Members: slices.Concat(n.V4.Members, n.V6.Members),
 	}
-	if good := max(n.V4.Good, n.V6.Good); good != 0 {
+	if good := n.Good(); good != 0 {
 		r.Good = good.Time()
 	}
 	if n.Failing() {

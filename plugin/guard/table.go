@@ -160,6 +160,32 @@ func (t *table) stand(e *entry, is bool) {
 	t.anyUpper.Store(len(t.upper) > 0)
 }
 
+// review drops the names that a new guard of the block does not guard, and counts
+// for it those that its patterns found.
+func (t *table) review(g *Guard) {
+	for _, e := range t.all() {
+		how, p := g.names.match(e.name)
+		if how == listed || how == patterned && p.take() {
+			continue
+		}
+		e.mu.Lock()
+		t.stand(e, false)
+		e.mu.Unlock()
+		t.drop(e)
+	}
+}
+
+func (t *table) drop(e *entry) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.entries, e.name)
+	delete(t.watched, e)
+	delete(t.trials, e)
+	if e.found {
+		t.found--
+	}
+}
+
 func (t *table) watch(e *entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

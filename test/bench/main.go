@@ -95,6 +95,8 @@ func parts() []part {
 		{"start", (*bench).starting, lone},
 		{"agree", (*bench).agreeing, apart},
 		{"catalog", (*bench).catalog, apart},
+		{"guard", (*bench).guarding, here},
+		{"kept", (*bench).keeping, here},
 	}
 }
 

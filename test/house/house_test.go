@@ -46,7 +46,7 @@ var rooms = map[string][]string{
 	"internal/demo":          {"config", "internal/server", "internal/admin"},
 	"test/kit":               {},
 	"test/report":            {},
-	"test/bench":             {"config", "internal/engine", "internal/plan", "internal/share", "internal/share/consul", "internal/source", "internal/source/consul", "internal/steer", "internal/health", "internal/server", "plugin/failover"},
+	"test/bench":             {"config", "internal/guard", "internal/state", "internal/engine", "internal/plan", "internal/share", "internal/share/consul", "internal/source", "internal/source/consul", "internal/steer", "internal/health", "internal/server", "plugin/failover"},
 }
 
 // pure are the packages that decide: no clock, no random source, no I/O, no log.
