@@ -36,8 +36,15 @@ type Guards interface {
 // Desk is where the running guards are found by those that show them to people.
 // The zero value is empty. It is safe for concurrent use.
 type Desk struct {
-	mu sync.Mutex
-	at Guards
+	mu   sync.Mutex
+	at   Guards
+	hear func(Event)
+}
+
+// Event is something that befell guarded names.
+type Event struct {
+	Text  string // in a sentence
+	Names []string
 }
 
 // Front is the process's desk.
@@ -55,4 +62,21 @@ func (d *Desk) Guards() Guards {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.at
+}
+
+// Listen makes hear be called with each event, in the place of who listened
+// before. It must not wait. nil ends it.
+func (d *Desk) Listen(hear func(Event)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.hear = hear
+}
+
+// Tell tells who listens.
+func (d *Desk) Tell(e Event) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.hear != nil {
+		d.hear(e)
+	}
 }

@@ -26,10 +26,11 @@ const (
 	Reload   Kind = "reload"   // of failover.yaml: taken or refused
 	State    Kind = "state"    // the disk: lost, or back
 	Sharing  Kind = "sharing"  // other resolvers: heard, or no longer
+	Guard    Kind = "guard"    // names of others: they fail, stand in, are refused, are well again
 )
 
 // Kinds is every kind, in the order in which they are documented.
-var Kinds = []Kind{Started, Stopped, Check, Region, Moved, Refused, Override, Freeze, Failback, Brake, Reload, State, Sharing}
+var Kinds = []Kind{Started, Stopped, Check, Region, Moved, Refused, Override, Freeze, Failback, Brake, Reload, State, Sharing, Guard}
 
 // MaxNames bounds the names that one event lists; Count says how many there were.
 const MaxNames = 1000

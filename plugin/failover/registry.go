@@ -11,6 +11,7 @@ import (
 
 	"github.com/detour-dns/detour/config"
 	"github.com/detour-dns/detour/internal/engine"
+	"github.com/detour-dns/detour/internal/guard"
 )
 
 // engines is the one global of this package. During a reload two Caddy instances
@@ -201,6 +202,7 @@ func (s *shared) begin(e *engine.Engine, cfg *config.Config) {
 	s.wg.Go(s.tick)
 	s.wg.Go(s.watch)
 	s.admin = s.listenAdmin(cfg)
+	hearGuards(e)
 }
 
 // end stops the engine, if it runs, and all that goes with it.
@@ -216,6 +218,7 @@ func (s *shared) end() {
 	if stop != nil {
 		stop()
 	}
+	guard.Front.Listen(nil)
 	close(s.quit)
 	s.wg.Wait()
 	e.Close()

@@ -17,6 +17,7 @@ var office = newBureau()
 
 type bureau struct {
 	slots chan struct{} // background questions
+	news  news
 
 	mu     sync.Mutex // guards what follows
 	tables map[string]*table
@@ -100,6 +101,7 @@ func (b *bureau) run(ctx context.Context) {
 			for _, t := range b.list() {
 				t.beat(guard.At(now))
 			}
+			b.news.tell()
 		}
 	}
 }
@@ -115,6 +117,7 @@ func (b *bureau) leave() {
 	}
 	stop()
 	<-done
+	b.news.tell()
 	b.mu.Lock()
 	disks := b.disks
 	b.disks = map[string]*disk{}

@@ -32,13 +32,13 @@ func (t *tale) follow(e *entry, r *guard.Rules, now guard.Stamp) {
 	switch {
 	case stands && t.since == 0:
 		t.since = e.known.Since()
-		log.Warningf("%s fails: %s; answering with what was kept: %s", e.name, because(&e.known), kept(&e.known, r, now))
+		office.news.add(begins, e.name, " fails: %s; answering with what was kept: %s", because(&e.known), kept(&e.known, r, now))
 	case stands && t.mute:
 		t.mute = false
-		log.Warningf("%s: kept addresses stand in again: %s", e.name, kept(&e.known, r, now))
+		office.news.add(returns, e.name, ": kept addresses stand in again: %s", kept(&e.known, r, now))
 	case !stands && t.since != 0 && !t.mute:
 		t.mute = true
-		log.Errorf("%s still fails (%s), and nothing stands in any more: %s; its DNS is passed on as it is", e.name, because(&e.known), e.refusal)
+		office.news.add(lost, e.name, " still fails (%s), and nothing stands in any more: %s; its DNS is passed on as it is", because(&e.known), e.refusal)
 	}
 }
 
@@ -76,7 +76,7 @@ func (t *tale) over(now guard.Stamp) bool { return now.Sub(t.last) > calm }
 // end tells the end.
 func (t *tale) end(e *entry) {
 	if t.since != 0 && !e.known.Failing() {
-		log.Infof("%s is well again: its DNS failed for %s", e.name, ago(t.last.Sub(t.since)))
+		office.news.add(ends, e.name, " is well again: its DNS failed for %s", ago(t.last.Sub(t.since)))
 	}
 	*t = tale{}
 }
@@ -85,9 +85,9 @@ func (t *tale) end(e *entry) {
 func (t *tale) proof(name string, ip netip.Addr, p guard.Proof) {
 	switch p {
 	case guard.Refuted:
-		log.Warningf("%s: %s is left out: it refuses, or shows a certificate that is not this name's", name, ip)
+		office.news.add(proofs, name, ": %s is left out: it refuses, or shows a certificate that is not this name's", ip)
 	case guard.Silent:
-		log.Warningf("%s: %s does not answer the proof that it is still this name's", name, ip)
+		office.news.add(proofs, name, ": %s does not answer, so it does not prove that it is still this name's", ip)
 	case guard.Proven, guard.Unproven:
 	}
 }
@@ -98,7 +98,8 @@ func (t *tale) refused(name string, ips []netip.Addr, now guard.Stamp) {
 		return
 	}
 	t.warned = now
-	log.Errorf("%s: its DNS says %s now, which does not prove to be this name: refused, the kept addresses stay (if it is right: resolver guard accept %s)", name, join(ips), strings.TrimSuffix(name, "."))
+	office.news.add(refuses, name, ": its DNS says %s now, which does not prove to be this name's: refused, the kept addresses stay (if it is right: resolver guard accept %s)",
+		join(ips), strings.TrimSuffix(name, "."))
 }
 
 func join(ips []netip.Addr) string {

@@ -40,7 +40,7 @@ var rooms = map[string][]string{
 	"internal/engine":        {"config", "internal/agree", "internal/journal", "internal/monitor", "internal/prober", "internal/source", "internal/source/consul", "internal/share", "internal/share/consul", "internal/state", "internal/plan", "internal/steer", "internal/health"},
 	"internal/admin":         {"config", "internal/guard", "internal/engine", "internal/journal", "internal/plan", "internal/steer", "internal/health"},
 	"plugin/guard":           {"config", "internal/below", "internal/guard", "internal/health", "internal/prober", "internal/state"},
-	"plugin/failover":        {"config", "internal/below", "internal/guard", "internal/engine", "internal/admin", "internal/plan", "internal/source", "internal/steer", "internal/health"},
+	"plugin/failover":        {"config", "internal/below", "internal/guard", "internal/journal", "internal/engine", "internal/admin", "internal/plan", "internal/source", "internal/steer", "internal/health"},
 	"internal/server":        {"config", "plugin/failover", "plugin/guard"},
 	"cmd/resolver":           {"config", "internal/server", "internal/admin", "internal/plan", "internal/demo"},
 	"internal/demo":          {"config", "internal/server", "internal/admin"},
