@@ -43,7 +43,8 @@ type held struct {
 	ip    Addr
 	at    Stamp
 	proof Proof
-	over  bool // the proof is done
+	begun bool // the proof is under way, or done
+	over  bool // it is done
 }
 
 // recheck is how long the proof of a strange address counts.
@@ -52,11 +53,11 @@ const recheck = 10 * time.Minute
 // Strange returns the addresses of an answer that must prove themselves before
 // they are believed: new ones of a place that no good member has. It is empty
 // while nothing good is known. Those among them that were refuted are in refused;
-// those to prove now are in ask.
-func (n *Name) Strange(v6 bool, a *Answer, r *Rules, now Stamp) (ask, refused []Addr, waiting bool) {
+// fresh is how many of the others nobody asked for yet: see Doubted.
+func (n *Name) Strange(v6 bool, a *Answer, r *Rules, now Stamp) (fresh int, refused []Addr, waiting bool) {
 	places := n.Of(v6).places(r)
 	if len(places) == 0 {
-		return nil, nil, false
+		return 0, nil, false
 	}
 	for _, ip := range a.Addrs {
 		if places[r.Place(ip)] {
@@ -64,14 +65,15 @@ func (n *Name) Strange(v6 bool, a *Answer, r *Rules, now Stamp) (ask, refused []
 		}
 		switch h := n.holding(ip, now); {
 		case h == nil:
-			ask, waiting = append(ask, n.hold(ip, now)), true
+			n.hold(ip, now)
+			fresh, waiting = fresh+1, true
 		case !h.over:
 			waiting = true
 		case h.proof == Refuted:
 			refused, waiting = append(refused, ip), true
 		}
 	}
-	return ask, refused, waiting
+	return fresh, refused, waiting
 }
 
 // places returns where the good members are.
@@ -95,10 +97,10 @@ func (n *Name) holding(ip Addr, now Stamp) *held {
 }
 
 // hold begins to wait for an address's proof, in the place of the oldest.
-func (n *Name) hold(ip Addr, now Stamp) Addr {
+func (n *Name) hold(ip Addr, now Stamp) {
 	if len(n.held) < MaxMembers {
 		n.held = append(n.held, held{ip: ip, at: now})
-		return ip
+		return
 	}
 	at := 0
 	for i := range n.held {
@@ -107,7 +109,23 @@ func (n *Name) hold(ip Addr, now Stamp) Addr {
 		}
 	}
 	n.held[at] = held{ip: ip, at: now}
-	return ip
+}
+
+// Doubted returns the strange addresses whose proof has not begun.
+func (n *Name) Doubted(now Stamp) (ips []Addr) {
+	for i := range n.held {
+		if h := &n.held[i]; !h.begun && now.Sub(h.at) < recheck {
+			ips = append(ips, h.ip)
+		}
+	}
+	return ips
+}
+
+// Judging notes that the proof of a strange address is under way.
+func (n *Name) Judging(ip Addr, now Stamp) {
+	if h := n.holding(ip, now); h != nil {
+		h.begun = true
+	}
 }
 
 // Judge takes in the proof of a strange address.

@@ -316,7 +316,7 @@ func TestWords(t *testing.T) {
 	if _, err := ParseFailure("none"); err == nil {
 		t.Error("none is no failure")
 	}
-	for r := Stands; r <= Expired; r++ {
+	for r := Stands; r <= Crowded; r++ {
 		if r.String() == "" {
 			t.Errorf("no words for refusal %d", r)
 		}

@@ -26,11 +26,13 @@ const (
 	Contradicted                // every member is another's by now, or refuses
 	Quiet                       // none says anything, while others do
 	Expired                     // it has stood in for long enough
+	Crowded                     // too many names of patterns do already
 )
 
 var refusals = [...]string{
 	"stands in", "answers are good", "nothing was learned yet", "not seen three times in a minute yet",
 	"every address was refuted", "no address answers", "kept for as long as allowed",
+	"too many names of patterns stand in already",
 }
 
 // String returns the refusal in words.

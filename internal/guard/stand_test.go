@@ -252,25 +252,26 @@ func TestStrangeAddresses(t *testing.T) {
 	r := rules()
 	near, far := netip.MustParseAddr("192.0.99.1"), netip.MustParseAddr("203.0.113.66")
 	n, now := &Name{}, noon
-	if ask, _, waiting := n.Strange(false, says(5, far), r, now); waiting || ask != nil {
+	if fresh, _, waiting := n.Strange(false, says(5, far), r, now); waiting || fresh != 0 {
 		t.Error("nothing is known yet")
 	}
 	n, now = healthy(says(5, pool(2)...))
-	if ask, _, waiting := n.Strange(false, says(5, near), r, now); waiting || ask != nil {
+	if fresh, _, waiting := n.Strange(false, says(5, near), r, now); waiting || fresh != 0 {
 		t.Error("of the same place")
 	}
-	ask, refused, waiting := n.Strange(false, says(5, far), r, now)
-	if !waiting || len(ask) != 1 || refused != nil {
-		t.Errorf("%v %v %v", ask, refused, waiting)
+	fresh, refused, waiting := n.Strange(false, says(5, far), r, now)
+	if !waiting || fresh != 1 || refused != nil || !slices.Equal(n.Doubted(now), []Addr{far}) {
+		t.Errorf("%v %v %v", fresh, refused, waiting)
 	}
-	if ask, _, waiting = n.Strange(false, says(5, far), r, now.Add(time.Second)); !waiting || ask != nil {
+	n.Judging(far, now)
+	if fresh, _, waiting = n.Strange(false, says(5, far), r, now.Add(time.Second)); !waiting || fresh != 0 || n.Doubted(now) != nil {
 		t.Error("asked twice")
 	}
 	n.Judge(far, Refuted, now.Add(2*time.Second))
 	if _, refused, waiting = n.Strange(false, says(5, far), r, now.Add(3*time.Second)); !waiting || len(refused) != 1 {
 		t.Error("not refused")
 	}
-	if ask, _, _ = n.Strange(false, says(5, far), r, now.Add(recheck)); len(ask) != 1 {
+	if fresh, _, _ = n.Strange(false, says(5, far), r, now.Add(recheck)); fresh != 1 {
 		t.Error("not asked again")
 	}
 	n.Judge(far, Proven, now.Add(recheck))
@@ -284,8 +285,8 @@ func TestStrangeAddresses(t *testing.T) {
 func TestAStrangerHidesNowhere(t *testing.T) {
 	n, now := healthy(says(5, pool(8)...))
 	far := netip.MustParseAddr("203.0.113.66")
-	if ask, _, waiting := n.Strange(false, says(5, append(pool(8), far)...), rules(), now); !waiting || len(ask) != 1 {
-		t.Errorf("%v %v", ask, waiting)
+	if fresh, _, waiting := n.Strange(false, says(5, append(pool(8), far)...), rules(), now); !waiting || fresh != 1 {
+		t.Errorf("%v %v", fresh, waiting)
 	}
 	for i := range 1000 {
 		ip := netip.AddrFrom4([4]byte{203, 0, byte(i >> 8), byte(i)})

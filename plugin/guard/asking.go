@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"sync"
 	"time"
@@ -23,20 +24,17 @@ const patience = 1800 * time.Millisecond
 // guarded answers a question for the addresses of a guarded name.
 func (g *Guard) guarded(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, e *entry) (int, error) {
 	a := &asking{ResponseWriter: w, g: g, e: e, q: questionOf(r)}
-	now := guard.At(time.Now())
-	e.mu.Lock()
-	e.asked = now
-	m := g.stand(e, &a.q, now)
-	a.kept = len(e.known.Of(a.q.v6()).Members) > 0
-	e.mu.Unlock()
-	switch {
+	switch m := a.begin(guard.At(time.Now())); {
 	case m != nil:
 		return a.send(m)
 	case !a.kept:
 		return plugin.NextOrFailure(pluginName, g.Next, ctx, a, r)
 	}
 	if _, udp := w.RemoteAddr().(*net.UDPAddr); udp {
-		t := time.AfterFunc(patience, func() { a.tooLate() })
+		t := time.AfterFunc(patience, func() {
+			defer survive(e.name)
+			a.tooLate()
+		})
 		defer t.Stop()
 		own := *r // plugins below change its ID while they ask
 		return a.run(ctx, &own)
@@ -55,7 +53,8 @@ type asking struct {
 	kept bool // addresses of this family are
 
 	mu   sync.Mutex
-	sent bool
+	sent bool // the client has a reply
+	over bool // nothing is written any more
 
 	// What follows belongs to the goroutine that asks below.
 	wrote   bool
@@ -63,52 +62,100 @@ type asking struct {
 	failure failure  // what it says
 }
 
+// begin returns what stands in at once, if the name is known to fail.
+func (a *asking) begin(now guard.Stamp) *dns.Msg {
+	e := a.e
+	defer a.g.contain(e)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.asked = now
+	m := a.g.stand(e, &a.q, now)
+	a.kept = len(e.known.Of(a.q.v6()).Members) > 0
+	return m
+}
+
 // send writes the reply, unless there was one.
 func (a *asking) send(m *dns.Msg) (int, error) {
+	a.once(func() { _ = a.ResponseWriter.WriteMsg(m) }) // a client that left is no error of ours
+	return dns.RcodeSuccess, nil
+}
+
+// once writes, unless the question is over, and reports whether the client has a
+// reply.
+func (a *asking) once(write func()) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.sent {
-		a.sent = true
-		_ = a.ResponseWriter.WriteMsg(m) // a client that left is no error of ours
+	if !a.over {
+		a.over, a.sent = true, true
+		write()
 	}
-	return dns.RcodeSuccess, nil
+	return a.sent
+}
+
+// finish ends the question, so that nothing is written any more, and reports
+// whether the client has a reply.
+func (a *asking) finish() (sent bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.over = true
+	return a.sent
 }
 
 // tooLate answers with what stands in because nothing was heard, and reports
 // whether the client has a reply.
 func (a *asking) tooLate() bool {
-	if m := a.g.failed(a.e, &a.q, guard.Timeout); m != nil {
-		_, _ = a.send(m)
-		return true
-	}
-	return false
+	m := a.g.failed(a.e, &a.q, guard.Timeout)
+	return m != nil && a.once(func() { _ = a.ResponseWriter.WriteMsg(m) })
+}
+
+// outcome is what ServeDNS returns.
+type outcome struct {
+	rc  int
+	err error
 }
 
 // apart asks below on a goroutine of its own, for transports on which one question
 // holds up the next ones.
-func (a *asking) apart(ctx context.Context, r *dns.Msg) (rc int, err error) {
-	ended := make(chan struct{})
+func (a *asking) apart(ctx context.Context, r *dns.Msg) (int, error) {
+	ended := make(chan outcome, 1)
+	own := ownMetadata(context.WithoutCancel(ctx))
 	go func() {
-		defer close(ended)
+		var o outcome
 		defer func() {
 			if p := recover(); p != nil {
-				rc, err = dns.RcodeServerFailure, fmt.Errorf("a plugin below guard panicked: %v", p)
+				o = outcome{dns.RcodeServerFailure, fmt.Errorf("a plugin below guard panicked: %v", p)}
 			}
+			ended <- o
 		}()
-		rc, err = a.run(context.WithoutCancel(ctx), r)
+		o.rc, o.err = a.run(own, r)
 	}()
 	t := time.NewTimer(patience)
 	defer t.Stop()
 	select {
-	case <-ended:
-		return rc, err
+	case o := <-ended:
+		return a.hand(ctx, own, o)
 	case <-t.C:
 	}
 	if a.tooLate() {
 		return dns.RcodeSuccess, nil
 	}
-	<-ended
-	return rc, err
+	return a.hand(ctx, own, <-ended)
+}
+
+// ownMetadata returns a context with a copy of its metadata: that is a plain map,
+// which plugins above read when we have returned and plugins below still write.
+func ownMetadata(ctx context.Context) context.Context {
+	own := metadata.ContextWithMetadata(ctx)
+	maps.Copy(metadata.ValueFuncs(own), metadata.ValueFuncs(ctx))
+	return own
+}
+
+// hand returns an outcome, and the metadata that plugins below set, to those above.
+func (a *asking) hand(ctx, own context.Context, o outcome) (int, error) {
+	if above := metadata.ValueFuncs(ctx); above != nil {
+		maps.Copy(above, metadata.ValueFuncs(own))
+	}
+	return o.rc, o.err
 }
 
 // run asks below, and where that fails answers with what stands in.
@@ -131,10 +178,13 @@ func (a *asking) run(ctx context.Context, r *dns.Msg) (int, error) {
 
 // truth passes on what was said below.
 func (a *asking) truth(rc int, err error) (int, error) {
-	if a.bad == nil {
-		return rc, err
+	switch {
+	case a.bad != nil:
+		return a.send(shorten(a.bad, a.g.opts.seconds()))
+	case a.finish(): // by the time that was up
+		return dns.RcodeSuccess, nil
 	}
-	return a.send(shorten(a.bad, a.g.opts.seconds()))
+	return rc, err
 }
 
 // unwritten says what it means that plugins below returned without a reply.
@@ -174,11 +224,13 @@ func (a *asking) WriteMsg(m *dns.Msg) error {
 }
 
 // Write implements dns.ResponseWriter for plugins that write wire format. What
-// cannot be read is passed on as it is.
+// cannot be read is passed on as it is, if nothing was.
 func (a *asking) Write(b []byte) (int, error) {
 	m := new(dns.Msg)
 	if err := m.Unpack(b); err != nil {
-		return a.ResponseWriter.Write(b)
+		a.wrote = true
+		a.once(func() { _, err = a.ResponseWriter.Write(b) })
+		return len(b), err
 	}
 	return len(b), a.WriteMsg(m)
 }

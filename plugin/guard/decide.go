@@ -15,6 +15,7 @@ import (
 // take learns from a reply, and returns in which way it fails the name; None for
 // one that may go to the client.
 func (g *Guard) take(e *entry, q *question, m *dns.Msg) failure {
+	defer g.contain(e)
 	j := judge(m, e.name, q.qtype)
 	if j.failure != guard.None {
 		return j.failure
@@ -56,10 +57,10 @@ func (g *Guard) forbidden(ip guard.Addr) bool {
 // The entry is locked.
 func (g *Guard) doubt(e *entry, q *question, a *guard.Answer, now guard.Stamp) failure {
 	on := g.opts.rules.On
-	if on.Has(guard.Change) {
-		ask, refused, waiting := e.known.Strange(q.v6(), a, &g.opts.rules, now)
-		if len(ask) > 0 {
-			go g.judgeStrange(e, q.v6(), ask)
+	if on.Has(guard.Change) && g.prove.probe != nil {
+		fresh, refused, waiting := e.known.Strange(q.v6(), a, &g.opts.rules, now)
+		if fresh > 0 {
+			g.judgeDue(e, now)
 		}
 		if len(refused) > 0 {
 			refusedTotal.WithLabelValues("change").Inc()
@@ -99,6 +100,7 @@ func (g *Guard) failed(e *entry, q *question, f failure) *dns.Msg {
 		return nil
 	}
 	now := guard.At(time.Now())
+	defer g.contain(e)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	k := e.known.Of(q.v6())
@@ -151,6 +153,7 @@ func (g *Guard) withdrawn(ctx context.Context, e *entry, q *question, f failure)
 	if err != nil || g.take(e, &other, m) != guard.None {
 		return false
 	}
+	defer g.contain(e)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !e.known.Withdrawn(q.v6()) {
@@ -176,9 +179,12 @@ func family(v6 bool) string {
 	return "IPv4"
 }
 
-// settle brings the table in line with what stands in of a name now. The entry is
-// locked.
+// settle brings the table in line with what stands in of a name now, if the guard
+// is still the block's. The entry is locked.
 func (t *table) settle(g *Guard, e *entry, now guard.Stamp) {
+	if t.live.Load() != g {
+		return
+	}
 	stands := false
 	e.refusal = guard.Healthy
 	for _, v6 := range []bool{false, true} {
@@ -188,6 +194,9 @@ func (t *table) settle(g *Guard, e *entry, now guard.Stamp) {
 		default:
 			e.refusal = max(e.refusal, why)
 		}
+	}
+	if stands && e.found && !e.standing.Load() && !t.mayStand() {
+		stands, e.refusal = false, guard.Crowded
 	}
 	t.stand(e, stands)
 	e.tale.follow(e, &g.opts.rules, now)

@@ -3,8 +3,8 @@ package guard
 import (
 	"math"
 	"net/netip"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/miekg/dns"
 
@@ -39,8 +39,8 @@ func judge(m *dns.Msg, name string, qtype uint16) (j judgment) {
 			return j
 		}
 		j.learn = first(m)
-		if m.IsEdns0() != nil && m.IsEdns0().Do() || hasSignatures(m) {
-			j.answer.Signed = signed(m, j.answer.Addrs)
+		if j.learn && hasSignatures(m.Answer) {
+			j.answer.Signed = signed(m, name, qtype, &j.answer)
 		}
 	}
 	return j
@@ -65,15 +65,21 @@ func answerOf(m *dns.Msg, name string, qtype uint16) (a guard.Answer) {
 		owner = chain[len(chain)-1]
 	}
 	for _, rr := range m.Answer {
-		if rr.Header().Rrtype != qtype || !strings.EqualFold(rr.Header().Name, owner) {
+		if !owns(rr, owner, qtype) {
 			continue
 		}
-		if ip, ok := address(rr); ok && len(a.Addrs) < guard.MaxMembers {
+		if ip, ok := address(rr); ok && len(a.Addrs) < guard.MaxMembers && !slices.Contains(a.Addrs, ip) {
 			a.Addrs, ttl = append(a.Addrs, ip), min(ttl, rr.Header().Ttl)
 		}
 	}
 	a.TTL = ttl
 	return a
+}
+
+// owns reports whether rr is a record of this owner and type.
+func owns(rr dns.RR, owner string, rrtype uint16) bool {
+	h := rr.Header()
+	return h.Rrtype == rrtype && h.Class == dns.ClassINET && strings.EqualFold(h.Name, owner)
 }
 
 // chainOf follows the CNAMEs from name. One that is too long is none.
@@ -94,7 +100,7 @@ func chainOf(rrs []dns.RR, name string) (chain []string, ttl uint32, ok bool) {
 
 func linkAt(rrs []dns.RR, owner string) (target string, ttl uint32) {
 	for _, rr := range rrs {
-		if c, ok := rr.(*dns.CNAME); ok && strings.EqualFold(c.Hdr.Name, owner) {
+		if c, ok := rr.(*dns.CNAME); ok && owns(rr, owner, dns.TypeCNAME) {
 			return strings.ToLower(c.Target), c.Hdr.Ttl
 		}
 	}
@@ -108,6 +114,7 @@ func address(rr dns.RR) (ip netip.Addr, ok bool) {
 		ip = ip.Unmap()
 	case *dns.AAAA:
 		ip, ok = netip.AddrFromSlice(x.AAAA)
+		ok = ok && !ip.Is4In6()
 	}
 	return ip, ok
 }
@@ -154,34 +161,4 @@ func bogus(m *dns.Msg) bool {
 		}
 	}
 	return false
-}
-
-func hasSignatures(m *dns.Msg) bool {
-	for _, rr := range m.Answer {
-		if rr.Header().Rrtype == dns.TypeRRSIG {
-			return true
-		}
-	}
-	return false
-}
-
-// maxWire bounds a signed answer that is kept, in bytes.
-const maxWire = 8 << 10
-
-// signed keeps an answer with its signatures, nil if it has none or is too large.
-func signed(m *dns.Msg, ips []netip.Addr) *guard.Signed {
-	from, until, found := int64(0), int64(math.MaxInt64/1000), false
-	for _, rr := range m.Answer {
-		if s, ok := rr.(*dns.RRSIG); ok {
-			from, until, found = max(from, int64(s.Inception)), min(until, int64(s.Expiration)), true
-		}
-	}
-	if !found {
-		return nil
-	}
-	wire, err := (&dns.Msg{Answer: m.Answer, Compress: true}).Pack()
-	if err != nil || len(wire) > maxWire {
-		return nil
-	}
-	return &guard.Signed{Wire: wire, From: guard.At(time.Unix(from, 0)), Until: guard.At(time.Unix(until, 0)), IPs: ips}
 }

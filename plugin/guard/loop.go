@@ -24,6 +24,7 @@ func (t *table) beat(now guard.Stamp) {
 	if g == nil {
 		return
 	}
+	defer survive("server block " + t.key)
 	g.names.refresh(now)
 	for _, e := range t.list(t.watched) {
 		g.attend(e, now)
@@ -35,12 +36,14 @@ func (t *table) beat(now guard.Stamp) {
 
 // attend does what is due for a name that fails, or did a moment ago.
 func (g *Guard) attend(e *entry, now guard.Stamp) {
+	defer g.contain(e)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	g.table.settle(g, e, now)
 	failing := e.known.Failing()
+	how, _ := g.names.match(e.name)
 	switch {
-	case !failing && e.tale.over(now), failing && now.Sub(e.asked) > unasked:
+	case how == unguarded, !failing && e.tale.over(now), failing && now.Sub(e.asked) > unasked:
 		e.tale.end(e)
 		g.table.stand(e, false)
 		g.table.unwatch(e)
@@ -49,7 +52,7 @@ func (g *Guard) attend(e *entry, now guard.Stamp) {
 		return
 	}
 	g.proveDue(e, now)
-	if now < e.next || e.asking {
+	if e.asking || now < e.next && e.next.Sub(now) <= recheck { // a clock may be set back
 		return
 	}
 	select {
@@ -58,6 +61,7 @@ func (g *Guard) attend(e *entry, now guard.Stamp) {
 		e.next = now.Add(recheck - rand.N(time.Second))
 		go func() {
 			defer func() { <-office.slots }()
+			defer g.contain(e)
 			g.again(e)
 		}()
 	default: // more names fail than can be asked for at a time; their turn comes

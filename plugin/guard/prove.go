@@ -82,6 +82,7 @@ func (g *Guard) proveDue(e *entry, now guard.Stamp) {
 	if g.prove.probe == nil {
 		return
 	}
+	g.judgeDue(e, now)
 	for _, v6 := range []bool{false, true} {
 		due := e.known.Refutations(v6, now)
 		if set, why := e.known.Stand(v6, &g.opts.rules, now, false); why == guard.Stands {
@@ -99,6 +100,7 @@ func (g *Guard) proveDue(e *entry, now guard.Stamp) {
 
 // proveMember runs a proof and takes in what it said.
 func (g *Guard) proveMember(e *entry, v6 bool, ip netip.Addr) {
+	defer g.contain(e)
 	p := g.prove.ask(e.name, ip)
 	now := guard.At(time.Now())
 	office.note(p, now)
@@ -114,6 +116,7 @@ func (g *Guard) proveMember(e *entry, v6 bool, ip netip.Addr) {
 // trial shakes hands with a healthy name once, so that it is known what can be
 // demanded of it later. Only a success counts: the name may serve something else.
 func (g *Guard) trial(e *entry, now guard.Stamp) {
+	defer g.contain(e)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	ip, due := e.known.Untried(&g.opts.rules, now)
@@ -127,6 +130,7 @@ func (g *Guard) trial(e *entry, now guard.Stamp) {
 	e.known.Tried = now
 	g.table.tried(e)
 	go func() {
+		defer g.contain(e)
 		p := g.prove.ask(e.name, ip)
 		e.mu.Lock()
 		defer e.mu.Unlock()
@@ -137,17 +141,25 @@ func (g *Guard) trial(e *entry, now guard.Stamp) {
 	}()
 }
 
-// judgeStrange makes addresses of another place prove themselves before they are
-// believed, and asks again once that is known.
-func (g *Guard) judgeStrange(e *entry, v6 bool, ips []netip.Addr) {
-	for _, ip := range ips {
-		p := guard.Unproven
-		if g.prove.probe != nil {
-			p = g.prove.ask(e.name, ip)
+// judgeDue begins the proofs of addresses of another place, before they are
+// believed, as far as the budget goes. The entry is locked.
+func (g *Guard) judgeDue(e *entry, now guard.Stamp) {
+	for _, ip := range e.known.Doubted(now) {
+		if !office.allow(ip, now) {
+			return
 		}
-		e.mu.Lock()
-		e.known.Judge(ip, p, guard.At(time.Now()))
-		e.mu.Unlock()
+		e.known.Judging(ip, now)
+		go g.judge(e, ip)
 	}
-	g.askAgain(e, v6, false)
+}
+
+// judge runs the proof of a strange address. The name is asked for again at once,
+// now that more is known.
+func (g *Guard) judge(e *entry, ip netip.Addr) {
+	defer g.contain(e)
+	p := g.prove.ask(e.name, ip)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.known.Judge(ip, p, guard.At(time.Now()))
+	e.next = 0
 }

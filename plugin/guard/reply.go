@@ -63,18 +63,23 @@ func (q *question) standIn(s *guard.Set, ttl uint32) *dns.Msg {
 }
 
 // whole makes the reply with a kept answer and its own signatures, nil if there is
-// none or it cannot be read. No lifetime is longer than ttl.
+// none or it cannot be read. All have one lifetime: at most ttl, and what was signed.
 func (q *question) whole(s *guard.Signed, ttl uint32) *dns.Msg {
 	kept := new(dns.Msg)
 	if s == nil || kept.Unpack(s.Wire) != nil {
 		return nil
+	}
+	for _, rr := range kept.Answer {
+		if sig, ok := rr.(*dns.RRSIG); ok {
+			ttl = min(ttl, sig.OrigTtl)
+		}
 	}
 	m := q.reply()
 	for _, rr := range kept.Answer {
 		if rr.Header().Rrtype == dns.TypeRRSIG && !q.do {
 			continue
 		}
-		rr.Header().Ttl = min(rr.Header().Ttl, ttl)
+		rr.Header().Ttl = ttl
 		m.Answer = append(m.Answer, rr)
 	}
 	q.explain(m)
@@ -100,24 +105,40 @@ func (q *question) explain(m *dns.Msg) {
 
 // shorten keeps the negative reply for a guarded name from being cached for long:
 // after the repair it would be the second wound. The reply is not ours: what is
-// changed is a copy.
+// changed is a copy. Of what is signed only the lifetime may be changed.
 func shorten(m *dns.Msg, ttl uint32) *dns.Msg {
 	if m.Rcode != dns.RcodeNameError && m.Rcode != dns.RcodeSuccess {
 		return m
 	}
 	out := *m
-	out.Ns = nil
-	for _, rr := range m.Ns {
-		soa, ok := rr.(*dns.SOA)
-		if !ok {
-			out.Ns = append(out.Ns, rr)
-			continue
-		}
-		s := *soa
-		s.Hdr.Ttl, s.Minttl = min(s.Hdr.Ttl, ttl), min(s.Minttl, ttl)
-		out.Ns = append(out.Ns, &s)
+	out.Ns = make([]dns.RR, len(m.Ns))
+	isSigned := hasSignatures(m.Ns)
+	for i, rr := range m.Ns {
+		out.Ns[i] = shorter(rr, ttl, isSigned)
 	}
+	out.AuthenticatedData = m.AuthenticatedData && isSigned
 	return &out
+}
+
+// shorter returns a record as it is, or one that says how long a negative reply is
+// true with less.
+func shorter(rr dns.RR, ttl uint32, isSigned bool) dns.RR {
+	switch x := rr.(type) {
+	case *dns.SOA:
+		s := *x
+		s.Hdr.Ttl = min(s.Hdr.Ttl, ttl)
+		if !isSigned {
+			s.Minttl = min(s.Minttl, ttl)
+		}
+		return &s
+	case *dns.RRSIG:
+		if x.TypeCovered == dns.TypeSOA {
+			s := *x
+			s.Hdr.Ttl = min(s.Hdr.Ttl, ttl)
+			return &s
+		}
+	}
+	return rr
 }
 
 // denier turns NXDOMAIN into NODATA for a name that exists because it stands in,
@@ -135,9 +156,13 @@ func (d *denier) WriteMsg(m *dns.Msg) error {
 	return d.ResponseWriter.WriteMsg(denied(m, d.ttl))
 }
 
-// denied is an NXDOMAIN made NODATA, without the proofs that would contradict it.
+// denied is an NXDOMAIN made NODATA. One with its proofs stays what it is: who asked
+// for these would see that they say something else.
 func denied(m *dns.Msg, ttl uint32) *dns.Msg {
 	out := *shorten(m, ttl)
+	if hasSignatures(m.Ns) {
+		return &out
+	}
 	out.Rcode, out.AuthenticatedData = dns.RcodeSuccess, false
 	var soa []dns.RR
 	for _, rr := range out.Ns {
