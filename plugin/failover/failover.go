@@ -25,6 +25,7 @@ type Failover struct {
 	shared    *shared
 	recursive bool // the server block has `forward`: RA is set
 	noted     bool // and `metadata`: others want to know what was decided
+	guarded   bool // and `guard`: what stands in is marked
 }
 
 // Name implements plugin.Handler.

@@ -43,6 +43,7 @@ func setup(c *caddy.Controller) error {
 	c.OnStartup(func() error {
 		f.recursive = block.Handler("forward") != nil
 		f.noted = block.Handler("metadata") != nil
+		f.guarded = block.Handler("guard") != nil
 		if err := signedBelow(block); err != nil {
 			return plugin.Error(pluginName, err)
 		}

@@ -10,9 +10,10 @@ import (
 	"github.com/detour-dns/detour/internal/guard"
 )
 
-// pass hands a question that is not ours to the next plugin. In peace that is all.
+// pass hands a question that is not ours to the next plugin. Without a guard in the
+// block, or EDNS in the question, that is all.
 func (f *Failover) pass(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
-	if guard.Standing.Any() && r.IsEdns0() != nil && guard.Standing.Has(r.Question[0].Name) {
+	if f.guarded && r.IsEdns0() != nil {
 		w = &stale{w, r}
 	}
 	return plugin.NextOrFailure(pluginName, f.Next, ctx, w, r)
@@ -27,7 +28,7 @@ type stale struct {
 
 // WriteMsg implements dns.ResponseWriter.
 func (s *stale) WriteMsg(m *dns.Msg) error {
-	if m == nil || m.Rcode != dns.RcodeSuccess || len(m.Answer) == 0 {
+	if !guard.Standing.Any() || m == nil || m.Rcode != dns.RcodeSuccess || len(m.Answer) == 0 || !guard.Standing.Has(s.r.Question[0].Name) {
 		return s.ResponseWriter.WriteMsg(m)
 	}
 	out := *m
@@ -58,7 +59,7 @@ func (s *stale) option(said *dns.OPT) *dns.OPT {
 // Write implements dns.ResponseWriter for plugins that write wire format.
 func (s *stale) Write(b []byte) (int, error) {
 	m := new(dns.Msg)
-	if err := m.Unpack(b); err != nil {
+	if !guard.Standing.Any() || m.Unpack(b) != nil {
 		return s.ResponseWriter.Write(b)
 	}
 	return len(b), s.WriteMsg(m)

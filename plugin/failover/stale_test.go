@@ -12,6 +12,7 @@ import (
 // EDNS clients, and that no other answer does.
 func TestStandInsAreMarked(t *testing.T) {
 	f := handler(t, twoRegions, say(dns.RcodeSuccess, "api.cloud.example. 15 IN A 192.0.2.1"))
+	f.guarded = true
 	edns := question("API.cloud.example.", dns.TypeA)
 	edns.SetEdns0(1232, false)
 	if m, _ := ask(t, f, "10.240.0.1", edns); errorCode(m) != 0 {
