@@ -159,7 +159,7 @@ func (g *Guard) withdrawn(ctx context.Context, e *entry, q *question, f failure)
 	if !e.known.Withdrawn(q.v6()) {
 		return false
 	}
-	log.Infof("%s has no %s address any more: its DNS answers for the other family", e.name, family(q.v6()))
+	office.news.add(change, e.name, " has no %s address any more: its DNS answers for the other family", family(q.v6()))
 	e.soil(dirty)
 	g.table.settle(g, e, guard.At(time.Now()))
 	return true
