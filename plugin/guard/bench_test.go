@@ -57,7 +57,7 @@ func BenchmarkChain(b *testing.B) {
 			w := &world{below: newScript()}
 			g := w.mustGuard(b, fmt.Sprintf("guard %s {\n state off\n proof age\n}", c.guards))
 			g.Next = next
-			g.table = newTable("bench", nil)
+			g.table = newTable("bench", office, nil)
 			r := new(dns.Msg).SetQuestion(api, dns.TypeA)
 			rw := &discard{ResponseWriter: &test.ResponseWriter{}}
 			b.ReportAllocs()

@@ -64,7 +64,7 @@ func (g *Guard) doubt(e *entry, q *question, a *guard.Answer, now guard.Stamp) f
 		}
 		if len(refused) > 0 {
 			refusedTotal.WithLabelValues("change").Inc()
-			e.tale.refused(e.name, refused, now)
+			e.tale.refused(&g.table.home.news, e.name, refused, now)
 		}
 		if waiting {
 			return guard.Change
@@ -125,7 +125,7 @@ func (g *Guard) stand(e *entry, q *question, now guard.Stamp) *dns.Msg {
 	if k.Bad == 0 || e.found && !e.standing.Load() && !g.table.mayStand() {
 		return nil
 	}
-	set, why := e.known.Stand(q.v6(), &g.opts.rules, now, office.hush(now))
+	set, why := e.known.Stand(q.v6(), &g.opts.rules, now, g.table.home.hush(now))
 	if why != guard.Stands {
 		return nil
 	}
@@ -159,7 +159,7 @@ func (g *Guard) withdrawn(ctx context.Context, e *entry, q *question, f failure)
 	if !e.known.Withdrawn(q.v6()) {
 		return false
 	}
-	office.news.add(change, e.name, " has no %s address any more: its DNS answers for the other family", family(q.v6()))
+	g.table.home.news.add(change, e.name, " has no %s address any more: its DNS answers for the other family", family(q.v6()))
 	e.soil(dirty)
 	g.table.settle(g, e, guard.At(time.Now()))
 	return true
@@ -188,7 +188,7 @@ func (t *table) settle(g *Guard, e *entry, now guard.Stamp) {
 	stands := false
 	e.refusal = guard.Healthy
 	for _, v6 := range []bool{false, true} {
-		switch _, why := e.known.Stand(v6, &g.opts.rules, now, office.hush(now)); why {
+		switch _, why := e.known.Stand(v6, &g.opts.rules, now, t.home.hush(now)); why {
 		case guard.Stands:
 			stands = true
 		default:
@@ -199,5 +199,5 @@ func (t *table) settle(g *Guard, e *entry, now guard.Stamp) {
 		stands, e.refusal = false, guard.Crowded
 	}
 	t.stand(e, stands)
-	e.tale.follow(e, &g.opts.rules, now)
+	e.tale.follow(&t.home.news, e, &g.opts.rules, now)
 }

@@ -24,6 +24,7 @@ const (
 // disk is the file of one state directory. What it holds is a convenience: a disk
 // that is missing, full or hangs costs memory of the past, never an answer.
 type disk struct {
+	home *bureau
 	dir  string
 	stop chan struct{}
 	done chan struct{}
@@ -38,8 +39,8 @@ type disk struct {
 
 // openDisk opens the file of a directory and begins to keep it up. It waits only
 // so long: a disk that hangs is read when it answers.
-func openDisk(dir string) *disk {
-	d := &disk{dir: dir, stop: make(chan struct{}), done: make(chan struct{})}
+func openDisk(dir string, home *bureau) *disk {
+	d := &disk{home: home, dir: dir, stop: make(chan struct{}), done: make(chan struct{})}
 	opened := make(chan struct{})
 	go d.run(opened)
 	t := time.NewTimer(openWait)
@@ -90,7 +91,7 @@ func (d *disk) reopen() {
 	if d.opened() == nil || !d.late.Swap(false) {
 		return
 	}
-	for _, t := range office.list() {
+	for _, t := range d.home.list() {
 		if g := t.live.Load(); g != nil && t.disk == d {
 			t.restore(g)
 		}

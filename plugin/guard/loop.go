@@ -44,7 +44,7 @@ func (g *Guard) attend(e *entry, now guard.Stamp) {
 	how, _ := g.names.match(e.name)
 	switch {
 	case how == unguarded, !failing && e.tale.over(now), failing && now.Sub(e.asked) > unasked:
-		e.tale.end(e)
+		e.tale.end(&g.table.home.news, e)
 		g.table.stand(e, false)
 		g.table.unwatch(e)
 		return
@@ -56,11 +56,11 @@ func (g *Guard) attend(e *entry, now guard.Stamp) {
 		return
 	}
 	select {
-	case office.slots <- struct{}{}:
+	case g.table.home.slots <- struct{}{}:
 		e.asking = true
 		e.next = now.Add(recheck - rand.N(time.Second))
 		go func() {
-			defer func() { <-office.slots }()
+			defer func() { <-g.table.home.slots }()
 			defer g.contain(e)
 			g.again(e)
 		}()

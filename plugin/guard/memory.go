@@ -17,7 +17,7 @@ func (d *disk) save(all bool) {
 	}
 	now := guard.At(time.Now())
 	var err error
-	for _, t := range office.list() {
+	for _, t := range d.home.list() {
 		if t.disk == d {
 			err = errors.Join(err, t.save(s, now, all))
 		}

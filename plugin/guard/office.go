@@ -60,7 +60,7 @@ func (b *bureau) enter(g *Guard, key string) {
 	if t != nil {
 		t.review(g)
 	} else {
-		t = newTable(key, b.disk(g.opts.state))
+		t = newTable(key, b, b.disk(g.opts.state))
 		b.tables[key] = t
 		t.restore(g)
 	}
@@ -82,7 +82,7 @@ func (b *bureau) disk(dir string) *disk {
 	}
 	d := b.disks[dir]
 	if d == nil {
-		d = openDisk(dir)
+		d = openDisk(dir, b)
 		b.disks[dir] = d
 	}
 	return d

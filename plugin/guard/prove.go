@@ -89,7 +89,7 @@ func (g *Guard) proveDue(e *entry, now guard.Stamp) {
 			due = append(due, e.known.Due(v6, &set, &g.opts.rules, now, spread(e.name))...)
 		}
 		for _, ip := range due {
-			if !office.allow(ip, now) {
+			if !g.table.home.allow(ip, now) {
 				return
 			}
 			e.known.Begun(v6, ip, now)
@@ -103,12 +103,12 @@ func (g *Guard) proveMember(e *entry, v6 bool, ip netip.Addr) {
 	defer g.contain(e)
 	p := g.prove.ask(e.name, ip)
 	now := guard.At(time.Now())
-	office.note(p, now)
+	g.table.home.note(p, now)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.known.Prove(v6, ip, p, now) {
 		e.soil(dirty)
-		e.tale.proof(e.name, ip, p)
+		e.tale.proof(&g.table.home.news, e.name, ip, p)
 	}
 	g.table.settle(g, e, now)
 }
@@ -124,7 +124,7 @@ func (g *Guard) trial(e *entry, now guard.Stamp) {
 		g.table.tried(e)
 		return
 	}
-	if !office.allow(ip, now) {
+	if !g.table.home.allow(ip, now) {
 		return // later
 	}
 	e.known.Tried = now
@@ -145,7 +145,7 @@ func (g *Guard) trial(e *entry, now guard.Stamp) {
 // believed, as far as the budget goes. The entry is locked.
 func (g *Guard) judgeDue(e *entry, now guard.Stamp) {
 	for _, ip := range e.known.Doubted(now) {
-		if !office.allow(ip, now) {
+		if !g.table.home.allow(ip, now) {
 			return
 		}
 		e.known.Judging(ip, now)

@@ -77,7 +77,7 @@ func setup(c *caddy.Controller) error {
 		g.Next = next
 		return g
 	})
-	g.table = newTable("", nil) // until it starts
+	g.table = newTable("", office, nil) // until it starts
 	c.OnStartup(func() error {
 		if g.Next != nil { // else another key of the same server block has it
 			office.enter(g, block.Zone+":"+block.Port+"/"+block.ViewName)

@@ -12,6 +12,7 @@ import (
 // table is what one server block keeps. It outlives reloads.
 type table struct {
 	key  string // of the block
+	home *bureau
 	live atomic.Pointer[Guard]
 	disk *disk // nil: in memory only
 
@@ -27,9 +28,9 @@ type table struct {
 	anyUpper atomic.Bool
 }
 
-func newTable(key string, d *disk) *table {
+func newTable(key string, home *bureau, d *disk) *table {
 	return &table{
-		key: key, disk: d, entries: map[string]*entry{}, candidates: map[string]*guard.Candidate{},
+		key: key, home: home, disk: d, entries: map[string]*entry{}, candidates: map[string]*guard.Candidate{},
 		watched: map[*entry]struct{}{}, trials: map[*entry]struct{}{}, upper: map[string]int{},
 	}
 }

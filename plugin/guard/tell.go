@@ -23,7 +23,7 @@ type tale struct {
 
 // follow tells the beginning, and that nothing stands in any more. The entry is
 // locked.
-func (t *tale) follow(e *entry, r *guard.Rules, now guard.Stamp) {
+func (t *tale) follow(n *news, e *entry, r *guard.Rules, now guard.Stamp) {
 	if !e.known.Failing() {
 		return
 	}
@@ -32,13 +32,13 @@ func (t *tale) follow(e *entry, r *guard.Rules, now guard.Stamp) {
 	switch {
 	case stands && t.since == 0:
 		t.since = e.known.Since()
-		office.news.add(begins, e.name, " fails: %s; answering with what was kept: %s", because(&e.known), kept(&e.known, r, now))
+		n.add(begins, e.name, " fails: %s; answering with what was kept: %s", because(&e.known), kept(&e.known, r, now))
 	case stands && t.mute:
 		t.mute = false
-		office.news.add(returns, e.name, ": kept addresses stand in again: %s", kept(&e.known, r, now))
+		n.add(returns, e.name, ": kept addresses stand in again: %s", kept(&e.known, r, now))
 	case !stands && t.since != 0 && !t.mute:
 		t.mute = true
-		office.news.add(lost, e.name, " still fails (%s), and nothing stands in any more: %s; its DNS is passed on as it is", because(&e.known), e.refusal)
+		n.add(lost, e.name, " still fails (%s), and nothing stands in any more: %s; its DNS is passed on as it is", because(&e.known), e.refusal)
 	}
 }
 
@@ -74,31 +74,31 @@ func kept(n *guard.Name, r *guard.Rules, now guard.Stamp) string {
 func (t *tale) over(now guard.Stamp) bool { return now.Sub(t.last) > calm }
 
 // end tells the end.
-func (t *tale) end(e *entry) {
+func (t *tale) end(n *news, e *entry) {
 	if t.since != 0 && !e.known.Failing() {
-		office.news.add(ends, e.name, " is well again: its DNS failed for %s", ago(t.last.Sub(t.since)))
+		n.add(ends, e.name, " is well again: its DNS failed for %s", ago(t.last.Sub(t.since)))
 	}
 	*t = tale{}
 }
 
 // proof tells that a member's identity turned.
-func (t *tale) proof(name string, ip netip.Addr, p guard.Proof) {
+func (t *tale) proof(n *news, name string, ip netip.Addr, p guard.Proof) {
 	switch p {
 	case guard.Refuted:
-		office.news.add(proofs, name, ": %s is left out: it refuses, or shows a certificate that is not this name's", ip)
+		n.add(proofs, name, ": %s is left out: it refuses, or shows a certificate that is not this name's", ip)
 	case guard.Silent:
-		office.news.add(proofs, name, ": %s does not answer, so it does not prove that it is still this name's", ip)
+		n.add(proofs, name, ": %s does not answer, so it does not prove that it is still this name's", ip)
 	case guard.Proven, guard.Unproven:
 	}
 }
 
 // refused tells at most once a minute which addresses were not believed.
-func (t *tale) refused(name string, ips []netip.Addr, now guard.Stamp) {
+func (t *tale) refused(n *news, name string, ips []netip.Addr, now guard.Stamp) {
 	if t.warned != 0 && now.Sub(t.warned) < time.Minute {
 		return
 	}
 	t.warned = now
-	office.news.add(refuses, name, ": its DNS says %s now, which does not prove to be this name's: refused, the kept addresses stay (if it is right: resolver guard accept %s)",
+	n.add(refuses, name, ": its DNS says %s now, which does not prove to be this name's: refused, the kept addresses stay (if it is right: resolver guard accept %s)",
 		join(ips), strings.TrimSuffix(name, "."))
 }
 
