@@ -83,9 +83,6 @@ type dial struct {
 func (b *backends) set(ip string, c *tls.Certificate) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.certs == nil {
-		b.certs, b.silent = map[string]*tls.Certificate{}, map[string]bool{}
-	}
 	b.certs[ip] = c
 	delete(b.silent, ip)
 }
@@ -95,6 +92,13 @@ func (b *backends) hush(ip string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.silent[ip] = true
+}
+
+// forget forgets the handshakes that were made.
+func (b *backends) forget() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.dials = nil
 }
 
 func (b *backends) made() []dial {

@@ -54,7 +54,7 @@ func BenchmarkChain(b *testing.B) {
 	defer func() { office = old }()
 	for _, c := range []struct{ name, guards string }{{"unguarded", "www.cloud.example"}, {"guarded", "api.cloud.example"}} {
 		b.Run(c.name, func(b *testing.B) {
-			w := &world{below: newScript()}
+			w := &world{below: newScript(), back: &backends{}}
 			g := w.mustGuard(b, fmt.Sprintf("guard %s {\n state off\n proof age\n}", c.guards))
 			g.Next = next
 			g.table = newTable("bench", office, nil)

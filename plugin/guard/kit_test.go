@@ -2,6 +2,7 @@ package guard
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -99,7 +100,8 @@ type world struct {
 	*testing.T
 	g     *Guard
 	below *script
-	back  backends
+	at    *bureau
+	back  *backends
 	ca    *authority
 }
 
@@ -118,7 +120,7 @@ func newWorld(t *testing.T, conf string, s *script) *world {
 	old := office
 	office = newBureau()
 	t.Cleanup(func() { office = old })
-	w := &world{T: t, below: s, ca: newAuthority(t)}
+	w := &world{T: t, below: s, ca: newAuthority(t), at: office, back: &backends{certs: map[string]*tls.Certificate{}, silent: map[string]bool{}}}
 	w.g = w.guard(conf)
 	return w
 }
@@ -128,7 +130,7 @@ func (w *world) guard(conf string) *Guard {
 	w.Helper()
 	g := w.mustGuard(w.T, conf)
 	g.Next = w.below
-	office.enter(g, ".:53/")
+	w.at.enter(g, ".:53/")
 	return g
 }
 
@@ -150,7 +152,7 @@ func (w *world) mustGuard(t testing.TB, conf string) *Guard {
 }
 
 func (w *world) end() {
-	office.leave()
+	w.at.leave()
 	synctest.Wait()
 }
 
