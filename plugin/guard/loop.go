@@ -26,11 +26,37 @@ func (t *table) beat(now guard.Stamp) {
 	}
 	defer survive("server block " + t.key)
 	g.names.refresh(now)
+	t.sweep(g, now)
 	for _, e := range t.list(t.watched) {
 		g.attend(e, now)
 	}
 	for _, e := range t.list(t.trials) {
 		g.trial(e, now)
+	}
+}
+
+// sweep forgets, once a minute, names that a pattern found and that nobody asked
+// for in a week: others may have their places.
+func (t *table) sweep(g *Guard, now guard.Stamp) {
+	if now.Sub(t.swept) < time.Minute {
+		return
+	}
+	t.swept = now
+	for _, e := range t.all() {
+		e.mu.Lock()
+		idle := e.found && now.Sub(max(e.asked, e.known.Good())) > tooOld
+		if idle {
+			e.known.Accept()
+			t.stand(e, false)
+		}
+		e.mu.Unlock()
+		if !idle {
+			continue
+		}
+		t.drop(e)
+		if how, p := g.names.match(e.name); how == patterned {
+			p.used.Add(-1)
+		}
 	}
 }
 

@@ -29,6 +29,7 @@ var (
 
 	descNames    = gauge("guard_names", "Names of which addresses are kept.")
 	descStanding = gauge("guard_standing_in", "Names that are answered with kept addresses now.")
+	descFound    = gauge("guard_found_standing_in", "Those of them that a pattern found.")
 	descLost     = gauge("guard_lost", "Guarded names that fail, and for which nothing stands in.")
 	descAge      = gauge("guard_age_seconds_max", "Time since the last good answer of a name that stands in, the longest.")
 )
@@ -49,7 +50,7 @@ func (census) Describe(to chan<- *prometheus.Desc) { prometheus.DescribeByCollec
 
 // Collect implements prometheus.Collector.
 func (census) Collect(to chan<- prometheus.Metric) {
-	var kept, standing, lost, age float64
+	var kept, standing, found, lost, age float64
 	now := guard.At(time.Now())
 	for _, t := range office.list() {
 		for _, e := range t.all() {
@@ -58,6 +59,9 @@ func (census) Collect(to chan<- prometheus.Metric) {
 			case !known:
 			case e.standing.Load():
 				kept, standing = kept+1, standing+1
+				if e.found {
+					found++
+				}
 				age = max(age, now.Sub(e.known.Good()).Seconds())
 			case e.known.Failing():
 				kept, lost = kept+1, lost+1
@@ -67,7 +71,7 @@ func (census) Collect(to chan<- prometheus.Metric) {
 			e.mu.Unlock()
 		}
 	}
-	for desc, v := range map[*prometheus.Desc]float64{descNames: kept, descStanding: standing, descLost: lost, descAge: age} {
+	for desc, v := range map[*prometheus.Desc]float64{descNames: kept, descStanding: standing, descFound: found, descLost: lost, descAge: age} {
 		to <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, v)
 	}
 }

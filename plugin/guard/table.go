@@ -26,6 +26,7 @@ type table struct {
 	foundUp    int                 // and those of them that stand in
 
 	anyUpper atomic.Bool
+	swept    guard.Stamp // when idle names were looked for; the beat's
 }
 
 func newTable(key string, home *bureau, d *disk) *table {

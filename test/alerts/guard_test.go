@@ -1,15 +1,14 @@
 package alerts
 
 import (
+	"fmt"
 	"net"
 	"slices"
-	"strings"
+	"strconv"
 	"sync/atomic"
 	"time"
 
 	"github.com/miekg/dns"
-
-	"github.com/detour-dns/detour/test/kit"
 )
 
 // api is a name of somebody else, and the resolvers' upstream knows its addresses.
@@ -20,8 +19,21 @@ var others = []condition{
 	{
 		alert: "DetourGuardStandingIn", labels: "job: detour", guard: true,
 		says:  "The DNS of 1 guarded names fails. They are answered with kept addresses, for a time.",
-		cause: func(r *resolver) { r.w.upstream(); r.ask() },
+		cause: func(r *resolver) { r.w.upstream(); r.ask(api) },
 		seen:  is("guard_standing_in", "1"),
+	},
+	{
+		alert: "DetourGuardMany", labels: "job: detour", guard: true,
+		says: "12 names that patterns guard fail at once. A provider's DNS is in trouble, or our own upstream.",
+		also: []string{"DetourGuardStandingIn"},
+		cause: func(r *resolver) {
+			r.learnMany(12)
+			r.w.upstream()
+			for i := range 12 {
+				r.ask(fmt.Sprintf("n%d.cloud.example.", i))
+			}
+		},
+		seen: is("guard_found_standing_in", "12"),
 	},
 	{
 		alert: "DetourGuardLost", labels: "job: detour", guard: true,
@@ -29,7 +41,7 @@ var others = []condition{
 		cause: func(r *resolver) {
 			r.w.upstream()
 			r.w.stop(r.w.near, "127.0.9.3")
-			r.ask()
+			r.ask(api)
 		},
 		seen: is("guard_lost", "1"),
 	},
@@ -39,7 +51,7 @@ var others = []condition{
 		also: []string{"DetourGuardStandingIn"},
 		cause: func(r *resolver) {
 			r.w.upstream("127.99.0.1") // where nothing listens
-			r.ask()
+			r.ask(api)
 		},
 		seen: func(_ *resolver, s scrape) bool { return s[prefix+`guard_refused_total{reason="change"}`] > "0" },
 	},
@@ -72,7 +84,7 @@ func (u *upstreams) ServeDNS(rw dns.ResponseWriter, r *dns.Msg) {
 	m := new(dns.Msg)
 	m.SetReply(r)
 	ips := *u.knows.Load()
-	if r.Question[0].Qtype != dns.TypeA || !strings.EqualFold(r.Question[0].Name, api) {
+	if r.Question[0].Qtype != dns.TypeA || !dns.IsSubDomain("cloud.example.", r.Question[0].Name) {
 		ips = nil
 	}
 	for _, ip := range slices.Clone(ips) {
@@ -87,14 +99,14 @@ func (u *upstreams) ServeDNS(rw dns.ResponseWriter, r *dns.Msg) {
 // guards is the part of a Corefile that guards api. A connection to the machines
 // behind it is proof enough.
 func (w *world) guards() string {
-	return "    guard api.cloud.example {\n        on nodata change\n        proof tcp:" + w.near + "\n        allow_targets 127.0.0.0/8\n    }\n    forward . " + w.dns.addr + "\n"
+	return "    guard api.cloud.example {\n        on nodata change\n        pattern *.cloud.example 100\n        proof tcp:" + w.near + "\n        allow_targets 127.0.0.0/8\n    }\n    forward . " + w.dns.addr + "\n"
 }
 
-// ask asks for api.
-func (r *resolver) ask() {
+// ask asks for a name.
+func (r *resolver) ask(name string) {
 	r.w.t.Helper()
 	m := new(dns.Msg)
-	m.SetQuestion(api, dns.TypeA)
+	m.SetQuestion(name, dns.TypeA)
 	if _, _, err := (&dns.Client{Timeout: 5 * time.Second}).Exchange(m, r.dns); err != nil {
 		r.w.t.Fatal(err)
 	}
@@ -103,10 +115,23 @@ func (r *resolver) ask() {
 // learn asks for api until it proved itself.
 func (r *resolver) learn() {
 	r.w.t.Helper()
-	r.ask()
-	if err := kit.Every(50*time.Millisecond, time.Minute, func() bool {
-		return r.scrape()[prefix+`guard_proofs_total{proof="proven"}`] == "1"
-	}); err != nil {
-		r.w.t.Fatal(err)
+	r.ask(api)
+	r.proven(1)
+}
+
+// learnMany asks for names that the pattern covers until all proved themselves.
+func (r *resolver) learnMany(n int) {
+	r.w.t.Helper()
+	for range 10 { // so often until a name is guarded
+		for i := range n {
+			r.ask(fmt.Sprintf("n%d.cloud.example.", i))
+		}
 	}
+	r.proven(n + 1)
+}
+
+// proven waits until so many proofs were given.
+func (r *resolver) proven(n int) {
+	r.w.t.Helper()
+	r.until("names proved themselves", func(s scrape) bool { return s[prefix+`guard_proofs_total{proof="proven"}`] == strconv.Itoa(n) })
 }
