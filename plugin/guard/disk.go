@@ -13,6 +13,7 @@ import (
 const (
 	saveEvery  = 3 * time.Second  // what changed is at most so long not on disk
 	staleEvery = time.Minute      // where only times did
+	hangsAfter = 5 * time.Second  // a disk that takes longer is told of
 	openWait   = 2 * time.Second  // how long a start waits for the disk
 	proveStart = 10 * time.Second // a start that lived so long went well
 	tooOld     = 7 * 24 * time.Hour
@@ -29,7 +30,9 @@ type disk struct {
 	stop chan struct{}
 	done chan struct{}
 
-	late atomic.Bool // what was loaded was not taken in yet
+	busy atomic.Int64 // since when it is at work, as a Stamp; 0 = it is not
+	hung atomic.Bool  // told that it does not answer
+	late atomic.Bool  // what was loaded was not taken in yet
 
 	mu     sync.Mutex // guards what follows
 	store  *state.Store
@@ -57,7 +60,7 @@ func openDisk(dir string, home *bureau) *disk {
 // run opens the file, saves what changes, and closes it.
 func (d *disk) run(opened chan struct{}) {
 	defer close(d.done)
-	d.open()
+	d.work(d.open)
 	close(opened)
 	born := time.Now()
 	tick := time.NewTicker(saveEvery)
@@ -70,15 +73,38 @@ func (d *disk) run(opened chan struct{}) {
 			d.shut()
 			return
 		case now := <-tick.C:
-			d.reopen()
-			d.save(false)
-			if !sound && now.Sub(born) > proveStart {
-				d.sound()
-				d.generation()
-				sound = true
-			}
+			mature := !sound && now.Sub(born) > proveStart
+			d.work(func() {
+				d.reopen()
+				d.save(false)
+				if mature {
+					d.sound()
+					d.generation()
+				}
+			})
+			sound = sound || mature
 		}
 	}
+}
+
+// work does something with the disk, and notes how long it takes.
+func (d *disk) work(f func()) {
+	d.busy.Store(int64(guard.At(time.Now())))
+	f()
+	d.busy.Store(0)
+	if d.hung.Swap(false) {
+		log.Infof("State directory %s answers again", d.dir)
+	}
+}
+
+// watch tells once when the disk does not answer.
+func (d *disk) watch(now guard.Stamp) {
+	since := guard.Stamp(d.busy.Load())
+	if since == 0 || now.Sub(since) < hangsAfter || d.hung.Swap(true) {
+		return
+	}
+	stateErrorsTotal.WithLabelValues().Inc()
+	log.Errorf("State directory %s does not answer since %s: what is learned is not kept, and a restart would lose it", d.dir, since.Time().UTC().Format(time.TimeOnly))
 }
 
 // reopen tries again to open a file that another process had, or a disk that was

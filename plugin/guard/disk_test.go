@@ -132,3 +132,30 @@ func TestWithoutADisk(t *testing.T) {
 		t.Errorf("not the truth: %v", m)
 	}
 }
+
+// TestAHangingDiskIsTold holds that a disk that does not answer is told of once, and
+// holds nothing up.
+func TestAHangingDiskIsTold(t *testing.T) {
+	d := &disk{dir: t.TempDir()}
+	hangs, goOn := make(chan struct{}), make(chan struct{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		d.work(func() { close(hangs); <-goOn })
+	}()
+	<-hangs
+	now := guard.At(time.Now())
+	d.watch(now.Add(hangsAfter / 2))
+	if d.hung.Load() {
+		t.Error("told too early")
+	}
+	d.watch(now.Add(hangsAfter + time.Second))
+	if !d.hung.Load() {
+		t.Error("not told")
+	}
+	close(goOn)
+	<-done
+	if d.hung.Load() {
+		t.Error("not told that it answers again")
+	}
+}

@@ -102,7 +102,16 @@ func (b *bureau) run(ctx context.Context) {
 				t.beat(guard.At(now))
 			}
 			b.news.tell()
+			b.watchDisks(guard.At(now))
 		}
+	}
+}
+
+func (b *bureau) watchDisks(now guard.Stamp) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, d := range b.disks {
+		d.watch(now)
 	}
 }
 

@@ -54,22 +54,21 @@ type sealed struct {
 	from, until uint32
 }
 
-// add adds a set of so many records and its signatures, and reports whether it is
-// whole.
+// add adds a set of so many records and behind them its signatures, and reports
+// whether it is whole.
 func (s *sealed) add(rrs []dns.RR, owner string, rrtype uint16, want int) bool {
-	isSigned := false
+	var sigs []dns.RR
 	for _, rr := range rrs {
 		switch sig, ok := rr.(*dns.RRSIG); {
 		case owns(rr, owner, rrtype):
-			want--
+			s.rrs, want = append(s.rrs, rr), want-1
 		case !ok || sig.TypeCovered != rrtype || !owns(rr, owner, dns.TypeRRSIG):
-			continue
 		case int(sig.Labels) < dns.CountLabel(owner):
 			return false
 		default:
-			isSigned, s.from, s.until = true, max(s.from, sig.Inception), min(s.until, sig.Expiration)
+			sigs, s.from, s.until = append(sigs, rr), max(s.from, sig.Inception), min(s.until, sig.Expiration)
 		}
-		s.rrs = append(s.rrs, rr)
 	}
-	return isSigned && want == 0
+	s.rrs = append(s.rrs, sigs...)
+	return len(sigs) > 0 && want == 0
 }
