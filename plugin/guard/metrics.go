@@ -50,28 +50,38 @@ func (census) Describe(to chan<- *prometheus.Desc) { prometheus.DescribeByCollec
 
 // Collect implements prometheus.Collector.
 func (census) Collect(to chan<- prometheus.Metric) {
-	var kept, standing, found, lost, age float64
+	var c counts
 	now := guard.At(time.Now())
 	for _, t := range office.list() {
 		for _, e := range t.all() {
-			e.mu.Lock()
-			switch known := e.known.Known(); {
-			case !known:
-			case e.standing.Load():
-				kept, standing = kept+1, standing+1
-				if e.found {
-					found++
-				}
-				age = max(age, now.Sub(e.known.Good()).Seconds())
-			case e.known.Failing():
-				kept, lost = kept+1, lost+1
-			default:
-				kept++
-			}
-			e.mu.Unlock()
+			e.count(&c, now)
 		}
 	}
-	for desc, v := range map[*prometheus.Desc]float64{descNames: kept, descStanding: standing, descFound: found, descLost: lost, descAge: age} {
+	for desc, v := range map[*prometheus.Desc]float64{
+		descNames: c.names, descStanding: c.standing, descFound: c.found, descLost: c.lost, descAge: c.age,
+	} {
 		to <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, v)
+	}
+}
+
+type counts struct{ names, standing, found, lost, age float64 }
+
+// count counts a name of which something is kept.
+func (e *entry) count(c *counts, now guard.Stamp) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.known.Known() {
+		return
+	}
+	c.names++
+	switch {
+	case e.standing.Load():
+		c.standing++
+		c.age = max(c.age, now.Sub(e.known.Good()).Seconds())
+		if e.found {
+			c.found++
+		}
+	case e.known.Failing():
+		c.lost++
 	}
 }
