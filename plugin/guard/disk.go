@@ -68,21 +68,21 @@ func (d *disk) run(opened chan struct{}) {
 	for sound := false; ; {
 		select {
 		case <-d.stop:
+			defer d.shut()
+			defer survive("state directory " + d.dir)
+			d.goBack()
 			d.save(true)
 			d.sound()
-			d.shut()
 			return
 		case now := <-tick.C:
-			mature := !sound && now.Sub(born) > proveStart
 			d.work(func() {
 				d.reopen()
 				d.save(false)
-				if mature {
-					d.sound()
-					d.generation()
-				}
 			})
-			sound = sound || mature
+			if !sound && now.Sub(born) > proveStart {
+				sound = true
+				d.work(d.ripen)
+			}
 		}
 	}
 }
@@ -90,7 +90,10 @@ func (d *disk) run(opened chan struct{}) {
 // work does something with the disk, and notes how long it takes.
 func (d *disk) work(f func()) {
 	d.busy.Store(int64(guard.At(time.Now())))
-	f()
+	func() {
+		defer survive("state directory " + d.dir)
+		f()
+	}()
 	d.busy.Store(0)
 	if d.hung.Swap(false) {
 		log.Infof("State directory %s answers again", d.dir)
@@ -167,6 +170,46 @@ func (d *disk) open() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.store, d.from = s, from
+}
+
+// goBack makes the file hold what this start began with, if that was not what the
+// start before it left: it went well, and what ended the others is not kept.
+func (d *disk) goBack() {
+	d.mu.Lock()
+	s, from := d.store, d.from
+	d.mu.Unlock()
+	if s == nil || from == state.Guarded {
+		return
+	}
+	if err := s.Copy(from, state.Guarded); err != nil {
+		d.tell(err)
+		return
+	}
+	d.mu.Lock()
+	d.from = state.Guarded
+	d.mu.Unlock()
+	for _, t := range d.home.list() {
+		if t.disk == d {
+			t.soil()
+		}
+	}
+}
+
+// soil makes all of a table be written again.
+func (t *table) soil() {
+	for _, e := range t.all() {
+		e.mu.Lock()
+		e.soil(dirty)
+		e.mu.Unlock()
+	}
+}
+
+// ripen notes that this start went well, and keeps what it knows.
+func (d *disk) ripen() {
+	d.goBack()
+	d.save(false)
+	d.sound()
+	d.generation()
 }
 
 // sound notes that this start went well.

@@ -137,9 +137,8 @@ func (b *bureau) leave() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for key, t := range b.tables {
-		for _, e := range t.all() {
-			t.stand(e, false)
-		}
+		t.live.Store(nil) // what is still under way changes nothing any more
+		t.fall()
 		delete(b.tables, key)
 	}
 	guard.Front.Open(nil)
@@ -151,9 +150,14 @@ func (b *bureau) depart(g *Guard) {
 	if g.table == nil || !g.table.live.CompareAndSwap(g, nil) {
 		return
 	}
-	for _, e := range g.table.all() {
+	g.table.fall()
+}
+
+// fall makes nothing of a table stand in any more.
+func (t *table) fall() {
+	for _, e := range t.all() {
 		e.mu.Lock()
-		g.table.stand(e, false)
+		t.stand(e, false)
 		e.mu.Unlock()
 	}
 }
