@@ -236,6 +236,16 @@ type Explanation struct {
 	Generation uint64   `json:"generation"`
 	Steps      []string `json:"steps"`
 	Says       []Saying `json:"says,omitempty"` // if all was asked for: what each observer says of each check
+
+	Others []Answering `json:"others,omitempty"` // if all was asked for: whether each other observer answers the same
+}
+
+// Answering is whether another observer gives the same answers.
+type Answering struct {
+	Observer string `json:"observer"`
+	Zone     string `json:"zone"`
+	Decision string `json:"decision_hash"`
+	Same     bool   `json:"same"` // its decisions are equal: it answers this client as this one does
 }
 
 // PutOverride is the body of PUT /v1/overrides/{target}.

@@ -38,6 +38,13 @@ func (s *Server) addSays(pub *engine.Published, out *Explanation) error {
 		return err
 	}
 	out.Says = sayings(s.eng.Says(i))
+	now, _ := s.eng.Sharing()
+	mine := hash(pub.Hash())
+	for _, o := range now.Observers {
+		if !o.Self {
+			out.Others = append(out.Others, Answering{o.Name, o.Zone, o.Decision, o.Decision == mine})
+		}
+	}
 	if len(out.Says) == 0 {
 		return problem(http.StatusConflict, "this resolver shares with no other: add share: to failover.yaml, or ask without all")
 	}

@@ -347,12 +347,22 @@ func WriteExplanation(w io.Writer, x *Explanation) error {
 		b.WriteString("  shares are drawn anew for each answer here: this client stands for many, or few networks ask\n")
 	}
 	fmt.Fprintf(&b, "%s\n", x.text())
+	for _, o := range x.Others {
+		fmt.Fprintf(&b, "%s\n", o.text())
+	}
 	if len(x.Says) > 0 {
 		b.WriteByte('\n')
 		sayingTable(&b, x.Says)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+func (o *Answering) text() string {
+	if o.Same {
+		return fmt.Sprintf("%s (%s) answers the same: its decisions are equal", o.Observer, o.Zone)
+	}
+	return fmt.Sprintf("%s (%s) has made other decisions (%s): ask it itself, with --admin", o.Observer, o.Zone, o.Decision)
 }
 
 func (x *Explanation) text() string {

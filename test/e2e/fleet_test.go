@@ -82,6 +82,7 @@ func TestResolversAgree(t *testing.T) {
 	}
 	all[0].say(2, "dns3      onprem/fra1", "status", "--all")
 	all[0].say(0, "down (refused)", "explain", "shop.example.org", "--all")
+	all[0].say(0, "answers the same: its decisions are equal", "explain", "shop.example.org", "--all")
 
 	all[0].end(syscall.SIGTERM)
 	each2 := all[1:]
