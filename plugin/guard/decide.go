@@ -83,6 +83,9 @@ func (g *Guard) negative(e *entry, v6 bool, f failure, m *dns.Msg) *dns.Msg {
 	e.mu.Lock()
 	other := e.known.Of(!v6)
 	well, exists := len(other.Members) > 0 && other.Bad == 0, e.standing.Load()
+	if e.found && e.dirt == clean && !e.known.Known() {
+		g.release(e)
+	}
 	e.mu.Unlock()
 	switch {
 	case f == guard.NXDomain && (well || exists) && g.opts.rules.On.Has(f):
@@ -91,6 +94,14 @@ func (g *Guard) negative(e *entry, v6 bool, f failure, m *dns.Msg) *dns.Msg {
 		return m
 	}
 	return shorten(m, g.opts.seconds())
+}
+
+// release gives back a pattern's place of a name that has no address: else a client
+// could fill the pattern with names that do not exist.
+func (g *Guard) release(e *entry) {
+	if how, p := g.names.match(e.name); how == patterned && g.table.live.Load() == g && g.table.drop(e) {
+		p.used.Add(-1)
+	}
 }
 
 // failed notes that a name fails, and returns the reply with what stands in, nil

@@ -121,7 +121,7 @@ func (g *Guard) askAgain(e *entry, v6, do bool) {
 	if m, err := below.Ask(ctx, g.Next, r); err == nil {
 		f = g.take(e, &q, m)
 	}
-	if f == guard.None {
+	if f == guard.None || g.table.live.Load() != g { // a chain that was shut down fails
 		return
 	}
 	_ = g.failed(e, &q, f)

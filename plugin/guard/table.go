@@ -177,15 +177,20 @@ func (t *table) review(g *Guard) {
 	}
 }
 
-func (t *table) drop(e *entry) {
+// drop takes an entry out of the table, and reports whether it was there.
+func (t *table) drop(e *entry) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.entries[e.name] != e {
+		return false
+	}
 	delete(t.entries, e.name)
 	delete(t.watched, e)
 	delete(t.trials, e)
 	if e.found {
 		t.found--
 	}
+	return true
 }
 
 func (t *table) watch(e *entry) {
