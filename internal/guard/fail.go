@@ -33,9 +33,10 @@ func (n *Name) Shrunk(v6 bool, a *Answer, now Stamp) bool {
 	if u := k.Usual(); u < 6 || 3*len(a.Addrs) >= u {
 		return false
 	}
-	copy(k.small[1:], k.small[:2])
-	k.small[0] = now
-	return k.small[2] != 0 && now.Sub(k.small[2]) <= time.Minute
+	l := k.lately()
+	copy(l.small[1:], l.small[:2])
+	l.small[0] = now
+	return l.small[2] != 0 && now.Sub(l.small[2]) <= time.Minute
 }
 
 // held is a strange address that waits for its proof, or had it.

@@ -35,10 +35,10 @@ const (
 )
 
 // Learn takes in a good answer. It allocates nothing if the answer brings nothing
-// new. An answer with private addresses for a name that has had public ones is
+// new. An answer with private addresses for a name that has good public ones is
 // refused: that is a sinkhole or a rebinding attack, not the name.
 func (n *Name) Learn(v6 bool, a *Answer, now Stamp) News {
-	if len(a.Addrs) == 0 || n.private(a) {
+	if len(a.Addrs) == 0 || n.Public && slices.ContainsFunc(a.Addrs, Private) {
 		return Refused
 	}
 	k := n.Of(v6)
@@ -46,7 +46,7 @@ func (n *Name) Learn(v6 bool, a *Answer, now Stamp) News {
 	for _, ip := range a.Addrs {
 		changed = k.see(ip, now) || changed
 	}
-	changed = k.drop(now, a.TTL) || changed
+	changed = n.emerge(k) || k.drop(now, a.TTL) || changed
 	if !slices.Equal(k.Chain, a.Chain) {
 		k.Chain, changed = slices.Clone(a.Chain[:min(len(a.Chain), MaxChain)]), true
 	}
@@ -62,19 +62,16 @@ func (n *Name) Learn(v6 bool, a *Answer, now Stamp) News {
 	return Refreshed
 }
 
-// private reports whether a is not believed for its private addresses, and notes
-// whether the name has public ones.
-func (n *Name) private(a *Answer) bool {
-	private := slices.ContainsFunc(a.Addrs, Private)
-	if private && n.Public {
-		return true
+// emerge notes that the name has a good public address, and forgets the private ones.
+// One that was seen too briefly to be good is too little to forget anything for.
+func (n *Name) emerge(k *Kept) bool {
+	if n.Public || !slices.ContainsFunc(k.Members, func(m Member) bool { return m.Good() && !Private(m.IP) }) {
+		return false
 	}
-	if !private && !n.Public {
-		n.Public = true
-		n.V4.leave(Private)
-		n.V6.leave(Private)
-	}
-	return false
+	n.Public = true
+	n.V4.leave(Private)
+	n.V6.leave(Private)
+	return true
 }
 
 // shared is the space between a provider and its customers (RFC 6598).
@@ -167,23 +164,25 @@ func (k *Kept) leave(out func(Addr) bool) {
 }
 
 func (k *Kept) size(n int) {
-	k.sizes[k.answers%uint32(len(k.sizes))] = uint8(min(n, MaxAnswer)) // #nosec G115 -- at most eight
-	k.answers++
+	l := k.lately()
+	l.sizes[l.answers%uint32(len(l.sizes))] = uint8(min(n, MaxAnswer)) // #nosec G115 -- at most eight
+	l.answers++
 }
 
 // rank notes an answer's TTL: one that was the greatest twice was not in a cache,
 // where it would have become less. The greatest is given up when it was not seen for
 // three lifetimes: a cache would have fetched again.
 func (k *Kept) rank(ttl uint32, now Stamp) {
-	since := now.Sub(k.topped)
+	l := k.lately()
+	since := now.Sub(l.topped)
 	switch {
-	case ttl > k.top, since < 0, since > 3*time.Duration(k.top)*time.Second+time.Minute:
-		k.top, k.tops, k.topped = ttl, 1, now
-	case ttl == k.top && since >= 2*time.Second:
-		k.tops, k.topped = min(k.tops+1, 2), now
+	case ttl > l.top, since < 0, since > 3*time.Duration(l.top)*time.Second+time.Minute:
+		l.top, l.tops, l.topped = ttl, 1, now
+	case ttl == l.top && since >= 2*time.Second:
+		l.tops, l.topped = min(l.tops+1, 2), now
 	}
 }
 
 // fetched reports whether an answer that was just learned came from the name's
 // own servers and not from a cache on the way.
-func (k *Kept) fetched() bool { return k.TTL >= k.top && k.tops >= 2 }
+func (k *Kept) fetched() bool { return k.late != nil && k.TTL >= k.late.top && k.late.tops >= 2 }

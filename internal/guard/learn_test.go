@@ -168,8 +168,11 @@ func TestPrivateAddresses(t *testing.T) {
 	n, now := healthy(says(5, inside...))
 	n.Fail(false, NoData, now)
 	wantStands(t, n, now, inside...)
-	if news := n.Learn(false, says(5, outside...), now); news != Changed || !n.Public || len(n.V4.Members) != 1 {
-		t.Errorf("%v, %v", news, n.V4.Members)
+	for i, want := range []int{2, 2, 2, 1} { // one answer, that may be forged, ends nothing
+		if n.Learn(false, says(5, outside...), now); len(n.V4.Members) != want || n.Public != (want == 1) {
+			t.Errorf("public answer %d: %v", i+1, n.V4.Members)
+		}
+		now = now.Add(20 * time.Second)
 	}
 	if news := n.Learn(false, says(5, append(inside, outside...)...), now); news != Refused {
 		t.Errorf("a private address of a public name: %v", news)
@@ -253,7 +256,7 @@ func TestAShorterTTLIsNoticed(t *testing.T) {
 		now = now.Add(30 * time.Second)
 	}
 	if k.TTL = 30; !k.fetched() {
-		t.Errorf("top %d, seen %d times", k.top, k.tops)
+		t.Errorf("top %d, seen %d times", k.late.top, k.late.tops)
 	}
 }
 

@@ -73,12 +73,25 @@ type Kept struct {
 	// Size is the usual size of a copy: what it is until there are new answers.
 	Size uint8 `json:"size,omitzero"`
 
+	late *lately // nil: no answer since the start
+}
+
+// lately is what is noted of the answers since the start.
+type lately struct {
 	sizes   [32]uint8 // of the last answers
 	answers uint32    // how many went through sizes
 	top     uint32    // the greatest TTL lately, in seconds
 	tops    uint8     // at how many times it was seen
 	topped  Stamp     // the last of these
 	small   [3]Stamp  // when answers were far too small
+}
+
+// lately returns what is noted of the answers since the start.
+func (k *Kept) lately() *lately {
+	if k.late == nil {
+		k.late = &lately{}
+	}
+	return k.late
 }
 
 // Signed is an answer with its signatures in wire format.
@@ -94,7 +107,7 @@ type Name struct {
 	V4 Kept `json:"v4,omitzero"`
 	V6 Kept `json:"v6,omitzero"`
 
-	Public bool  `json:"public,omitempty"` // it has had an address that is not private
+	Public bool  `json:"public,omitempty"` // it has had a good address that is not private
 	Proves bool  `json:"proves,omitempty"` // a member proved itself while answers were good
 	Tried  Stamp `json:"tried,omitzero"`   // when that was last tried
 
@@ -134,14 +147,15 @@ func (n *Name) Since() Stamp {
 // Usual returns how many addresses an answer usually has: the median of the last
 // 32 answers, at least 1.
 func (k *Kept) Usual() int {
-	n := min(int(k.answers), len(k.sizes))
+	isNew := k.late == nil || k.late.answers == 0
 	switch {
-	case n == 0 && k.Size > 0:
+	case isNew && k.Size > 0:
 		return int(k.Size)
-	case n == 0:
+	case isNew:
 		return max(1, min(len(k.Members), MaxAnswer))
 	}
-	s := k.sizes
+	s := k.late.sizes
+	n := min(int(k.late.answers), len(s))
 	slices.Sort(s[:n])
 	return max(1, int(s[n/2]))
 }
@@ -162,7 +176,7 @@ func (n *Name) Clone() Name {
 		if len(k.Members) > 0 {
 			k.Size = uint8(k.Usual()) // #nosec G115 -- at most eight
 		}
-		k.Members = slices.Clone(k.Members)
+		k.Members, k.late = slices.Clone(k.Members), nil
 	}
 	out.held = nil
 	return out

@@ -186,3 +186,23 @@ func FuzzOpen(f *testing.F) {
 		_ = s.Close()
 	})
 }
+
+// TestReleaseLosesNothing holds that what was read can be read again after its
+// memory was given back.
+func TestReleaseLosesNothing(t *testing.T) {
+	s, _, err := Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close() //nolint:errcheck // a test's
+	if err := s.Write(Record{Meta, "a", 1}, Record{Meta, "b", 2}); err != nil {
+		t.Fatal(err)
+	}
+	s.Release()
+	if err := s.Write(Record{Meta, "c", 3}); err != nil {
+		t.Fatal(err)
+	}
+	if got, damaged, err := Read[int](s, Meta); err != nil || damaged != 0 || len(got) != 3 {
+		t.Errorf("%v, %d damaged, %v", got, damaged, err)
+	}
+}

@@ -240,7 +240,7 @@ func (d *disk) generation() {
 		err = s.Copy(state.Guarded, state.Before)
 	}
 	d.tell(err)
-	giveBack(seen)
+	giveBack(s, seen)
 }
 
 func (d *disk) shut() {

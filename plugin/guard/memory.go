@@ -88,14 +88,15 @@ func (t *table) restore(g *Guard) {
 		log.Errorf("%d damaged records in %s are left out", damaged, s.Path())
 	}
 	t.disk.tell(err)
-	giveBack(adopted)
+	giveBack(s, adopted)
 }
 
 // giveBack gives the system the memory back that it took to read many names.
-func giveBack(names int) {
+func giveBack(s *state.Store, names int) {
 	const many = 10_000
 	if names > many {
 		debug.FreeOSMemory()
+		s.Release()
 	}
 }
 
