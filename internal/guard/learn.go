@@ -46,7 +46,8 @@ func (n *Name) Learn(v6 bool, a *Answer, now Stamp) News {
 	for _, ip := range a.Addrs {
 		changed = k.see(ip, now) || changed
 	}
-	changed = n.emerge(k) || k.drop(now, a.TTL) || changed
+	changed = n.emerge(k) || changed
+	changed = k.drop(now, a.TTL) || changed
 	if !slices.Equal(k.Chain, a.Chain) {
 		k.Chain, changed = slices.Clone(a.Chain[:min(len(a.Chain), MaxChain)]), true
 	}
