@@ -66,7 +66,7 @@ var (
 
 // Of the other resolvers, if there is share: in failover.yaml.
 var (
-	observers = gauge("observers", "Resolvers of the cluster, this one included: heard, or heard without a voice (braked, other_checks).", "state")
+	observers = gauge("observers", "Resolvers of the cluster, this one included: heard, or heard with no voice (braked) or with one on some checks at most (other_checks).", "state")
 	shareAge  = gauge("share_age_seconds", "Time since what resolvers share was last read well; +Inf if it never was. About ten seconds at most while the store answers.")
 	disagree  = gauge("opinions_disagree", "Checks that are seen otherwise from here than is agreed.")
 )

@@ -39,7 +39,7 @@ var together = []condition{
 	},
 	{
 		alert: "DetourOtherChecks", labels: "job: detour", others: 1, consul: true, after: 17,
-		says: "Resolvers of detour have different checks. Those that differ have no voice in what is agreed.",
+		says: "Resolvers of detour have different checks. Where they differ they have no voice with each other.",
 		cause: func(r *resolver) {
 			r.write("failover.yaml", strings.Replace(r.w.failover(r.name, r.dir), "path: /}", "path: /new}", 1))
 		},
