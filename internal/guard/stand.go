@@ -162,11 +162,11 @@ func (m *Member) reached(now Stamp) bool {
 }
 
 // Refutations returns the members that were refuted and are due to be asked
-// again: a machine that was restarted is not lost for good.
-func (n *Name) Refutations(v6 bool, now Stamp) (due []Addr) {
+// again: a machine that was restarted is not lost for good. spread is as for Due.
+func (n *Name) Refutations(v6 bool, now Stamp, spread time.Duration) (due []Addr) {
 	k := n.Of(v6)
 	for i := range k.Members {
-		if m := &k.Members[i]; m.Proof == Refuted && m.reached(now) && len(due) < MaxProved {
+		if m := &k.Members[i]; m.Proof == Refuted && m.isDue(k.Bad, now, spread) && len(due) < MaxProved {
 			due = append(due, m.IP)
 		}
 	}

@@ -132,7 +132,7 @@ func TestAClockThatIsSetBack(t *testing.T) {
 	n.Begun(false, pool(2)[1], now)
 	now = now.Add(-time.Hour)
 	s := Set{Addrs: pool(1)}
-	if len(n.Due(false, &s, r, now, 0)) != 1 || len(n.Refutations(false, now)) != 1 {
+	if len(n.Due(false, &s, r, now, 0)) != 1 || len(n.Refutations(false, now, 0)) != 1 {
 		t.Error("no proof for an hour")
 	}
 	if n.Learn(false, says(5, pool(1)...), now) != Changed || n.V4.find(pool(2)[1]).Last > now.Add(time.Hour) {
@@ -148,11 +148,29 @@ func TestRefutedMembersAreAskedAgain(t *testing.T) {
 		n.Begun(false, ip, now)
 		n.Prove(false, ip, Refuted, now)
 	}
-	if due := n.Refutations(false, now.Add(59*time.Second)); len(due) != 0 {
+	if due := n.Refutations(false, now.Add(59*time.Second), 0); len(due) != 0 {
 		t.Errorf("%v", due)
 	}
-	if due := n.Refutations(false, now.Add(time.Minute)); len(due) != MaxProved {
+	if due := n.Refutations(false, now.Add(time.Minute), 0); len(due) != MaxProved {
 		t.Errorf("%v", due)
+	}
+}
+
+// TestOldRefutationsAreNoStorm holds that a member which was refuted in one outage is
+// asked in the next one when it is this resolver's turn, and not at once.
+func TestOldRefutationsAreNoStorm(t *testing.T) {
+	n, now := healthy(says(5, pool(2)...))
+	n.Fail(false, NoData, now)
+	n.Begun(false, pool(1)[0], now)
+	n.Prove(false, pool(1)[0], Refuted, now)
+	n.Learn(false, says(5, pool(2)[1]), now.Add(time.Minute))
+	now = now.Add(20 * time.Minute)
+	n.Fail(false, NoData, now)
+	if due := n.Refutations(false, now.Add(6*time.Second), 7*time.Second); len(due) != 0 {
+		t.Errorf("at once: %v", due)
+	}
+	if due := n.Refutations(false, now.Add(7*time.Second), 7*time.Second); len(due) != 1 {
+		t.Errorf("not in its turn: %v", due)
 	}
 }
 

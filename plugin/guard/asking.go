@@ -69,8 +69,10 @@ func (a *asking) begin(now guard.Stamp) *dns.Msg {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.asked = now
-	m := a.g.stand(e, &a.q, now)
-	a.kept = len(e.known.Of(a.q.v6()).Members) > 0
+	m, k := a.g.stand(e, &a.q, now), e.known.Of(a.q.v6())
+	if a.kept = len(k.Members) > 0; m != nil {
+		answersTotal.WithLabelValues(k.Why.String()).Inc()
+	}
 	return m
 }
 
@@ -92,6 +94,15 @@ func (a *asking) once(write func()) bool {
 	return a.sent
 }
 
+// standIn writes a reply with what stands in, unless there was one, and reports
+// whether the client has a reply.
+func (a *asking) standIn(m *dns.Msg, f failure) bool {
+	return a.once(func() {
+		answersTotal.WithLabelValues(f.String()).Inc()
+		_ = a.ResponseWriter.WriteMsg(m) // as in send
+	})
+}
+
 // finish ends the question, so that nothing is written any more, and reports
 // whether the client has a reply.
 func (a *asking) finish() (sent bool) {
@@ -105,7 +116,7 @@ func (a *asking) finish() (sent bool) {
 // whether the client has a reply.
 func (a *asking) tooLate() bool {
 	m := a.g.failed(a.e, &a.q, guard.Timeout)
-	return m != nil && a.once(func() { _ = a.ResponseWriter.WriteMsg(m) })
+	return m != nil && a.standIn(m, guard.Timeout)
 }
 
 // outcome is what ServeDNS returns.
@@ -171,7 +182,8 @@ func (a *asking) run(ctx context.Context, r *dns.Msg) (int, error) {
 		return a.send(m)
 	}
 	if m := a.g.failed(a.e, &a.q, a.failure); m != nil && !a.g.withdrawn(ctx, a.e, &a.q, a.failure) {
-		return a.send(m)
+		a.standIn(m, a.failure)
+		return dns.RcodeSuccess, nil
 	}
 	return a.truth(rc, err)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/coredns/coredns/plugin/metadata"
 	"github.com/coredns/coredns/plugin/test"
 	"github.com/miekg/dns"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/detour-dns/detour/internal/guard"
 	"github.com/detour-dns/detour/internal/health"
@@ -228,6 +229,38 @@ func TestANameThatIsNotGuardedAnyMore(t *testing.T) {
 		w.want(w.ask("cloud.example.", dns.TypeA), dns.RcodeNameError)
 		if guard.Standing.Has(api) {
 			t.Error("it is still on the board")
+		}
+	})
+}
+
+// TestOnlyAnswersAreCounted holds that the metric counts what clients were answered,
+// and not our own questions in the background.
+func TestOnlyAnswersAreCounted(t *testing.T) {
+	inWorld(t, plainConf, func(w *world) {
+		counted := func() (sum float64) {
+			all, err := prometheus.DefaultGatherer.Gather()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, family := range all {
+				for _, m := range family.GetMetric() {
+					if family.GetName() == "coredns_failover_guard_answers_total" {
+						sum += m.GetCounter().GetValue()
+					}
+				}
+			}
+			return sum
+		}
+		w.below.set(api+" A", has(api+" 5 IN A 192.0.2.1"))
+		w.learn(api, time.Minute)
+		before := counted()
+		for _, broken := range []func(*dns.Msg) *dns.Msg{nil, nodata} {
+			w.below.set(api+" A", broken)
+			w.ask(api, dns.TypeA)
+			wait(time.Minute)
+		}
+		if got := counted() - before; got != 2 {
+			t.Errorf("%v answers are counted of 2", got)
 		}
 	})
 }

@@ -146,7 +146,6 @@ func (g *Guard) stand(e *entry, q *question, now guard.Stamp) *dns.Msg {
 	}
 	if m != nil {
 		g.table.watch(e)
-		answersTotal.WithLabelValues(k.Why.String()).Inc()
 	}
 	return m
 }

@@ -84,7 +84,7 @@ func (g *Guard) proveDue(e *entry, now guard.Stamp) {
 	}
 	g.judgeDue(e, now)
 	for _, v6 := range []bool{false, true} {
-		due := e.known.Refutations(v6, now)
+		due := e.known.Refutations(v6, now, spread(e.name))
 		if set, why := e.known.Stand(v6, &g.opts.rules, now, false); why == guard.Stands {
 			due = append(due, e.known.Due(v6, &set, &g.opts.rules, now, spread(e.name))...)
 		}
