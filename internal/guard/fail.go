@@ -53,8 +53,8 @@ const recheck = 10 * time.Minute
 
 // Strange returns the addresses of an answer that must prove themselves before
 // they are believed: new ones of a place that no good member has. It is empty
-// while nothing good is known. Those among them that were refuted are in refused;
-// fresh is how many of the others nobody asked for yet: see Doubted.
+// while nothing good is known. Those among them that were refuted, or that proved
+// nothing where the name proves itself, are in refused; fresh is how many of the others nobody asked for yet: see Doubted.
 func (n *Name) Strange(v6 bool, a *Answer, r *Rules, now Stamp) (fresh int, refused []Addr, waiting bool) {
 	places := n.Of(v6).places(r)
 	if len(places) == 0 {
@@ -70,7 +70,7 @@ func (n *Name) Strange(v6 bool, a *Answer, r *Rules, now Stamp) (fresh int, refu
 			fresh, waiting = fresh+1, true
 		case !h.over:
 			waiting = true
-		case h.proof == Refuted:
+		case h.proof == Refuted || n.Proves && h.proof != Proven:
 			refused, waiting = append(refused, ip), true
 		}
 	}
@@ -120,6 +120,11 @@ func (n *Name) Doubted(now Stamp) (ips []Addr) {
 		}
 	}
 	return ips
+}
+
+// Undecided reports whether a strange address still waits for its proof.
+func (n *Name) Undecided(now Stamp) bool {
+	return slices.ContainsFunc(n.held, func(h held) bool { return !h.over && now.Sub(h.at) < recheck })
 }
 
 // Judging notes that the proof of a strange address is under way.

@@ -144,6 +144,24 @@ func (n *Name) Due(v6 bool, s *Set, r *Rules, now Stamp, spread time.Duration) (
 	return due
 }
 
+// Newcomers returns members of the last good answer that were not seen often
+// enough, and that would be good if they proved themselves: a name that has just
+// moved, or that rotates through many. Older members may be dead by then, so these
+// are asked at once when the name fails.
+func (n *Name) Newcomers(v6 bool, r *Rules) (ips []Addr) {
+	k := n.Of(v6)
+	if k.Bad == 0 || n.demand(r) == Age {
+		return nil
+	}
+	for i := range k.Members {
+		m := &k.Members[i]
+		if m.Last >= k.Good && !m.Good() && m.Proof == Unproven && m.next == 0 && len(ips) < MaxProved {
+			ips = append(ips, m.IP)
+		}
+	}
+	return ips
+}
+
 // isDue reports whether a member of a name that fails since bad should prove itself
 // now.
 func (m *Member) isDue(bad, now Stamp, spread time.Duration) bool {

@@ -181,11 +181,18 @@ func (a *asking) run(ctx context.Context, r *dns.Msg) (int, error) {
 	if m := a.second(ctx, r); m != nil {
 		return a.send(m)
 	}
-	if m := a.g.failed(a.e, &a.q, a.failure); m != nil && !a.g.withdrawn(ctx, a.e, &a.q, a.failure) {
-		a.standIn(m, a.failure)
-		return dns.RcodeSuccess, nil
+	m := a.g.failed(a.e, &a.q, a.failure)
+	if a.g.withdrawn(ctx, a.e, &a.q, a.failure) {
+		return a.truth(rc, err)
 	}
-	return a.truth(rc, err)
+	if a.g.proveNewcomers(a.e, a.q.v6()) {
+		m = a.g.failed(a.e, &a.q, a.failure)
+	}
+	if m == nil {
+		return a.truth(rc, err)
+	}
+	a.standIn(m, a.failure)
+	return dns.RcodeSuccess, nil
 }
 
 // truth passes on what was said below.

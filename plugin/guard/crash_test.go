@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -135,6 +136,8 @@ func TestReloadsUnderLoad(t *testing.T) {
 	s.set(api+" A", nodata)
 	w := newWorld(t, diskConf(dir), s)
 	first, stop, ended := w.g, make(chan struct{}), make(chan int)
+	var begun sync.Once
+	under := make(chan struct{}) // closed when there is load
 	for range 4 {
 		go func() {
 			n := 0
@@ -151,10 +154,12 @@ func TestReloadsUnderLoad(t *testing.T) {
 				if _, err := first.ServeDNS(t.Context(), c, r); err == nil {
 					n += len(c.msgs)
 				}
+				begun.Do(func() { close(under) })
 				first.table.beat(guard.At(time.Now()))
 			}
 		}()
 	}
+	<-under
 	last := first
 	for range 30 {
 		g, err := parse(caddy.NewTestController("dns", diskConf(dir)))

@@ -140,7 +140,7 @@ func (g *Guard) stand(e *entry, q *question, now guard.Stamp) *dns.Msg {
 	if why != guard.Stands {
 		return nil
 	}
-	m := q.standIn(&set, g.opts.seconds())
+	m := q.standIn(&set, g.lifetime(e, k, now))
 	if k.Why == guard.Bogus || q.do && (e.known.Secure || k.Signed != nil) {
 		m = q.whole(e.known.Held(q.v6(), &g.opts.rules, now), g.opts.seconds())
 	}
@@ -149,6 +149,18 @@ func (g *Guard) stand(e *entry, q *question, now guard.Stamp) *dns.Msg {
 	}
 	return m
 }
+
+// lifetime is that of what stands in.
+func (g *Guard) lifetime(e *entry, k *guard.Kept, now guard.Stamp) uint32 {
+	if k.Why == guard.Change && e.known.Undecided(now) {
+		return min(g.opts.seconds(), undecided)
+	}
+	return g.opts.seconds()
+}
+
+// undecided is the lifetime in seconds of what stands in while a proof is under way
+// that may end it.
+const undecided = 2
 
 // withdrawn reports whether an empty answer for one family is a change: the name's
 // own servers still answer for the other. Then the family is forgotten.
@@ -168,6 +180,10 @@ func (g *Guard) withdrawn(ctx context.Context, e *entry, q *question, f failure)
 	defer e.mu.Unlock()
 	if !e.known.Withdrawn(q.v6()) {
 		return false
+	}
+	if !e.known.Failing() { // it was no failure
+		e.tale = tale{}
+		g.table.home.news.drop(begins, e.name)
 	}
 	g.table.home.news.add(change, e.name, " has no %s address any more: its DNS answers for the other family", family(q.v6()))
 	e.soil(dirty)

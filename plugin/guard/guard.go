@@ -39,8 +39,11 @@ func (g *Guard) Name() string { return pluginName }
 // with the same writer and the same question. If it wrote a reply it returns
 // (RcodeSuccess, nil); else it returns what came from the plugins below.
 func (g *Guard) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
-	if g.Next == nil || !plain(r) {
+	switch {
+	case g.Next == nil || len(r.Question) != 1 || r.Opcode != dns.OpcodeQuery || r.Question[0].Qclass != dns.ClassINET:
 		return plugin.NextOrFailure(pluginName, g.Next, ctx, w, r)
+	case !plain(r):
+		return g.odd(ctx, w, r)
 	}
 	name := strings.ToLower(r.Question[0].Name)
 	e := g.find(name, w)
@@ -53,11 +56,10 @@ func (g *Guard) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) 
 	return g.guarded(ctx, w, r, e)
 }
 
-// plain reports whether a message is a question that may be answered by something
+// plain reports whether a question may be answered by something
 // else than what the backends say: RD without CD, and not for one network only.
 func plain(r *dns.Msg) bool {
-	if len(r.Question) != 1 || r.Opcode != dns.OpcodeQuery || r.Question[0].Qclass != dns.ClassINET ||
-		!r.RecursionDesired || r.CheckingDisabled {
+	if !r.RecursionDesired || r.CheckingDisabled {
 		return false
 	}
 	opt := r.IsEdns0()

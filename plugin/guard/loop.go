@@ -13,7 +13,7 @@ const (
 	beat    = 500 * time.Millisecond
 	recheck = 5 * time.Second  // between background questions for a name that fails
 	unasked = 10 * time.Minute // so long after its last question a name is left alone
-	atOnce  = 64               // background questions in flight
+	atOnce  = 256              // background questions in flight
 	askTime = 5 * time.Second  // at most for one
 )
 

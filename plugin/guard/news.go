@@ -2,6 +2,7 @@ package guard
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -50,6 +51,13 @@ func (n *news) add(t *topic, name, format string, args ...any) {
 	n.items[t] = append(n.items[t], item{name, strings.TrimSuffix(name, ".") + fmt.Sprintf(format, args...)})
 }
 
+// drop takes back what was to be told of a name.
+func (n *news) drop(t *topic, name string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.items[t] = slices.DeleteFunc(n.items[t], func(i item) bool { return i.name == name })
+}
+
 // single is how many names are told of one by one.
 const single = 3
 
@@ -61,7 +69,7 @@ func (n *news) tell() {
 	n.mu.Unlock()
 	for _, t := range order {
 		list := items[t]
-		if len(list) <= single {
+		if len(list) <= single { // or none any more
 			for _, i := range list {
 				t.log("%s", i.text)
 				guard.Front.Tell(guard.Event{Text: i.text, Names: []string{i.name}})

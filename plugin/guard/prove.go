@@ -47,12 +47,18 @@ func newProver(o *options) (prover, error) {
 
 // ask makes one member prove itself.
 func (p prover) ask(name string, ip netip.Addr) guard.Proof {
+	proof, _ := p.shake(name, ip)
+	return proof
+}
+
+// shake is ask, and says why.
+func (p prover) shake(name string, ip netip.Addr) (guard.Proof, health.Cause) {
 	ctx, cancel := context.WithTimeout(context.Background(), proofTime)
 	defer cancel()
 	r := p.probe.Probe(ctx, prober.Target{Addr: ip, Port: p.port, Host: strings.TrimSuffix(name, ".")})
 	proof := proofOf(&r)
 	proofsTotal.WithLabelValues(proof.String()).Inc()
-	return proof
+	return proof, r.Cause
 }
 
 // proofOf says what a probe's result proves. What is our own fault, or says
@@ -84,7 +90,7 @@ func (g *Guard) proveDue(e *entry, now guard.Stamp) {
 	}
 	g.judgeDue(e, now)
 	for _, v6 := range []bool{false, true} {
-		due := e.known.Refutations(v6, now, spread(e.name))
+		due := append(e.known.Newcomers(v6, &g.opts.rules), e.known.Refutations(v6, now, spread(e.name))...)
 		if set, why := e.known.Stand(v6, &g.opts.rules, now, false); why == guard.Stands {
 			due = append(due, e.known.Due(v6, &set, &g.opts.rules, now, spread(e.name))...)
 		}
@@ -96,6 +102,45 @@ func (g *Guard) proveDue(e *entry, now guard.Stamp) {
 			go g.proveMember(e, v6, ip)
 		}
 	}
+}
+
+// newcomerWait is how long a client waits for the proofs of newcomers: they are
+// most of a second away at worst.
+const newcomerWait = time.Second
+
+// proveNewcomers makes the members of the last good answer that are not good yet
+// prove themselves, now that the name fails, and reports whether any was asked. It
+// waits for them only so long.
+func (g *Guard) proveNewcomers(e *entry, v6 bool) bool {
+	if g.prove.probe == nil {
+		return false
+	}
+	now := guard.At(time.Now())
+	ended := make(chan struct{}, guard.MaxProved)
+	asked := 0
+	e.mu.Lock()
+	for _, ip := range e.known.Newcomers(v6, &g.opts.rules) {
+		if !g.table.home.allow(ip, now) {
+			break
+		}
+		e.known.Begun(v6, ip, now)
+		asked++
+		go func() {
+			defer func() { ended <- struct{}{} }()
+			g.proveMember(e, v6, ip)
+		}()
+	}
+	e.mu.Unlock()
+	wait := time.NewTimer(newcomerWait)
+	defer wait.Stop()
+	for range asked {
+		select {
+		case <-ended:
+		case <-wait.C:
+			return true
+		}
+	}
+	return asked > 0
 }
 
 // proveMember runs a proof and takes in what it said.
@@ -157,9 +202,12 @@ func (g *Guard) judgeDue(e *entry, now guard.Stamp) {
 // now that more is known.
 func (g *Guard) judge(e *entry, ip netip.Addr) {
 	defer g.contain(e)
-	p := g.prove.ask(e.name, ip)
+	p, cause := g.prove.shake(e.name, ip)
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if cause == health.CauseRefused && !e.known.Proves { // it may serve nothing on that port
+		p = guard.Unproven
+	}
 	e.known.Judge(ip, p, guard.At(time.Now()))
 	e.next = 0
 }

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -122,6 +123,77 @@ func TestAHijackIsRefused(t *testing.T) {
 		w.ask(api, dns.TypeA)
 		wait(2 * recheck)
 		w.want(w.ask(api, dns.TypeA), dns.RcodeSuccess, "198.51.100.7")
+	})
+}
+
+// TestAStrangerMustProveItself holds that for a name that proves itself an address
+// of another place which keeps silent is not believed, and that one which refuses
+// is, for a name that never proved anything.
+func TestAStrangerMustProveItself(t *testing.T) {
+	conf := "guard api.cloud.example {\n state off\n on nodata change\n}"
+	inWorld(t, conf, func(w *world) {
+		w.back.set("192.0.2.1", w.ca.issue(t, "api.cloud.example"))
+		w.below.set(api+" A", has(api+" 5 IN A 192.0.2.1"))
+		w.learn(api, time.Minute)
+		w.below.set(api+" A", has(api+" 5 IN A 203.0.113.66"))
+		w.back.hush("203.0.113.66")
+		for range 20 {
+			w.want(w.ask(api, dns.TypeA), dns.RcodeSuccess, "192.0.2.1")
+			wait(3 * time.Second)
+		}
+	})
+	inWorld(t, conf, func(w *world) {
+		w.below.set(api+" A", has(api+" 5 IN A 192.0.2.1"))
+		w.learn(api, time.Minute)
+		w.below.set(api+" A", has(api+" 5 IN A 198.51.100.7"))
+		w.ask(api, dns.TypeA)
+		wait(2 * recheck)
+		w.want(w.ask(api, dns.TypeA), dns.RcodeSuccess, "198.51.100.7")
+	})
+}
+
+// TestWhatJustMovedProvesItself holds that a name that moved half a minute before it
+// fails is answered with its new addresses: they prove themselves while the first
+// client waits.
+func TestWhatJustMovedProvesItself(t *testing.T) {
+	inWorld(t, tlsConf, func(w *world) {
+		mine := w.ca.issue(t, "api.cloud.example")
+		w.back.set("192.0.2.1", mine)
+		w.below.set(api+" A", has(api+" 5 IN A 192.0.2.1"))
+		w.learn(api, 2*time.Minute)
+		w.below.set(api+" A", has(api+" 5 IN A 198.51.100.7"))
+		w.back.set("198.51.100.7", mine)
+		w.ask(api, dns.TypeA)
+		w.back.set("192.0.2.1", nil)
+		w.below.set(api+" A", nodata)
+		begun := time.Now()
+		w.want(w.ask(api, dns.TypeA), dns.RcodeSuccess, "198.51.100.7")
+		if d := time.Since(begun); d > newcomerWait {
+			t.Errorf("the client waited %v", d)
+		}
+	})
+}
+
+// TestARotatingPoolProvesItself holds that of a pool of which the last answer was
+// hardly seen before, all of that answer stands in.
+func TestARotatingPoolProvesItself(t *testing.T) {
+	inWorld(t, tlsConf, func(w *world) {
+		mine := w.ca.issue(t, "api.cloud.example")
+		for turn := range 10 {
+			var records []string
+			for i := range 4 {
+				ip := fmt.Sprintf("192.0.%d.%d", i, turn+1)
+				w.back.set(ip, mine)
+				records = append(records, api+" 5 IN A "+ip)
+			}
+			w.below.set(api+" A", has(records...))
+			w.ask(api, dns.TypeA)
+			wait(5 * time.Second)
+		}
+		w.below.set(api+" A", nodata)
+		if got := len(w.ask(api, dns.TypeA).Answer); got != 4 {
+			t.Errorf("%d addresses stand in, want the 4 of the last answer", got)
+		}
 	})
 }
 
