@@ -61,6 +61,7 @@ func (n *Name) Stand(v6 bool, r *Rules, now Stamp, hush bool) (Set, Refusal) {
 	if len(fit) == 0 {
 		return Set{}, why
 	}
+	fit = k.current(fit)
 	slices.SortStableFunc(fit, func(a, b *Member) int {
 		return cmp.Or(cmp.Compare(b.Last, a.Last), a.IP.Compare(b.IP))
 	})
@@ -70,6 +71,23 @@ func (n *Name) Stand(v6 bool, r *Rules, now Stamp, hush bool) (Set, Refusal) {
 		s.Proven = s.Proven || m.Was == Proven
 	}
 	return s, Stands
+}
+
+// current leaves out the members that were last seen before those of the last good
+// answer came up, unless there are no others: the name moved away from them. One
+// that was seen beside them since is another of the same pool.
+func (k *Kept) current(fit []*Member) []*Member {
+	var moved Stamp
+	for i := range k.Members {
+		if m := &k.Members[i]; m.Last >= k.Good && (moved == 0 || m.First < moved) {
+			moved = m.First
+		}
+	}
+	isOld := func(m *Member) bool { return m.Last < moved }
+	if slices.ContainsFunc(fit, func(m *Member) bool { return !isOld(m) }) {
+		return slices.DeleteFunc(fit, isOld)
+	}
+	return fit
 }
 
 // unfit returns why a member does not stand in, Stands if it may.
@@ -129,14 +147,15 @@ func (n *Name) demand(r *Rules) Demand {
 	return Age
 }
 
-// Due returns the members among those that stand in that should prove themselves
-// now. spread is this resolver's share of Spread for the name.
+// Due returns the newcomers, and the members among those that stand in, that should
+// prove themselves now. spread is this resolver's share of Spread for the name.
 func (n *Name) Due(v6 bool, s *Set, r *Rules, now Stamp, spread time.Duration) (due []Addr) {
 	k := n.Of(v6)
 	if n.demand(r) == Age {
 		return nil
 	}
-	for _, ip := range s.Addrs[:min(len(s.Addrs), MaxProved)] {
+	news, _ := n.Newcomers(v6, r)
+	for _, ip := range append(news, s.Addrs[:min(len(s.Addrs), MaxProved)]...) {
 		if m := k.find(ip); m != nil && m.isDue(k.Bad, now, spread) {
 			due = append(due, ip)
 		}
@@ -146,17 +165,33 @@ func (n *Name) Due(v6 bool, s *Set, r *Rules, now Stamp, spread time.Duration) (
 
 // Newcomers returns members of the last good answer that were not seen often
 // enough, and that would be good if they proved themselves: a name that has just
-// moved, or that rotates through many. Older members may be dead by then, so these
-// are asked at once when the name fails.
-func (n *Name) Newcomers(v6 bool, r *Rules) (ips []Addr) {
+// moved, or that rotates through many. They are urgent while nothing of that answer
+// is good: what stands in then is older, and may be dead.
+func (n *Name) Newcomers(v6 bool, r *Rules) (ips []Addr, urgent bool) {
 	k := n.Of(v6)
 	if k.Bad == 0 || n.demand(r) == Age {
-		return nil
+		return nil, false
 	}
+	urgent = true
 	for i := range k.Members {
-		m := &k.Members[i]
-		if m.Last >= k.Good && !m.Good() && m.Proof == Unproven && m.next == 0 && len(ips) < MaxProved {
+		switch m := &k.Members[i]; {
+		case m.Last < k.Good:
+		case m.Good():
+			urgent = false
+		case m.Proof == Unproven && len(ips) < MaxProved:
 			ips = append(ips, m.IP)
+		}
+	}
+	return ips, urgent && len(ips) > 0
+}
+
+// Urgent returns the newcomers that must prove themselves at once, and were not
+// asked yet.
+func (n *Name) Urgent(v6 bool, r *Rules) (ips []Addr) {
+	all, urgent := n.Newcomers(v6, r)
+	for _, ip := range all {
+		if urgent && n.Of(v6).find(ip).next == 0 {
+			ips = append(ips, ip)
 		}
 	}
 	return ips

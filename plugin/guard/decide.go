@@ -152,7 +152,8 @@ func (g *Guard) stand(e *entry, q *question, now guard.Stamp) *dns.Msg {
 
 // lifetime is that of what stands in.
 func (g *Guard) lifetime(e *entry, k *guard.Kept, now guard.Stamp) uint32 {
-	if k.Why == guard.Change && e.known.Undecided(now) {
+	_, urgent := e.known.Newcomers(k == &e.known.V6, &g.opts.rules)
+	if urgent || k.Why == guard.Change && e.known.Undecided(now) {
 		return min(g.opts.seconds(), undecided)
 	}
 	return g.opts.seconds()

@@ -27,7 +27,11 @@ func (t *table) beat(now guard.Stamp) {
 	defer survive("server block " + t.key)
 	g.names.refresh(now)
 	t.sweep(g, now)
-	for _, e := range t.list(t.watched) {
+	watched := t.list(t.watched)
+	for _, e := range watched {
+		g.proveUrgent(e, now)
+	}
+	for _, e := range watched {
 		g.attend(e, now)
 	}
 	for _, e := range t.list(t.trials) {

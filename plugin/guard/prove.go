@@ -90,7 +90,7 @@ func (g *Guard) proveDue(e *entry, now guard.Stamp) {
 	}
 	g.judgeDue(e, now)
 	for _, v6 := range []bool{false, true} {
-		due := append(e.known.Newcomers(v6, &g.opts.rules), e.known.Refutations(v6, now, spread(e.name))...)
+		due := e.known.Refutations(v6, now, spread(e.name))
 		if set, why := e.known.Stand(v6, &g.opts.rules, now, false); why == guard.Stands {
 			due = append(due, e.known.Due(v6, &set, &g.opts.rules, now, spread(e.name))...)
 		}
@@ -104,43 +104,60 @@ func (g *Guard) proveDue(e *entry, now guard.Stamp) {
 	}
 }
 
-// newcomerWait is how long a client waits for the proofs of newcomers: they are
-// most of a second away at worst.
-const newcomerWait = time.Second
+// How long a client waits for the proof of a newcomer, and how often room for it in
+// the budget is looked for.
+const (
+	newcomerWait = 1200 * time.Millisecond
+	budgetTick   = 100 * time.Millisecond
+)
 
-// proveNewcomers makes the members of the last good answer that are not good yet
-// prove themselves, now that the name fails, and reports whether any was asked. It
-// waits for them only so long.
+// proveNewcomers makes members of the last good answer prove themselves, where none
+// of these is good and the name fails, until one did. It reports whether there were
+// any, and waits only so long.
 func (g *Guard) proveNewcomers(e *entry, v6 bool) bool {
-	if g.prove.probe == nil {
+	if g.prove.probe == nil || !g.hasUrgent(e, v6) {
 		return false
 	}
-	now := guard.At(time.Now())
-	ended := make(chan struct{}, guard.MaxProved)
-	asked := 0
+	end := time.Now().Add(newcomerWait)
+	tick := time.NewTicker(budgetTick)
+	defer tick.Stop()
+	for now := time.Now(); now.Before(end) && g.hasNewcomers(e, v6); now = <-tick.C {
+		g.proveUrgent(e, guard.At(now))
+	}
+	return true
+}
+
+// hasUrgent reports whether there are newcomers to ask at once.
+func (g *Guard) hasUrgent(e *entry, v6 bool) bool {
 	e.mu.Lock()
-	for _, ip := range e.known.Newcomers(v6, &g.opts.rules) {
-		if !g.table.home.allow(ip, now) {
-			break
-		}
-		e.known.Begun(v6, ip, now)
-		asked++
-		go func() {
-			defer func() { ended <- struct{}{} }()
-			g.proveMember(e, v6, ip)
-		}()
+	defer e.mu.Unlock()
+	return len(e.known.Urgent(v6, &g.opts.rules)) > 0
+}
+
+// hasNewcomers reports whether nothing of the last good answer is good yet, and
+// something may be.
+func (g *Guard) hasNewcomers(e *entry, v6 bool) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	_, urgent := e.known.Newcomers(v6, &g.opts.rules)
+	return urgent
+}
+
+// proveUrgent begins the proof of a newcomer, as far as the budget goes.
+func (g *Guard) proveUrgent(e *entry, now guard.Stamp) {
+	if g.prove.probe == nil {
+		return
 	}
-	e.mu.Unlock()
-	wait := time.NewTimer(newcomerWait)
-	defer wait.Stop()
-	for range asked {
-		select {
-		case <-ended:
-		case <-wait.C:
-			return true
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, v6 := range []bool{false, true} {
+		for _, ip := range e.known.Urgent(v6, &g.opts.rules) {
+			if g.table.home.allow(ip, now) {
+				e.known.Begun(v6, ip, now)
+				go g.proveMember(e, v6, ip)
+			}
 		}
 	}
-	return asked > 0
 }
 
 // proveMember runs a proof and takes in what it said.

@@ -19,7 +19,7 @@ const (
 func guardedNames() []string {
 	var out []string
 	for _, n := range []string{
-		"young.s1", "api.s2", "db.s1", "pool", "half.s3", "quiet.s4", "api.s5", "bogus.s5", "www.s13", "old", "new", "six", "drain", "fine",
+		"young.s1", "api.s2", "db.s1", "pool", "half.s3", "quiet.s4", "api.s5", "bogus.s5", "www.s13", "old", "new", "moved", "six", "drain", "fine", "nord", "ecs", "cd",
 	} {
 		out = append(out, n+"."+region)
 	}
@@ -53,6 +53,8 @@ func TestGuard(t *testing.T) {
 	s.deletion(a)
 	s.expiry(a)
 	s.renumbering("new."+region, 20, acts{fault: 100, repair: a.repair, end: a.end}, []string{aws(33), aws(34)}, []string{aws(35), aws(36)})
+	s.renumbering("moved."+region, a.fault-30, a, []string{aws(55), aws(56)}, []string{aws(57), aws(58)})
+	s.others(a)
 	s.withdrawal(a)
 	s.draining(a)
 	s.peace(a)
