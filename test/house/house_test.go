@@ -33,7 +33,7 @@ var rooms = map[string][]string{
 	"internal/agree":         {"internal/health"},
 	"internal/share":         {"internal/health"},
 	"internal/share/consul":  {"config", "internal/share", "internal/health"},
-	"internal/below":           {},
+	"internal/below":         {},
 	"internal/guard":         {},
 	"internal/journal":       {},
 	"internal/state":         {},
