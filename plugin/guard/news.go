@@ -55,7 +55,9 @@ func (n *news) add(t *topic, name, format string, args ...any) {
 func (n *news) drop(t *topic, name string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.items[t] = slices.DeleteFunc(n.items[t], func(i item) bool { return i.name == name })
+	if list, any := n.items[t]; any {
+		n.items[t] = slices.DeleteFunc(list, func(i item) bool { return i.name == name })
+	}
 }
 
 // single is how many names are told of one by one.

@@ -77,6 +77,33 @@ func TestManyFailuresAreOneLine(t *testing.T) {
 	})
 }
 
+// TestAWithdrawalIsToldLate holds that a family whose failure was told, and that then
+// turns out to be withdrawn, takes nothing of the other family with it.
+func TestAWithdrawalIsToldLate(t *testing.T) {
+	inWorld(t, plainConf, func(w *world) {
+		d := listen(t)
+		w.below.set(api+" A", has(api+" 60 IN A 192.0.2.1"))
+		w.below.set(api+" AAAA", has(api+" 60 IN AAAA 2001:db8::1"))
+		for range 4 {
+			w.ask(api, dns.TypeA)
+			w.ask(api, dns.TypeAAAA)
+			wait(30 * time.Second)
+		}
+		w.below.set(api+" AAAA", nodata)
+		w.below.set(api+" A", has(api+" 17 IN A 192.0.2.1")) // from a cache on the way
+		w.want(w.ask(api, dns.TypeAAAA), dns.RcodeSuccess, "2001:db8::1")
+		wait(2 * time.Second)
+		w.below.set(api+" A", has(api+" 60 IN A 192.0.2.1"))
+		wait(3 * recheck)
+		w.want(w.ask(api, dns.TypeAAAA), dns.RcodeSuccess)
+		if len(d.has("has no IPv6 address any more")) != 1 {
+			t.Errorf("told %v", d.list)
+		}
+		w.below.set(api+" A", nodata)
+		w.want(w.ask(api, dns.TypeA), dns.RcodeSuccess, "192.0.2.1")
+	})
+}
+
 // listen hears what the guards tell for the length of a test.
 func listen(t *testing.T) *diary {
 	d := &diary{}
