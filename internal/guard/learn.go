@@ -28,8 +28,7 @@ type News uint8
 
 // The news.
 const (
-	Nothing   News = iota // it said what we knew
-	Refused               // it is not believed, and changed nothing
+	Refused   News = iota // it is not believed, and changed nothing
 	Refreshed             // times only
 	Changed               // addresses, the chain, or that answers are good again
 )

@@ -105,11 +105,7 @@ func (q *query) options(m *dns.Msg, d *steer.Decision) {
 	if req == nil {
 		return
 	}
-	opt := &dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT}}
-	opt.SetUDPSize(req.UDPSize())
-	if req.Do() {
-		opt.SetDo()
-	}
+	opt := replyOPT(req)
 	if d.Refuse {
 		opt.Option = append(opt.Option, &dns.EDNS0_EDE{InfoCode: dns.ExtendedErrorCodeNotReady, ExtraText: "no healthy or known address"})
 	} else if d.Panic {
@@ -126,6 +122,16 @@ func (q *query) options(m *dns.Msg, d *steer.Decision) {
 		})
 	}
 	m.Extra = append(m.Extra, opt)
+}
+
+// replyOPT begins the OPT record of a reply: what the question's says.
+func replyOPT(req *dns.OPT) *dns.OPT {
+	opt := &dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT}}
+	opt.SetUDPSize(req.UDPSize())
+	if req.Do() {
+		opt.SetDo()
+	}
+	return opt
 }
 
 // ExtendedErrorSynthesized is the extended error of an answer of last resort:

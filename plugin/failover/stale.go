@@ -44,11 +44,7 @@ func (s *stale) WriteMsg(m *dns.Msg) error {
 // option is the OPT record of the reply: what it says already, and that it is
 // stale.
 func (s *stale) option(said *dns.OPT) *dns.OPT {
-	opt := &dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT}}
-	opt.SetUDPSize(s.r.IsEdns0().UDPSize())
-	if s.r.IsEdns0().Do() {
-		opt.SetDo()
-	}
+	opt := replyOPT(s.r.IsEdns0())
 	if said != nil {
 		opt.Option = slices.DeleteFunc(slices.Clone(said.Option), func(o dns.EDNS0) bool { return o.Option() == dns.EDNS0EDE })
 	}

@@ -181,18 +181,26 @@ func (a *asking) run(ctx context.Context, r *dns.Msg) (int, error) {
 	if m := a.second(ctx, r); m != nil {
 		return a.send(m)
 	}
-	m := a.g.failed(a.e, &a.q, a.failure)
-	if a.g.withdrawn(ctx, a.e, &a.q, a.failure) {
-		return a.truth(rc, err)
+	if m := a.standFor(ctx); m != nil {
+		a.standIn(m, a.failure)
+		return dns.RcodeSuccess, nil
 	}
-	if a.g.proveNewcomers(a.e, a.q.v6()) {
+	return a.truth(rc, err)
+}
+
+// standFor notes the failure, and returns the reply with what stands in for it, nil
+// if nothing does or it was no failure. The backends are asked again only where
+// something could.
+func (a *asking) standFor(ctx context.Context) *dns.Msg {
+	v6 := a.q.v6()
+	m := a.g.failed(a.e, &a.q, a.failure)
+	if m == nil && !a.g.hasUrgent(a.e, v6) || a.g.withdrawn(ctx, a.e, &a.q, a.failure) {
+		return nil
+	}
+	if a.g.proveNewcomers(a.e, v6) {
 		m = a.g.failed(a.e, &a.q, a.failure)
 	}
-	if m == nil {
-		return a.truth(rc, err)
-	}
-	a.standIn(m, a.failure)
-	return dns.RcodeSuccess, nil
+	return m
 }
 
 // truth passes on what was said below.

@@ -37,7 +37,7 @@ func (g *Guard) take(e *entry, q *question, m *dns.Msg) failure {
 	case guard.Changed:
 		e.soil(dirty)
 		g.table.settle(g, e, now)
-	case guard.Refreshed, guard.Nothing:
+	case guard.Refreshed:
 		e.soil(stale)
 	}
 	if _, due := e.known.Untried(&g.opts.rules, now); due {

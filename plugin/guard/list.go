@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -85,12 +86,20 @@ func (l *list) isDenied(name string) bool {
 	if l.denied[name] {
 		return true
 	}
-	for _, rest, ok := strings.Cut(name, "."); ok && rest != ""; _, rest, ok = strings.Cut(rest, ".") {
+	for rest := range ancestors(name) {
 		if l.denied["*."+rest] {
 			return true
 		}
 	}
 	return false
+}
+
+// ancestors yields the names above one, the root left out.
+func ancestors(name string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, rest, ok := strings.Cut(name, "."); ok && rest != "" && yield(rest); _, rest, ok = strings.Cut(rest, ".") {
+		}
+	}
 }
 
 // Bounds of a file of names.

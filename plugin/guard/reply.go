@@ -1,9 +1,6 @@
 package guard
 
 import (
-	"fmt"
-	"time"
-
 	"github.com/miekg/dns"
 
 	"github.com/detour-dns/detour/internal/guard"
@@ -181,17 +178,4 @@ func (d *denier) Write(b []byte) (int, error) {
 		return d.ResponseWriter.Write(b)
 	}
 	return len(b), d.WriteMsg(m)
-}
-
-// ago says how long ago something was, in the largest unit that fits.
-func ago(d time.Duration) string {
-	switch d = max(d, 0); {
-	case d < time.Minute:
-		return fmt.Sprintf("%ds", int(d.Seconds()))
-	case d < time.Hour:
-		return fmt.Sprintf("%dm", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh", int(d.Hours()))
-	}
-	return fmt.Sprintf("%dd", int(d.Hours()/24))
 }

@@ -2,7 +2,6 @@ package guard
 
 import (
 	"net/netip"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -154,7 +153,7 @@ func (t *table) stand(e *entry, is bool) {
 	if e.found {
 		t.foundUp += by
 	}
-	for _, rest, ok := strings.Cut(e.name, "."); ok && rest != ""; _, rest, ok = strings.Cut(rest, ".") {
+	for rest := range ancestors(e.name) {
 		if t.upper[rest] += by; t.upper[rest] <= 0 {
 			delete(t.upper, rest)
 		}
