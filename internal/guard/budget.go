@@ -2,6 +2,7 @@ package guard
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -11,9 +12,15 @@ const PerSecond = 5
 
 // Budget says when a proof may begin. The zero value is ready.
 type Budget struct {
-	last [PerSecond]begun // the last ones: more do not begin within a second
-	next int
+	last  [PerSecond]begun // the last ones: more do not begin within a second
+	next  int
+	queue [PerSecond]begun // urgent ones that found no room
+	tail  int
 }
+
+// queued is how long room is kept for an urgent proof that found none. Who wants it
+// asks again before.
+const queued = 250 * time.Millisecond
 
 // begun is a proof that began.
 type begun struct {
@@ -23,16 +30,16 @@ type begun struct {
 
 // lately reports whether it began within the last second. One in a far future was
 // noted by a clock that was set back since.
-func (b *begun) lately(now Stamp) bool {
+func (b *begun) lately(now Stamp) bool { return b.within(now, time.Second) }
+
+func (b *begun) within(now Stamp, limit time.Duration) bool {
 	d := now.Sub(b.at)
-	return b.at != 0 && d < time.Second && d > -time.Second
+	return b.at != 0 && d < limit && d > -limit
 }
 
-// Allow reports whether a proof of ip may begin now, and counts it if so.
-func (b *Budget) Allow(ip Addr, now Stamp) bool {
-	if b.last[b.next].lately(now) {
-		return false
-	}
+// Allow reports whether a proof of ip may begin now, and counts it if so. One is
+// urgent if a client waits for it: it goes before the others.
+func (b *Budget) Allow(ip Addr, urgent bool, now Stamp) bool {
 	bits := 24
 	if !ip.Unmap().Is4() {
 		bits = 48
@@ -41,14 +48,30 @@ func (b *Budget) Allow(ip Addr, now Stamp) bool {
 	if err != nil || !p.IsValid() {
 		return false
 	}
-	for i := range b.last {
-		if b.last[i].net == p && b.last[i].lately(now) {
-			return false
-		}
+	switch {
+	case b.full(p, now) && urgent:
+		b.queue[b.tail] = begun{now, p}
+		b.tail = (b.tail + 1) % PerSecond
+		return false
+	case b.full(p, now), !urgent && b.isKept(p, now):
+		return false
 	}
 	b.last[b.next] = begun{now, p}
 	b.next = (b.next + 1) % PerSecond
 	return true
+}
+
+// full reports whether there is no room for a proof in a network.
+func (b *Budget) full(net netip.Prefix, now Stamp) bool {
+	return b.last[b.next].lately(now) ||
+		slices.ContainsFunc(b.last[:], func(p begun) bool { return p.net == net && p.lately(now) })
+}
+
+// isKept reports whether the room there is in a network is kept for an urgent proof:
+// any in its network, and the last one of all.
+func (b *Budget) isKept(net netip.Prefix, now Stamp) bool {
+	scarce := b.Used(now) == PerSecond-1
+	return slices.ContainsFunc(b.queue[:], func(p begun) bool { return p.within(now, queued) && (scarce || p.net == net) })
 }
 
 // Used returns how many proofs began in the last second.

@@ -95,7 +95,7 @@ func (g *Guard) proveDue(e *entry, now guard.Stamp) {
 			due = append(due, e.known.Due(v6, &set, &g.opts.rules, now, spread(e.name))...)
 		}
 		for _, ip := range due {
-			if !g.table.home.allow(ip, now) {
+			if !g.table.home.allow(ip, false, now) {
 				return
 			}
 			e.known.Begun(v6, ip, now)
@@ -152,7 +152,7 @@ func (g *Guard) proveUrgent(e *entry, now guard.Stamp) {
 	defer e.mu.Unlock()
 	for _, v6 := range []bool{false, true} {
 		for _, ip := range e.known.Urgent(v6, &g.opts.rules) {
-			if g.table.home.allow(ip, now) {
+			if g.table.home.allow(ip, true, now) {
 				e.known.Begun(v6, ip, now)
 				go g.proveMember(e, v6, ip)
 			}
@@ -186,7 +186,7 @@ func (g *Guard) trial(e *entry, now guard.Stamp) {
 		g.table.tried(e)
 		return
 	}
-	if !g.table.home.allow(ip, now) {
+	if !g.table.home.allow(ip, false, now) {
 		return // later
 	}
 	e.known.Tried = now
@@ -207,7 +207,7 @@ func (g *Guard) trial(e *entry, now guard.Stamp) {
 // believed, as far as the budget goes. The entry is locked.
 func (g *Guard) judgeDue(e *entry, now guard.Stamp) {
 	for _, ip := range e.known.Doubted(now) {
-		if !g.table.home.allow(ip, now) {
+		if !g.table.home.allow(ip, false, now) {
 			return
 		}
 		e.known.Judging(ip, now)

@@ -53,7 +53,7 @@ func TestGuard(t *testing.T) {
 	s.deletion(a)
 	s.expiry(a)
 	s.renumbering("new."+region, 20, acts{fault: 100, repair: a.repair, end: a.end}, []string{aws(33), aws(34)}, []string{aws(35), aws(36)})
-	s.renumbering("moved."+region, a.fault-30, a, []string{aws(55), aws(56)}, []string{aws(57), aws(58)})
+	s.renumbering("moved."+region, a.fault-30, a, []string{gcp(55), gcp(56)}, []string{gcp(57), gcp(58)})
 	s.others(a)
 	s.withdrawal(a)
 	s.draining(a)
