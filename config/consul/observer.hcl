@@ -30,6 +30,13 @@ key_prefix "detour/CLUSTER/v1/ctl/in_use/" {
   policy = "write"
 }
 
+# What the guards of a zone keep of names that are listed exactly: "kept/aws~2Feu-west-1/"
+# instead bounds it to the zone aws/eu-west-1. Whoever may write here can lie to a
+# resolver that knows nothing yet of a name.
+key_prefix "detour/CLUSTER/v1/kept/" {
+  policy = "write"
+}
+
 session "NODE" {
   policy = "write"
 }

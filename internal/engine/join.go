@@ -51,7 +51,7 @@ func (e *Engine) join(o Options) error {
 var _ share.Share = (*consul.Share)(nil)
 
 func consulOptions(cfg *config.Config, e *Engine) consul.Options {
-	out := consul.Options{Cluster: cfg.Share.Cluster, Observer: cfg.Self.Name, Alive: e.pulse.alive, Log: e.log}
+	out := consul.Options{Cluster: cfg.Share.Cluster, Observer: cfg.Self.Name, Zone: cfg.Self.Zone, Alive: e.pulse.alive, Log: e.log}
 	for _, s := range cfg.Share.Consul {
 		out.Stores = append(out.Stores, consul.Store{
 			Datacenter: s.Datacenter, Address: s.Address.String(),

@@ -1,7 +1,9 @@
 package guard
 
 import (
+	"cmp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -9,7 +11,7 @@ import (
 func (n *Name) Fail(v6 bool, why Failure, now Stamp) {
 	k := n.Of(v6)
 	if k.Bad == 0 {
-		k.Bad = now
+		k.Bad = cmp.Or(k.Began, now)
 	}
 	k.Why = why
 }
@@ -142,7 +144,7 @@ func (n *Name) Judge(ip Addr, p Proof, now Stamp) {
 }
 
 // Accept makes what the backends say now the truth: all that is kept is dropped.
-func (n *Name) Accept() { *n = Name{} }
+func (n *Name) Accept(now Stamp) { *n = Name{Gone: now} }
 
 // Mend makes values that came from a disk or another resolver plausible: bounds
 // hold, nothing lies in the future or before time began, and no address is of the
@@ -157,9 +159,11 @@ func (n *Name) Mend(now Stamp) {
 			return twice || !ip.IsValid() || ip.Is4() == v6 || ip.Is4In6() || ip.Zone() != ""
 		})
 		k.Members = k.Members[:min(len(k.Members), MaxMembers)]
-		k.Chain = k.Chain[:min(len(k.Chain), MaxChain)]
+		if k.Chain = k.Chain[:min(len(k.Chain), MaxChain)]; slices.ContainsFunc(k.Chain, isUnsound) {
+			k.Chain = nil
+		}
 		k.Size = min(k.Size, MaxAnswer)
-		k.Good, k.Bad = k.Good.until(now), k.Bad.until(now)
+		k.Good, k.Bad, k.Began = k.Good.until(now), k.Bad.until(now), k.Began.until(now)
 		for i := range k.Members {
 			k.Members[i].mend(now)
 		}
@@ -167,11 +171,18 @@ func (n *Name) Mend(now Stamp) {
 			k.leave(Private)
 		}
 	}
-	n.Tried = n.Tried.until(now)
+	n.Tried, n.Gone = n.Tried.until(now), n.Gone.until(now)
+}
+
+// isUnsound reports whether a text is no name in lower case with its last dot.
+func isUnsound(name string) bool {
+	labels, ok := strings.CutSuffix(name, ".")
+	return !ok || len(name) > 254 || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f || r >= 'A' && r <= 'Z' }) ||
+		slices.ContainsFunc(strings.Split(labels, "."), func(l string) bool { return l == "" || len(l) > 63 })
 }
 
 func (m *Member) mend(now Stamp) {
-	m.First, m.Last = m.First.until(now), m.Last.until(now)
+	m.First, m.Last, m.Proved = m.First.until(now), m.Last.until(now), m.Proved.until(now)
 	m.Times = min(m.Times, 3)
 	switch m.Was {
 	case Refuted:

@@ -153,7 +153,7 @@ func (h *history) prove(v6 bool) {
 	}
 	ip := k.Members[h.r.IntN(len(k.Members))].IP
 	p := Proof(h.r.IntN(int(Silent) + 1))
-	h.n.Begun(v6, ip, h.now)
+	h.n.Begun(v6, ip, h.now, 0)
 	h.n.Prove(v6, ip, p, h.now)
 	switch s := h.of(v6, ip); p {
 	case Proven:
@@ -176,7 +176,7 @@ func (h *history) other(v6 bool) {
 		}
 	case 3:
 		if h.r.IntN(10) == 0 {
-			h.n.Accept()
+			h.n.Accept(0)
 			h.seen, h.bad = [2]map[Addr]*sighting{{}, {}}, [2]Stamp{}
 		}
 	}

@@ -87,6 +87,7 @@ func Private(ip Addr) bool {
 // heal ends a failure. What the members missed while answers failed does not make
 // them old, nor one that was seen too briefly good.
 func (k *Kept) heal(now Stamp) bool {
+	k.Began = 0
 	if k.Bad == 0 {
 		return false
 	}
@@ -115,7 +116,7 @@ func (k *Kept) see(ip Addr, now Stamp) (isNew bool) {
 	m.Times = min(m.Times+1, 3)
 	switch m.Proof {
 	case Refuted: // its own DNS says that it is the name's
-		m.Proof, m.Was = Unproven, Unproven
+		m.Proof, m.Was, m.Proved = Unproven, Unproven, now
 	case Silent: // that was another time
 		m.Proof = m.Was
 	case Unproven, Proven:

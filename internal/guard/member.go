@@ -42,11 +42,12 @@ type Member struct {
 	Times uint8 `json:"times"` // seen, as far as that matters
 	Proof Proof `json:"proof,omitzero"`
 
-	// Was is what the last proof that was not silent said.
-	Was Proof `json:"was,omitzero"`
+	// Was is what the last proof that was not silent said, Proved when that was.
+	Was    Proof `json:"was,omitzero"`
+	step   uint8 // of the schedule
+	Proved Stamp `json:"proved,omitzero"`
 
 	next Stamp // when to prove it, 0 = not planned
-	step uint8 // of the schedule
 }
 
 // Good reports whether a member may stand in: it was seen often enough for long
@@ -64,6 +65,10 @@ type Kept struct {
 
 	Bad Stamp   `json:"bad,omitzero"` // since when answers fail, 0 = they do not
 	Why Failure `json:"why,omitzero"` // of the last one
+
+	// Began is since when others saw answers fail that did not here, 0 = they did
+	// not. From then on it counts how long members stand in.
+	Began Stamp `json:"began,omitzero"`
 
 	// Signed is the last complete answer to a question with DO, as it came, and
 	// the time within which all its signatures are valid. Empty where none came
@@ -112,6 +117,8 @@ type Name struct {
 	Tried  Stamp `json:"tried,omitzero"`   // when that was last tried
 
 	Secure bool `json:"secure,omitempty"` // its answers were validated (AD)
+
+	Gone Stamp `json:"gone,omitzero"` // when it was forgotten: what others saw before is not taken from them
 
 	held []held // strange addresses and what their proof said, at most MaxMembers
 }

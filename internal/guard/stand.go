@@ -201,7 +201,7 @@ func (n *Name) Urgent(v6 bool, r *Rules) (ips []Addr) {
 // now.
 func (m *Member) isDue(bad, now Stamp, spread time.Duration) bool {
 	if m.next == 0 {
-		if m.next = bad.Add(spread); m.next < now.Add(-Spread) { // it fails since before a restart
+		if m.next = bad.Add(spread); m.next < now.Add(-Spread-Grace) { // it fails since before a restart
 			m.next = now.Add(spread)
 		}
 	}
@@ -211,7 +211,7 @@ func (m *Member) isDue(bad, now Stamp, spread time.Duration) bool {
 // reached reports whether the time of a member's next proof has come. One that is
 // further off than any is planned was planned by a clock that was set back since.
 func (m *Member) reached(now Stamp) bool {
-	return now >= m.next || m.next.Sub(now) > schedule[len(schedule)-1]+Spread
+	return now >= m.next || m.next.Sub(now) > schedule[len(schedule)-1]+Spread+Grace
 }
 
 // Refutations returns the members that were refuted and are due to be asked
@@ -226,10 +226,11 @@ func (n *Name) Refutations(v6 bool, now Stamp, spread time.Duration) (due []Addr
 	return due
 }
 
-// Begun plans the next proof of a member whose proof is under way.
-func (n *Name) Begun(v6 bool, ip Addr, now Stamp) {
+// Begun plans the next proof of a member whose proof is under way, later by grace
+// where another resolver may spare it.
+func (n *Name) Begun(v6 bool, ip Addr, now Stamp, grace time.Duration) {
 	if m := n.Of(v6).find(ip); m != nil {
-		m.next = now.Add(schedule[m.step])
+		m.next = now.Add(schedule[m.step] + grace)
 		m.step = min(m.step+1, uint8(len(schedule)-1)) // #nosec G115 -- three
 	}
 }
@@ -246,7 +247,7 @@ func (n *Name) Prove(v6 bool, ip Addr, p Proof, now Stamp) (isNew bool) {
 	}
 	m.Proof = p
 	if p != Silent {
-		m.Was = p
+		m.Was, m.Proved = p, now
 	}
 	if p == Proven && !n.Failing() {
 		n.Proves = true

@@ -17,7 +17,7 @@ func TestRefusals(t *testing.T) {
 		want Refusal
 	}{
 		{"good answers", func(n *Name, _ *Stamp) { n.V4.Bad = 0 }, false, Healthy},
-		{"nothing learned", func(n *Name, now *Stamp) { n.Accept(); n.Fail(false, NoData, *now) }, false, Unlearned},
+		{"nothing learned", func(n *Name, now *Stamp) { n.Accept(*now); n.Fail(false, NoData, *now) }, false, Unlearned},
 		{"seen twice", func(n *Name, _ *Stamp) { n.V4.Members[0].Times = 2 }, false, Young},
 		{"seen for 59 s", func(n *Name, _ *Stamp) { m := &n.V4.Members[0]; m.First = m.Last.Add(-59 * time.Second) }, false, Young},
 		{"seen for 60 s", func(n *Name, _ *Stamp) { m := &n.V4.Members[0]; m.First = m.Last.Add(-60 * time.Second) }, false, Stands},
@@ -90,7 +90,7 @@ func TestTheProofSchedule(t *testing.T) {
 			t.Fatalf("%d are due", len(due))
 		}
 		for _, ip := range due {
-			n.Begun(false, ip, now)
+			n.Begun(false, ip, now, 0)
 			n.Prove(false, ip, Proven, now)
 		}
 		times = append(times, now.Sub(begun))
@@ -127,9 +127,9 @@ func TestAClockThatIsSetBack(t *testing.T) {
 	r.Demand = TLS
 	n, now := healthy(says(5, pool(2)...))
 	n.Fail(false, NoData, now)
-	n.Begun(false, pool(1)[0], now)
+	n.Begun(false, pool(1)[0], now, 0)
 	n.Prove(false, pool(2)[1], Refuted, now)
-	n.Begun(false, pool(2)[1], now)
+	n.Begun(false, pool(2)[1], now, 0)
 	now = now.Add(-time.Hour)
 	s := Set{Addrs: pool(1)}
 	if len(n.Due(false, &s, r, now, 0)) != 1 || len(n.Refutations(false, now, 0)) != 1 {
@@ -145,7 +145,7 @@ func TestRefutedMembersAreAskedAgain(t *testing.T) {
 	n, now := healthy(says(5, pool(6)...))
 	n.Fail(false, NoData, now)
 	for _, ip := range pool(6) {
-		n.Begun(false, ip, now)
+		n.Begun(false, ip, now, 0)
 		n.Prove(false, ip, Refuted, now)
 	}
 	if due := n.Refutations(false, now.Add(59*time.Second), 0); len(due) != 0 {
@@ -161,7 +161,7 @@ func TestRefutedMembersAreAskedAgain(t *testing.T) {
 func TestOldRefutationsAreNoStorm(t *testing.T) {
 	n, now := healthy(says(5, pool(2)...))
 	n.Fail(false, NoData, now)
-	n.Begun(false, pool(1)[0], now)
+	n.Begun(false, pool(1)[0], now, 0)
 	n.Prove(false, pool(1)[0], Refuted, now)
 	n.Learn(false, says(5, pool(2)[1]), now.Add(time.Minute))
 	now = now.Add(20 * time.Minute)

@@ -1,10 +1,12 @@
 package failover
 
 import (
+	"log/slog"
 	"strings"
 	"time"
 
 	"github.com/detour-dns/detour/internal/engine"
+	"github.com/detour-dns/detour/internal/exchange"
 	"github.com/detour-dns/detour/internal/guard"
 	"github.com/detour-dns/detour/internal/journal"
 )
@@ -18,4 +20,19 @@ func hearGuards(e *engine.Engine) {
 		}
 		e.Journal().Add(journal.Event{At: time.Now(), Kind: journal.Guard, Text: ev.Text, Services: names, Count: len(ev.Names)})
 	})
+}
+
+// openFair lets the guards of several resolvers exchange what they keep, where these
+// agree at all. What it returns ends that.
+func openFair(e *engine.Engine) (end func()) {
+	at := e.Keeper()
+	if at == nil {
+		return func() {}
+	}
+	x := exchange.New(exchange.Options{At: at, Self: e.Self(), Zone: e.Mates, Log: slog.New(newLogHandler())})
+	guard.Fair.Open(x)
+	return func() {
+		guard.Fair.Open(nil)
+		x.Close()
+	}
 }

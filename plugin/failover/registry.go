@@ -45,6 +45,7 @@ type shared struct {
 	mu        sync.Mutex // guards what follows
 	committed bool       // a running instance uses it
 	admin     func()     // stops the admin listener
+	fair      func()     // ends the exchange of what guards keep
 }
 
 // get returns the entry of a file. It starts nothing.
@@ -203,6 +204,7 @@ func (s *shared) begin(e *engine.Engine, cfg *config.Config) {
 	s.wg.Go(s.watch)
 	s.admin = s.listenAdmin(cfg)
 	hearGuards(e)
+	s.fair = openFair(e)
 }
 
 // end stops the engine, if it runs, and all that goes with it.
@@ -219,6 +221,7 @@ func (s *shared) end() {
 		stop()
 	}
 	guard.Front.Listen(nil)
+	s.fair()
 	close(s.quit)
 	s.wg.Wait()
 	e.Close()

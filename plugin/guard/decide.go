@@ -226,5 +226,6 @@ func (t *table) settle(g *Guard, e *entry, now guard.Stamp) {
 		stands, e.refusal = false, guard.Crowded
 	}
 	t.stand(e, stands)
+	t.note(e)
 	e.tale.follow(&t.home.news, e, &g.opts.rules, now)
 }

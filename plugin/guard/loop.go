@@ -50,7 +50,7 @@ func (t *table) sweep(g *Guard, now guard.Stamp) {
 		e.mu.Lock()
 		idle := e.found && now.Sub(max(e.asked, e.known.Good())) > tooOld
 		if idle {
-			e.known.Accept()
+			e.known.Accept(now)
 			t.stand(e, false)
 		}
 		e.mu.Unlock()

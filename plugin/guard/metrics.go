@@ -25,6 +25,7 @@ var (
 	answersTotal     = counter("guard_answers_total", "Answers with kept addresses, by how the name's DNS fails.", "failure")
 	proofsTotal      = counter("guard_proofs_total", "Proofs of kept addresses, by what they said.", "proof")
 	refusedTotal     = counter("guard_refused_total", "Answers of backends that were not believed.", "reason")
+	sharedTotal      = counter("guard_shared_total", "What resolvers told one another of listed names: left for others, adopted from them, proofs heard of them.", "what")
 	stateErrorsTotal = counter("guard_state_errors_total", "Failures to read or write the guard's file.")
 
 	descNames    = gauge("guard_names", "Names of which addresses are kept.")
@@ -38,6 +39,9 @@ func init() {
 	prometheus.MustRegister(census{})
 	for _, reason := range []string{"change", "private"} { // a rate needs a beginning
 		refusedTotal.WithLabelValues(reason)
+	}
+	for _, what := range []string{"left", "adopted", "heard"} {
+		sharedTotal.WithLabelValues(what)
 	}
 	stateErrorsTotal.WithLabelValues()
 }

@@ -23,6 +23,7 @@ var (
 	ends    = &topic{log.Infof, "names are well again"}
 	proofs  = &topic{log.Warningf, "kept addresses did not prove that they are their name's"}
 	refuses = &topic{log.Errorf, "names lead to addresses that do not prove to be theirs: refused, the kept addresses stay"}
+	adopts  = &topic{log.Infof, "names are known from other resolvers"}
 	change  = &topic{log.Infof, "names have no address of a family any more"}
 )
 

@@ -18,6 +18,8 @@ var office = newBureau()
 type bureau struct {
 	slots chan struct{} // background questions
 	news  news
+	fair  *guard.Market // where other resolvers are
+	trade trade
 
 	mu     sync.Mutex // guards what follows
 	tables map[string]*table
@@ -31,7 +33,7 @@ type bureau struct {
 }
 
 func newBureau() *bureau {
-	return &bureau{slots: make(chan struct{}, atOnce), tables: map[string]*table{}, disks: map[string]*disk{}}
+	return &bureau{fair: &guard.Fair, slots: make(chan struct{}, atOnce), tables: map[string]*table{}, disks: map[string]*disk{}}
 }
 
 func (b *bureau) allow(ip netip.Addr, urgent bool, now guard.Stamp) bool {
@@ -101,6 +103,7 @@ func (b *bureau) run(ctx context.Context) {
 			for _, t := range b.list() {
 				t.beat(guard.At(now))
 			}
+			b.exchange(guard.At(now))
 			b.news.tell()
 			b.watchDisks(guard.At(now))
 		}
@@ -262,9 +265,10 @@ func (t *table) forget(e *entry) (had bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	had = e.known.Known()
-	e.known.Accept()
+	e.known.Accept(guard.At(time.Now()))
 	e.soil(dirty)
 	t.stand(e, false)
+	t.note(e)
 	return had
 }
 

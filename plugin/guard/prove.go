@@ -89,16 +89,17 @@ func (g *Guard) proveDue(e *entry, now guard.Stamp) {
 		return
 	}
 	g.judgeDue(e, now)
+	grace := g.grace(e)
 	for _, v6 := range []bool{false, true} {
-		due := e.known.Refutations(v6, now, spread(e.name))
+		due := e.known.Refutations(v6, now, spread(e.name)+grace)
 		if set, why := e.known.Stand(v6, &g.opts.rules, now, false); why == guard.Stands {
-			due = append(due, e.known.Due(v6, &set, &g.opts.rules, now, spread(e.name))...)
+			due = append(due, e.known.Due(v6, &set, &g.opts.rules, now, spread(e.name)+grace)...)
 		}
 		for _, ip := range due {
 			if !g.table.home.allow(ip, false, now) {
 				return
 			}
-			e.known.Begun(v6, ip, now)
+			e.known.Begun(v6, ip, now, grace)
 			go g.proveMember(e, v6, ip)
 		}
 	}
@@ -153,7 +154,7 @@ func (g *Guard) proveUrgent(e *entry, now guard.Stamp) {
 	for _, v6 := range []bool{false, true} {
 		for _, ip := range e.known.Urgent(v6, &g.opts.rules) {
 			if g.table.home.allow(ip, true, now) {
-				e.known.Begun(v6, ip, now)
+				e.known.Begun(v6, ip, now, g.grace(e))
 				go g.proveMember(e, v6, ip)
 			}
 		}

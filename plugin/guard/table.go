@@ -20,6 +20,7 @@ type table struct {
 	candidates map[string]*guard.Candidate
 	watched    map[*entry]struct{} // names that fail, or did a moment ago
 	trials     map[*entry]struct{} // names that may shake hands while they are healthy
+	untold     map[*entry]struct{} // names of which other resolvers may not know all
 	upper      map[string]int      // names above those that stand in
 	found      int                 // entries that patterns found
 	foundUp    int                 // and those of them that stand in
@@ -31,7 +32,7 @@ type table struct {
 func newTable(key string, home *bureau, d *disk) *table {
 	return &table{
 		key: key, home: home, disk: d, entries: map[string]*entry{}, candidates: map[string]*guard.Candidate{},
-		watched: map[*entry]struct{}{}, trials: map[*entry]struct{}{}, upper: map[string]int{},
+		watched: map[*entry]struct{}{}, trials: map[*entry]struct{}{}, untold: map[*entry]struct{}{}, upper: map[string]int{},
 	}
 }
 
@@ -51,6 +52,8 @@ type entry struct {
 	asking  bool
 	tale    tale
 	refusal guard.Refusal // why nothing stands in
+	left    guard.Stamp   // when other resolvers were told of it last
+	worth   guard.Stamp   // since when there is something to tell them, 0 = there is not
 }
 
 // dirt says how much of an entry the disk does not have yet.
@@ -186,6 +189,7 @@ func (t *table) drop(e *entry) bool {
 	delete(t.entries, e.name)
 	delete(t.watched, e)
 	delete(t.trials, e)
+	delete(t.untold, e)
 	if e.found {
 		t.found--
 	}

@@ -17,6 +17,15 @@ type keys struct{ base string }
 func (k keys) who(observer string) string { return k.base + "who/" + observer }
 func (k keys) op(observer string) string  { return k.base + "op/" + observer }
 
+// kept is the prefix of what the guards of a zone keep. A zone that is not named has
+// a key that no other has.
+func (k keys) kept(zone string) string {
+	if zone == "" {
+		return k.base + "kept/~/"
+	}
+	return k.base + "kept/" + escape(zone) + "/"
+}
+
 // recordName is the key of a record after ctl/.
 func recordName(kind, target string) string { return kind + "/" + escape(target) }
 

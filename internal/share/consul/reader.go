@@ -65,7 +65,7 @@ func (st *store) read(which int, begin *starter) {
 	index, failures := uint64(0), 0
 	for {
 		began := time.Now()
-		pairs, next, err := st.query(which, index)
+		pairs, next, err := st.query(st.s.keys.base+prefixes[which], index)
 		if st.s.ctx.Err() != nil {
 			return
 		}
@@ -97,16 +97,16 @@ func (st *store) pause(d time.Duration, failures int) bool {
 	}
 }
 
-// query asks once, and returns the index to ask with next: zero asks for an answer
+// query asks once what lies under a prefix, and returns the index to ask with next: zero asks for an answer
 // at once, which is what proves a store alive after an error.
-func (st *store) query(which int, index uint64) (pairs api.KVPairs, next uint64, err error) {
+func (st *store) query(prefix string, index uint64) (pairs api.KVPairs, next uint64, err error) {
 	limit := st.s.wait + graceTime - apart // which is waited before: 14 s in all
 	if index == 0 {
 		limit = freshLimit
 	}
 	err = st.use(st.s.ctx, limit, func(ctx context.Context, c *api.Client) error {
 		q := &api.QueryOptions{AllowStale: true, WaitIndex: index, WaitTime: st.s.wait}
-		found, meta, err := c.KV().List(st.s.keys.base+prefixes[which], q.WithContext(ctx))
+		found, meta, err := c.KV().List(prefix, q.WithContext(ctx))
 		if err != nil {
 			return err
 		}

@@ -82,6 +82,7 @@ type record struct {
 	name    string // the part of it after ctl/
 	version share.Version
 	value   []byte
+	decode  func(name string, value []byte) (share.Record, error)
 }
 
 // encode returns what is stored, of each key the highest version.
@@ -95,7 +96,7 @@ func (s *Share) encode(list []share.Record) (out []record) {
 		}
 		name := recordName(list[i].Kind, list[i].Target)
 		if old, ok := best[name]; !ok || old.version.Less(list[i].Version) {
-			best[name] = record{list[i].Kind, s.keys.base + prefixes[inCtl] + name, name, list[i].Version, value}
+			best[name] = record{list[i].Kind, s.keys.base + prefixes[inCtl] + name, name, list[i].Version, value, decodeRecord}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(best)) {
@@ -181,7 +182,7 @@ func higher(list []record, found api.TxnResults) (ops api.TxnOps) {
 		op := &api.KVTxnOp{Verb: api.KVCAS, Key: r.key, Value: r.value}
 		if kv := found[i].KV; kv != nil {
 			op.Index = kv.ModifyIndex
-			if old, err := decodeRecord(r.name, kv.Value); err == nil && !old.Version.Less(r.version) {
+			if old, err := r.decode(r.name, kv.Value); err == nil && !old.Version.Less(r.version) {
 				continue
 			}
 		}

@@ -4,6 +4,7 @@
 //	detour/<cluster>/v1/who/<observer>        rare: zone, version, plan, digests of checks, assigned checks
 //	detour/<cluster>/v1/op/<observer>         what is not Up
 //	detour/<cluster>/v1/ctl/<kind>/<target>   records
+//	detour/<cluster>/v1/kept/<zone>/<digest>  what guards keep of names
 //
 // The first two are held by a session: they vanish 10 to 20 s after their observer
 // did. A lock protects nothing of them (a plain PUT overwrites), ACLs do: see
@@ -26,6 +27,7 @@ import (
 type Options struct {
 	Cluster  string       // observers of one cluster hear one another; a label
 	Observer string       // name of this one, unique in the cluster; a label
+	Zone     string       // where it is, "" = not said: guards keep names in common by zone
 	Stores   []Store      // 1 to 8
 	Alive    func() bool  // whether probes are made: without, nothing may look as if they were; nil: always. Called by several goroutines
 	Log      *slog.Logger // nil: none
@@ -43,6 +45,7 @@ type Share struct {
 	wg     sync.WaitGroup
 	hear   *starter // of reading who/ and op/
 	list   *starter // of reading ctl/
+	stock  *starter // of reading kept/
 
 	mu      sync.Mutex // guards what follows
 	want    wanted
@@ -52,6 +55,7 @@ type Share struct {
 	council council
 	said    returned // by Theirs
 	listed  returned // by Records
+	took    int      // changes of what is kept that Kept returned
 }
 
 var errClosed = errors.New("closed: this observer left the others")
@@ -63,7 +67,7 @@ func New(o Options) (*Share, error) {
 	s := &Share{
 		o: o, log: o.Log, keys: keys{"detour/" + o.Cluster + "/v1/"}, wait: waitTime,
 		wrote: make(chan struct{}), news: make(chan struct{}), council: newCouncil(),
-		hear: newStarter(), list: newStarter(),
+		hear: newStarter(), list: newStarter(), stock: newStarter(),
 	}
 	if !labelForm.MatchString(o.Cluster) || !labelForm.MatchString(o.Observer) {
 		return nil, fmt.Errorf("cluster %q and observer %q must be plain words: at most 63 letters, digits, dots, hyphens and underscores", o.Cluster, o.Observer)
@@ -87,6 +91,7 @@ func New(o Options) (*Share, error) {
 		s.wg.Go(func() { st.read(inWho, s.hear) })
 		s.wg.Go(func() { st.read(inOp, s.hear) })
 		s.wg.Go(func() { st.read(inCtl, s.list) })
+		s.wg.Go(st.readKept)
 	}
 	return s, nil
 }
@@ -187,4 +192,7 @@ func announce(c *chan struct{}) {
 	*c = make(chan struct{})
 }
 
-var _ share.Share = (*Share)(nil)
+var (
+	_ share.Share  = (*Share)(nil)
+	_ share.Keeper = (*Share)(nil)
+)

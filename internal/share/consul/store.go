@@ -48,6 +48,7 @@ type store struct {
 	// What follows is guarded by Share.mu.
 	written written
 	parts   [3]part // what was read, by prefix
+	kept    kept    // what was read of what guards keep
 	trouble [2]bool // reading, writing: whether that is known to fail
 }
 

@@ -237,6 +237,12 @@ func faulty(r *share.Record) error {
 		return fmt.Errorf("a record of unknown kind %q", r.Kind)
 	case r.Target == "" || len(r.Target) > maxTarget || !printable(r.Target):
 		return errors.New("a record without a sound target")
+	}
+	return faultyVersion(r)
+}
+
+func faultyVersion(r *share.Record) error {
+	switch {
 	case r.Version.N == 0 || r.Version.N > maxVersion || r.Version.Writer == "" || !plain(r.Version.Writer):
 		return errors.New("a record without a sound version")
 	case r.Version.Over && !r.Deleted:

@@ -1,0 +1,178 @@
+package guard
+
+import (
+	"time"
+
+	"github.com/detour-dns/detour/internal/guard"
+)
+
+// Times of the exchange with other resolvers.
+const (
+	leaveAgain = 3 * time.Second  // while a name fails; what was not stored is left again
+	leaveLater = 10 * time.Minute // between times that matter little, of one name
+	tellAll    = time.Hour        // so often every name is looked at
+)
+
+// trade is how far the exchange with other resolvers is. It is the beat's.
+type trade struct {
+	version uint64
+	here    map[string]*guard.Shared // of this zone, by block and name
+	all     guard.Stamp              // when every name was looked at
+}
+
+// exchange takes in what other resolvers keep of listed names, and tells them what
+// is kept here, where resolvers agree at all.
+func (b *bureau) exchange(now guard.Stamp) {
+	defer survive("the exchange with other resolvers")
+	x := b.fair.Exchange()
+	if x == nil {
+		b.trade = trade{}
+		return
+	}
+	list, version := x.Found()
+	if version == 0 {
+		return
+	}
+	if version != b.trade.version {
+		b.trade.version, b.trade.here = version, map[string]*guard.Shared{}
+		for i := range list {
+			b.takeOver(&list[i], now)
+		}
+	}
+	all := now.Sub(b.trade.all) >= tellAll || b.trade.all > now
+	if all {
+		b.trade.all = now
+	}
+	for _, t := range b.list() {
+		if g := t.live.Load(); g != nil {
+			t.tell(g, x, all, now)
+		}
+	}
+}
+
+// takeOver takes in what others keep of one name, if it is listed here.
+func (b *bureau) takeOver(f *guard.Find, now guard.Stamp) {
+	b.mu.Lock()
+	t := b.tables[f.Block]
+	b.mu.Unlock()
+	if f.Near {
+		b.trade.here[f.Block+" "+f.Name] = &f.Shared
+	}
+	if t == nil {
+		return
+	}
+	g := t.live.Load()
+	if g == nil {
+		return
+	}
+	if how, _ := g.names.match(f.Name); how != listed {
+		return
+	}
+	g.adopt(t.entry(f.Name), f, now)
+}
+
+// adopt takes in what others keep of a name: addresses where nothing is known here,
+// and proofs while it fails.
+func (g *Guard) adopt(e *entry, f *guard.Find, now guard.Stamp) {
+	defer g.contain(e)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	good := f.Known.Good()
+	switch {
+	case now.Sub(good) < tooOld && e.known.Adopt(&f.Shared, f.Near, now, g.forbidden):
+		sharedTotal.WithLabelValues("adopted").Inc()
+		g.table.home.news.add(adopts, e.name, " is known from resolver %s: its last good answer was %s ago", f.By, ago(now.Sub(good)))
+	case f.Near && e.known.Hear(&f.Shared, now):
+		sharedTotal.WithLabelValues("heard").Inc()
+	default:
+		return
+	}
+	e.soil(dirty)
+	g.table.settle(g, e, now)
+}
+
+// tell tells the others what changed of listed names.
+func (t *table) tell(g *Guard, x guard.Exchange, all bool, now guard.Stamp) {
+	if all {
+		for _, e := range t.all() {
+			t.note(e)
+		}
+	}
+	for _, e := range t.list(t.untold) {
+		if s, worth := g.worth(e, x, now); s != nil {
+			sharedTotal.WithLabelValues("left").Inc()
+			x.Leave(*s)
+		} else if !worth {
+			t.told(e)
+		}
+	}
+}
+
+// worth returns what is to be told of a name now, nil for nothing, and whether
+// anything is to be told later.
+func (g *Guard) worth(e *entry, x guard.Exchange, now guard.Stamp) (s *guard.Shared, later bool) {
+	defer g.contain(e)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	failing := e.known.Failing()
+	wait := leaveLater
+	if failing {
+		wait = leaveAgain
+	}
+	since := now.Sub(e.left)
+	if since >= 0 && since < wait && e.known.Gone <= e.left {
+		return nil, true
+	}
+	s = &guard.Shared{Block: g.table.key, Name: e.name}
+	if was := g.table.home.trade.here[s.Block+" "+s.Name]; was != nil {
+		s.Known = was.Known.Clone()
+	}
+	if s.Merge(&e.known) == guard.Nothing {
+		e.worth = 0
+		return nil, false
+	}
+	if e.worth == 0 {
+		e.worth = now
+	}
+	if !elected(e, x) && now.Sub(e.worth) < guard.Grace {
+		return nil, true
+	}
+	e.left, e.worth = now, 0
+	return s, true
+}
+
+// elected reports whether the proofs of a name are this resolver's to make.
+func elected(e *entry, x guard.Exchange) bool {
+	if x == nil || e.found {
+		return true
+	}
+	self, zone := x.Zone()
+	return guard.Elected(self, zone, e.name)
+}
+
+// grace is how long a proof waits for the word of the resolver of this zone that is
+// elected to make it.
+func (g *Guard) grace(e *entry) time.Duration {
+	if elected(e, g.table.home.fair.Exchange()) {
+		return 0
+	}
+	return guard.Grace
+}
+
+// note has the others told of a name if that is worth it.
+func (t *table) note(e *entry) {
+	if e.found || t.home.fair.Exchange() == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.entries[e.name] == e {
+		t.untold[e] = struct{}{}
+	}
+}
+
+func (t *table) told(e *entry) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.untold, e)
+}
