@@ -200,9 +200,17 @@ func (e *Engine) Ready() bool {
 	return err == nil && ready
 }
 
+// loop runs until Close. A panic ends the process at once, as it must: what shuts
+// down would wait for callers who wait for the loop, and a resolver that hangs so
+// answers for ever what was true then.
 func (e *Engine) loop() {
 	defer close(e.done)
-	defer e.shutdown()
+	e.work()
+	e.shutdown()
+}
+
+// work acts on what comes, until Close.
+func (e *Engine) work() {
 	sweep := time.NewTicker(time.Second)
 	defer sweep.Stop()
 	wake := time.NewTimer(gather)

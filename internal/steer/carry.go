@@ -128,14 +128,15 @@ func (b *build) carryRegions(prev *Snapshot) {
 }
 
 // WithMemories returns s with other memories, by service name: what an operator
-// or another resolver decided. Its answers are those of s until the next Build.
+// or another resolver decided, who may know the service with other pools. Its answers
+// are those of s until the next Build.
 func (s *Snapshot) WithMemories(m map[string]Memory) *Snapshot {
 	out := *s
 	out.quick = slices.Clone(s.quick)
 	for i := range out.quick {
 		if mem, ok := m[s.Plan.Services[i].Name]; ok {
 			st := *out.quick[i].st
-			st.Memory = fit(&s.Plan.Services[i], mem)
+			st.Memory = recall(s.Plan, &s.Plan.Services[i], mem)
 			out.quick[i].st = &st
 		}
 	}

@@ -37,3 +37,35 @@ func TestRestartWithPoolsInAnotherOrder(t *testing.T) {
 		t.Errorf("with a pool added: %s, want the region that was in use", got)
 	}
 }
+
+// TestMemoryOfAnotherResolver: who knows a service with other pools, as while an edit
+// is rolled out or a catalog tells one of them sooner, says something of the regions
+// that both know, and nothing of the others.
+func TestMemoryOfAnotherResolver(t *testing.T) {
+	build := func(n int) *Snapshot {
+		p := small([]string{"aws/a", "gcp/b", "azure/c"}[:n]...)
+		p.Services[0].Failback.Manual, p.Services[0].SingleWriter = true, true
+		p.Index()
+		return Build(Input{Plan: p, Now: t0, Checks: up(n)})
+	}
+	for theirs := 1; theirs <= 3; theirs++ {
+		other := build(theirs)
+		checks := up(theirs)
+		if theirs > 1 { // they left the first region, and wait for an operator
+			checks = down(checks, health.CauseTimeout, 0)
+		}
+		other = Build(Input{Plan: other.Plan, Now: t0.Add(time.Minute), Checks: checks, Prev: other, All: true})
+		for mine := 1; mine <= 3; mine++ {
+			s := build(mine).WithMemories(map[string]Memory{"s.test.": other.State(0).Memory})
+			next := build(mine).Plan
+			s = Build(Input{Plan: next, Now: t0.Add(2 * time.Minute), Checks: up(mine), Prev: s, All: true})
+			want := "10.0.0.1"
+			if theirs == 1 || mine == 1 {
+				want = "10.0.0.0"
+			}
+			if got := answer(s); got != want {
+				t.Errorf("%d pools, told by one with %d: in use %s, want %s", mine, theirs, got, want)
+			}
+		}
+	}
+}
