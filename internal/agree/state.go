@@ -50,12 +50,13 @@ func ContactAt(age time.Duration, others bool) Contact {
 // Input is what is known of one check at an instant.
 type Input struct {
 	Mine    health.View // the local verdict
-	Others  []Voice     // of fresh observers, without this one
+	Others  []Voice     // of fresh observers, without this one; room behind them may be written to
 	Contact Contact
 	Quorum  int
 	Zone    string // of this observer
 	Braked  bool   // this observer doubts itself: it has no voice
 	Sound   bool   // most self-checks pass, or there are none: what is seen only from here is believed here
+	Blind   bool   // others probe it, or this observer has not settled since it began to: Mine says nothing
 }
 
 // State is what is agreed of one check. The zero value knows nothing, and takes
@@ -81,6 +82,9 @@ func (s *State) Apart() bool { return s.apart }
 
 // Step brings the state up to date.
 func (s *State) Step(in Input, now time.Time) {
+	if in.Blind {
+		in.Mine.Verdict = health.Unknown
+	}
 	turned := in.Mine.Verdict != s.mine
 	if turned {
 		s.mine, s.since = in.Mine.Verdict, now
@@ -90,11 +94,11 @@ func (s *State) Step(in Input, now time.Time) {
 		s.weigh(&in, now)
 	case Silent:
 		if !s.known || turned && in.Mine.Verdict != health.Unknown {
-			s.follow(in.Mine)
+			s.follow(&in)
 			s.beaten = false
 		}
 	case Alone, Forgotten:
-		s.follow(in.Mine)
+		s.follow(&in)
 	}
 	s.dissent(&in, now)
 	s.view = s.see(&in.Mine, now)
@@ -104,7 +108,7 @@ func (s *State) Step(in Input, now time.Time) {
 func (s *State) weigh(in *Input, now time.Time) {
 	voices := in.Others
 	if in.Mine.Verdict != health.Unknown && !in.Braked {
-		voices = append(voices[:len(voices):len(voices)], Voice{in.Zone, in.Mine.Verdict, in.Mine.Cause})
+		voices = append(voices, Voice{in.Zone, in.Mine.Verdict, in.Mine.Cause})
 	}
 	out := Vote(voices, in.Quorum)
 	s.beaten = out.Verdict != health.Unknown && out.Verdict != in.Mine.Verdict
@@ -112,7 +116,7 @@ func (s *State) weigh(in *Input, now time.Time) {
 	case out.Verdict == health.Unknown && s.known && len(voices) > 0:
 		s.undecided(in)
 	case out.Verdict == health.Unknown, out.Verdict == in.Mine.Verdict && !s.known:
-		s.follow(in.Mine)
+		s.follow(in)
 	default:
 		s.overrule(out, in, now)
 	}
@@ -139,8 +143,13 @@ func (s *State) undecided(in *Input) {
 	s.here = in.Sound
 }
 
-// follow takes the local verdict as the agreed one.
-func (s *State) follow(mine health.View) {
+// follow takes the local verdict as the agreed one. Where there is none yet, or no
+// more, what was agreed stands.
+func (s *State) follow(in *Input) {
+	mine := in.Mine
+	if in.Blind {
+		return
+	}
 	s.voted = s.voted && s.agreed.Verdict == mine.Verdict
 	if !s.known {
 		s.agreed, s.known = mine, true
@@ -177,7 +186,7 @@ func (s *State) dissent(in *Input, now time.Time) {
 	case mine == health.Down:
 		s.here = true
 	case !s.beaten:
-		s.follow(in.Mine)
+		s.follow(in)
 		s.apart = false
 	}
 }

@@ -31,7 +31,8 @@ type Outcome struct {
 // in a single one the majority of its observers, of two both, one alone. At least
 // quorum observers must say what is agreed; 0 and 1 ask for no more than that.
 func Vote(voices []Voice, quorum int) Outcome {
-	said := majority(byZone(voices))
+	var room [16]tally
+	said := majority(byZone(voices, room[:0]))
 	n := 0
 	for _, v := range voices {
 		n += one(v.Verdict == said)
@@ -46,8 +47,7 @@ func Vote(voices []Voice, quorum int) Outcome {
 }
 
 // byZone counts the voices of each zone, in the order in which zones are heard.
-func byZone(voices []Voice) []tally {
-	zones := make([]tally, 0, 8)
+func byZone(voices []Voice, zones []tally) []tally {
 	for _, v := range voices {
 		at := slices.IndexFunc(zones, func(z tally) bool { return z.zone == v.Zone })
 		if at < 0 {
@@ -109,7 +109,7 @@ func (t *tally) majority() health.Verdict {
 // commonest is the cause that most of those give who say Down, of several the one
 // that is listed first in package health: the darker.
 func commonest(voices []Voice) health.Cause {
-	said := map[health.Cause]int{}
+	var said [256]int32
 	best := health.CauseTimeout
 	for _, v := range voices {
 		if v.Verdict != health.Down {
