@@ -108,6 +108,9 @@ func (c *Core) Observe(i int32, start time.Time, r health.Result) time.Duration 
 	} else if ctx.Braked {
 		c.holdBack(i, before, r)
 	}
+	if !r.Cause.Local() && st.Settled() && c.takes(i) {
+		c.council.duty.part[i] = own
+	}
 	c.census.count(i, k, st, c.event(r.At))
 	c.refresh(i, r.At)
 	return c.pace(i, k)
@@ -139,6 +142,9 @@ func (c *Core) brake(now time.Time) {
 		return
 	}
 	c.opines = true
+	if c.council != nil {
+		c.council.doubted = true
+	}
 	if c.Brake.On {
 		return
 	}
@@ -246,7 +252,7 @@ func (c *Core) State(i int32) *health.State { return &c.states[i] }
 // cannot have one from here.
 func (c *Core) Settled() bool {
 	for i := range c.states {
-		if s := &c.states[i]; !s.Settled() && !s.Last.Cause.Local() {
+		if s := &c.states[i]; !s.Settled() && !s.Last.Cause.Local() && c.probed(int32(i)) {
 			return false
 		}
 	}

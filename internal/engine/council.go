@@ -26,22 +26,17 @@ type council struct {
 	others  []*observer // those in read; never changed in place
 	heard   time.Time   // when the last good read ended, zero if none did
 	contact agree.Contact
+	doubted bool          // the brake went on or off since the others were last heard
 	voices  []agree.Voice // scratch
-}
-
-// observer is one of the others. It is not changed once it is made.
-type observer struct {
-	share.Opinion
-	alike    agree.Buckets          // in which it judges the same checks, so that what it does not list is Up
-	assigned map[int32]bool         // nil: all of them
-	judged   map[int32]share.Judged // what is not Up
-	down     []int                  // by region: checks
+	changed []bool        // scratch, by check
+	duty    *duty
 }
 
 // Join makes the core agree with others from now on. Until it hears of any, the
 // local verdicts count.
 func (c *Core) Join(zone string, quorum int, now time.Time) {
 	c.council = newCouncil(c.Plan, zone, quorum)
+	c.council.duty = newDuty(c.Plan, c.Plan.Config.Self.Name, c.council.ids)
 	c.meet(now)
 }
 
@@ -65,7 +60,7 @@ func newCouncil(p *plan.Plan, zone string, quorum int) *council {
 }
 
 // carry returns the council for another plan: what was agreed of each check that
-// it still has, or of the one that stood in its place.
+// it still has, or of the one that stood in its place, and who probes it.
 func (n *council) carry(p *plan.Plan, old predecessors) *council {
 	next := newCouncil(p, p.Config.Self.Zone, p.Config.Share.Quorum)
 	for i := range p.Checks {
@@ -73,6 +68,7 @@ func (n *council) carry(p *plan.Plan, old predecessors) *council {
 			next.states[i] = n.states[j]
 		}
 	}
+	next.duty = n.duty.carry(p, old, next.ids)
 	next.heard, next.contact = n.heard, n.contact
 	next.take(p, n.read)
 	return next
@@ -85,92 +81,27 @@ func (n *council) clone() *council {
 	}
 	out := *n
 	out.states = slices.Clone(n.states)
-	out.apart, out.voices = map[int32]bool{}, nil
+	out.apart, out.voices, out.changed = map[int32]bool{}, nil, nil
 	return &out
 }
 
 // Hear takes what the others hold, as a read that ended at now found it.
 func (c *Core) Hear(r share.Read, now time.Time) {
-	c.council.heard = now
-	c.council.take(c.Plan, r)
-	c.meet(now)
-}
-
-func (n *council) take(p *plan.Plan, r share.Read) {
-	n.read, n.others = r, make([]*observer, 0, len(r.Others))
-	for _, o := range r.Others {
-		n.others = append(n.others, n.observe(p, o))
+	n := c.council
+	before := n.others
+	n.heard = now
+	n.take(c.Plan, r)
+	n.duty.meet(n.others, now)
+	if n.contactAt(now) != n.contact || n.doubted {
+		n.doubted = false
+		c.meet(now)
+		return
 	}
-}
-
-// observe makes what an observer says fit this plan. Checks that the plan lacks
-// are left out.
-func (n *council) observe(p *plan.Plan, o share.Opinion) *observer {
-	out := &observer{
-		Opinion: o, alike: n.digests.Alike(o.Buckets), judged: make(map[int32]share.Judged, len(o.Judged)), down: make([]int, len(p.Config.Regions)),
-	}
-	for _, j := range o.Judged {
-		if i, ok := n.byID[j.ID]; ok {
-			out.judged[i] = j
+	for i, news := range n.news(before) {
+		if news || n.apart[int32(i)] {
+			c.refresh(int32(i), now)
 		}
 	}
-	for i := range o.Summed {
-		out.expand(p, n, &o.Summed[i])
-	}
-	out.assigned = n.known(o.Assigned)
-	for i, j := range out.judged {
-		if r := p.Checks[i].Region; r >= 0 && j.Verdict == health.Down {
-			out.down[r]++
-		}
-	}
-	return out
-}
-
-// known returns the checks of this plan among ids, nil if ids is.
-func (n *council) known(ids []uint64) map[int32]bool {
-	if ids == nil {
-		return nil
-	}
-	out := make(map[int32]bool, len(ids))
-	for _, id := range ids {
-		if i, ok := n.byID[id]; ok {
-			out[i] = true
-		}
-	}
-	return out
-}
-
-// expand lists what the observer summed up of a region.
-func (o *observer) expand(p *plan.Plan, n *council, s *share.Summed) {
-	up := n.known(s.Except)
-	for i := range p.Checks {
-		r, i := p.Checks[i].Region, int32(i)
-		if _, listed := o.judged[i]; listed || up[i] || r < 0 || p.Config.Regions[r].Name != s.Region {
-			continue
-		}
-		o.judged[i] = share.Judged{ID: n.ids[i], Verdict: health.Down, Cause: s.Cause}
-	}
-}
-
-// judges reports whether the observer is known to judge check i as this one does:
-// all checks of its bucket are the same, and it is assigned to it.
-func (n *council) judges(o *observer, i int32) bool {
-	return o.alike&n.buckets[i] != 0 && (o.assigned == nil || o.assigned[i])
-}
-
-// voice returns what the observer says of check i.
-func (n *council) voice(o *observer, i int32) (v agree.Voice, ok bool) {
-	if o.Braked || !n.judges(o, i) {
-		return v, false
-	}
-	j, listed := o.judged[i]
-	switch {
-	case !listed:
-		return agree.Voice{Zone: o.Zone, Verdict: health.Up}, true
-	case j.Verdict == health.Unknown:
-		return v, false
-	}
-	return agree.Voice{Zone: o.Zone, Verdict: j.Verdict, Cause: j.Cause}, true
 }
 
 // meet brings all that is agreed up to date: somebody said something, or contact
@@ -196,10 +127,13 @@ func (c *Core) attend(now time.Time) {
 	if n == nil {
 		return
 	}
-	if n.contactAt(now) != n.contact {
+	if contact := n.contactAt(now); contact != n.contact {
+		n.contact = contact
+		c.look(now)
 		c.meet(now)
 		return
 	}
+	c.look(now)
 	for i := range n.apart {
 		c.refresh(i, now)
 	}
@@ -216,7 +150,7 @@ func (c *Core) view(i int32, now time.Time) health.View {
 	n.voices = n.voices[:0]
 	if n.contact == agree.Agreeing {
 		for _, o := range n.others {
-			if v, ok := n.voice(o, i); ok {
+			if v, ok := o.voice(i); ok {
 				n.voices = append(n.voices, v)
 			}
 		}
@@ -224,7 +158,7 @@ func (c *Core) view(i int32, now time.Time) health.View {
 	s := &n.states[i]
 	s.Step(agree.Input{
 		Mine: mine, Others: n.voices, Contact: n.contact, Quorum: n.quorum, Zone: n.zone,
-		Braked: c.Brake.On, Sound: c.sound(),
+		Braked: c.Brake.On, Sound: c.sound(), Blind: n.duty.blind(i),
 	}, now)
 	if s.Apart() {
 		n.apart[i] = true
@@ -240,25 +174,4 @@ func (c *Core) sound() bool {
 	now := c.census.take(c.states, c.Plan.Self)
 	all := now.SelfPassing + now.SelfFailing
 	return all == 0 || 2*now.SelfPassing > all
-}
-
-// othersReport reports whether an observer in another zone, which does not doubt
-// itself, sees the regions fail that fail here: then it is not us.
-func (c *Core) othersReport(regions []health.Tally) bool {
-	n := c.council
-	if n == nil || n.contact != agree.Agreeing {
-		return false
-	}
-	return slices.ContainsFunc(n.others, func(o *observer) bool { return o.Zone != n.zone && !o.Braked && o.sees(regions) })
-}
-
-// sees reports whether the observer holds Down at least half of what fails in each
-// region that fails.
-func (o *observer) sees(regions []health.Tally) bool {
-	for r, t := range regions {
-		if 2*t.Failed > t.Passing && 2*o.down[r] < t.Failed {
-			return false
-		}
-	}
-	return true
 }

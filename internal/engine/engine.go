@@ -15,6 +15,7 @@ import (
 	"github.com/detour-dns/detour/internal/journal"
 	"github.com/detour-dns/detour/internal/monitor"
 	"github.com/detour-dns/detour/internal/plan"
+	"github.com/detour-dns/detour/internal/prober"
 	"github.com/detour-dns/detour/internal/share"
 	"github.com/detour-dns/detour/internal/source"
 	"github.com/detour-dns/detour/internal/steer"
@@ -62,6 +63,8 @@ type Engine struct {
 	core      *Core
 	found     source.Found
 	byID      map[uint64]int32
+	probers   map[*config.Monitor]prober.Prober // of the plan
+	answers   Answers                           // nil: nobody counts them
 	hands     hands
 	published time.Time
 	first     chan struct{} // closed when every check was probed once
@@ -171,6 +174,10 @@ func (e *Engine) Do(f func(*Core)) error {
 // below the plugin does.
 func (e *Engine) SetLookup(l source.Lookup) { e.names.set(l) }
 
+// SetAnswers gives the count of what was answered. Without one, every service may
+// have been asked for.
+func (e *Engine) SetAnswers(a Answers) { _ = e.Do(func(*Core) { e.answers = a }) }
+
 // Wait returns when every check was probed once, or ctx ends.
 func (e *Engine) Wait(ctx context.Context) {
 	var met <-chan struct{}
@@ -224,7 +231,11 @@ func (e *Engine) work() {
 		case f := <-e.calls:
 			f()
 		case <-sweep.C:
+			e.core.Asked(e.answers, time.Now())
 			e.core.Sweep(time.Now())
+			if !e.core.watches() {
+				e.schedule()
+			}
 			if e.sharing != nil {
 				e.sharing.tell()
 				e.tellUse()

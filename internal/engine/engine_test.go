@@ -45,7 +45,7 @@ func (w *world) dial(ctx context.Context, _ string, to netip.AddrPort) (net.Conn
 	return a, nil
 }
 
-func parse(t *testing.T, yaml string) *config.Config {
+func parse(t testing.TB, yaml string) *config.Config {
 	t.Helper()
 	cfg, err := config.Parse("/test/failover.yaml", []byte(yaml))
 	if err != nil {

@@ -18,7 +18,7 @@ type Kept struct {
 func (c *Core) Keep(now time.Time) Kept {
 	k := Kept{Checks: map[string]health.Restored{}, Services: map[string]steer.Memory{}}
 	for i := range c.states {
-		s := &c.states[i]
+		s := c.holds(i, now)
 		v := s.Verdict
 		if v == health.Unknown && s.WasDown {
 			v = health.Down
@@ -36,6 +36,22 @@ func (c *Core) Keep(now time.Time) Kept {
 		}
 	}
 	return k
+}
+
+// holds returns what is held of check i here: where only others probe it, what is
+// agreed.
+func (c *Core) holds(i int, now time.Time) *health.State {
+	if c.probed(int32(i)) {
+		return &c.states[i]
+	}
+	return agreedState(&c.views[i], now)
+}
+
+// agreedState is a state with what is agreed of a check that only others probe.
+func agreedState(v *health.View, now time.Time) *health.State {
+	return &health.State{
+		Verdict: v.Verdict, Since: v.Since, Heard: now, Cause: v.Cause, WasUp: v.WasUp, WasDown: v.WasDown, Ejected: v.Ejected,
+	}
 }
 
 // memoryAge is how long the pool in use outlives a stop. After that the policy

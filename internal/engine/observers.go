@@ -32,7 +32,7 @@ type Seen struct {
 	Alike    bool   // it judges the same checks
 	Common   int    // checks of this one that it is known to judge: elsewhere it has no voice
 	Braked   bool
-	Assigned int // checks, -1: all of its own
+	Assigned int // checks that it probes, as far as this one has them too; -1: all of its own
 	NotUp    int // checks that it does not hold Up
 }
 
@@ -78,14 +78,17 @@ func (e *Engine) seen() []Seen {
 	_, notUp := c.notUp(time.Now())
 	all := []Seen{{
 		Name: e.sharing.name, Self: true, Zone: n.zone, Version: e.version, Decision: hex(c.snap.Hash()), Alike: true,
-		Common: c.common(nil), Braked: c.Brake.On, Assigned: -1, NotUp: notUp,
+		Common: c.common(agree.AllBuckets), Braked: c.Brake.On, Assigned: sum(n.duty.probes), NotUp: notUp,
 	}}
+	if all[0].Assigned == all[0].Common {
+		all[0].Assigned = -1
+	}
 	for _, o := range n.others {
 		s := Seen{
 			Name: o.Observer, Zone: o.Zone, Version: o.Version, Decision: o.Decision, Braked: o.Braked,
-			Alike: o.Plan == n.digest && o.alike == agree.AllBuckets, Common: c.common(o), Assigned: len(o.assigned), NotUp: len(o.judged),
+			Alike: o.Plan == n.digest && o.alike == agree.AllBuckets, Common: c.common(o.alike), Assigned: sum(o.probes), NotUp: o.notUp,
 		}
-		if o.assigned == nil {
+		if o.Opinion.Assigned == nil {
 			s.Assigned = -1
 		}
 		all = append(all, s)
@@ -94,11 +97,17 @@ func (e *Engine) seen() []Seen {
 	return all
 }
 
-// common counts the checks that an observer is known to judge as this one does,
-// nil being this one. Self-checks are one's own affair.
-func (c *Core) common(o *observer) (n int) {
+// common counts the checks in some buckets. Self-checks are one's own affair.
+func (c *Core) common(in agree.Buckets) (n int) {
 	for i := range c.Plan.Checks {
-		n += by(c.Plan.Checks[i].Region >= 0 && (o == nil || c.council.judges(o, int32(i))))
+		n += by(c.Plan.Checks[i].Region >= 0 && in&c.council.buckets[i] != 0)
+	}
+	return n
+}
+
+func sum(list []int) (n int) {
+	for _, x := range list {
+		n += x
 	}
 	return n
 }
@@ -121,7 +130,7 @@ func (c *Core) disputes(me string) (out []Dispute) {
 // someSayDown reports whether anybody says that check i is Down.
 func (c *Core) someSayDown(i int32) bool {
 	return c.states[i].Verdict == health.Down || slices.ContainsFunc(c.council.others, func(o *observer) bool {
-		return o.judged[i].Verdict == health.Down
+		return o.says[i].verdict == health.Down
 	})
 }
 
@@ -132,11 +141,11 @@ func (c *Core) says(i int32, me string) (out []Saying) {
 	say := func(name, zone string, v health.Verdict, cause health.Cause) {
 		out = append(out, Saying{name, zone, regionName(c.Plan, k), k.Addr.String(), k.Monitor.Name, v, cause})
 	}
-	if s := &c.states[i]; s.Verdict != health.Unknown {
+	if s := &c.states[i]; s.Verdict != health.Unknown && !c.council.duty.blind(i) {
 		say(me, c.council.zone, s.Verdict, s.Cause)
 	}
 	for _, o := range c.council.others {
-		if v, ok := c.council.voice(o, i); ok {
+		if v, ok := o.voice(i); ok {
 			say(o.Observer, o.Zone, v.Verdict, v.Cause)
 		}
 	}

@@ -21,7 +21,9 @@ const maxListed = 3000
 // Opinion returns what this observer holds, for the others. Who it is, the caller
 // adds.
 func (c *Core) Opinion(now time.Time) share.Opinion {
-	o := share.Opinion{Zone: c.council.zone, Plan: c.council.digest, Buckets: slices.Clone(c.council.digests[:]), Braked: c.Brake.On}
+	o := share.Opinion{
+		Zone: c.council.zone, Plan: c.council.digest, Buckets: slices.Clone(c.council.digests[:]), Assigned: c.council.duty.told, Braked: c.Brake.On,
+	}
 	if c.snap != nil {
 		o.Decision = hex(c.snap.Hash())
 	}
@@ -44,12 +46,13 @@ func (c *Core) Opinion(now time.Time) share.Opinion {
 	return o
 }
 
-// notUp lists by region the checks that are not Up here.
+// notUp lists by region the checks that are not Up here, of those that the others
+// know to be probed here.
 func (c *Core) notUp(now time.Time) (byRegion [][]share.Judged, total int) {
 	byRegion = make([][]share.Judged, len(c.Plan.Config.Regions))
 	for i := range c.states {
 		s, k := &c.states[i], &c.Plan.Checks[i]
-		if s.Verdict == health.Up || k.Region < 0 {
+		if s.Verdict == health.Up || k.Region < 0 || !c.council.duty.tells(i) {
 			continue
 		}
 		j := share.Judged{ID: c.council.ids[i], Verdict: s.Verdict, Cause: s.Cause}
@@ -62,8 +65,8 @@ func (c *Core) notUp(now time.Time) (byRegion [][]share.Judged, total int) {
 	return byRegion, total
 }
 
-// sum sums up region r, of whose checks those in list are not Up, if most of them
-// are Down.
+// sum sums up region r, of whose checks those in list are not Up, if most of those
+// that are probed here are Down.
 func (c *Core) sum(r int, list []share.Judged) (s share.Summed, ok bool) {
 	down, causes := map[uint64]bool{}, map[health.Cause]int{}
 	for _, j := range list {
@@ -78,7 +81,7 @@ func (c *Core) sum(r int, list []share.Judged) (s share.Summed, ok bool) {
 	}
 	s.Region = c.Plan.Config.Regions[r].Name
 	for i := range c.Plan.Checks {
-		if id := c.council.ids[i]; c.Plan.Checks[i].Region == r && !down[id] {
+		if id := c.council.ids[i]; c.Plan.Checks[i].Region == r && !down[id] && c.council.duty.tells(i) {
 			s.Except = append(s.Except, id)
 		}
 	}

@@ -16,7 +16,7 @@ var now0 = time.Date(2026, 3, 1, 3, 0, 0, 0, time.UTC)
 
 // manyChecks is a core with n services over two regions, whose checks have the verdicts
 // that f gives.
-func manyChecks(t *testing.T, n int, f func(region, service int) health.Verdict) *Core {
+func manyChecks(t testing.TB, n int, f func(region, service int) health.Verdict) *Core {
 	t.Helper()
 	var b strings.Builder
 	b.WriteString("admin: {listen: \"off\"}\nmonitors: {sql: {type: tcp, port: 5432}}\nservices:\n")
@@ -57,7 +57,7 @@ func TestAFailedRegionIsSummedUp(t *testing.T) {
 	o.Observer, o.Zone = "r2", "gcp/europe-west1"
 	other.Hear(share.Read{Others: []share.Opinion{o}}, now0)
 	for i := range one.states {
-		v, ok := other.council.voice(other.council.others[0], int32(i))
+		v, ok := other.council.others[0].voice(int32(i))
 		want := one.states[i].Verdict
 		if ok != (want != health.Unknown) || ok && v.Verdict != want {
 			t.Fatalf("check %d: heard %v %v, said %v", i, ok, v.Verdict, want)
@@ -85,11 +85,14 @@ func TestWhoHasNoVoice(t *testing.T) {
 	down := []share.Judged{{ID: c.council.ids[0], Verdict: health.Down, Cause: health.CauseRefused}, {ID: 42, Verdict: health.Down}}
 	same := c.council.digests[:]
 	other := make([]uint32, len(same))
+	only := func(check int) [][]byte { return c.council.duty.roster.Mark(func(i int) bool { return i == check }) }
 	for what, o := range map[string]share.Opinion{
 		"braked":              {Buckets: same, Judged: down, Braked: true},
 		"of another file":     {Buckets: other, Judged: down},
-		"not assigned":        {Buckets: same, Judged: down, Assigned: []uint64{c.council.ids[1]}},
-		"assigned elsewhere":  {Buckets: other, Judged: down, Assigned: []uint64{c.council.ids[0]}},
+		"not assigned":        {Buckets: same, Judged: down, Assigned: only(1)},
+		"assigned elsewhere":  {Buckets: other, Judged: down, Assigned: only(0)},
+		"assigned oddly":      {Buckets: same, Judged: down, Assigned: only(0)[:5]},
+		"assigned too much":   {Buckets: same, Judged: down, Assigned: append([][]byte{}, make([][]byte, 64)...)},
 		"without a verdict":   {Buckets: same, Judged: []share.Judged{{ID: c.council.ids[0], Verdict: health.Unknown}}},
 		"without buckets":     {Plan: c.council.digest, Judged: down},
 		"with other buckets":  {Plan: c.council.digest, Judged: down, Buckets: same[:32]},
@@ -97,12 +100,12 @@ func TestWhoHasNoVoice(t *testing.T) {
 	} {
 		o.Observer = "r2"
 		c.Hear(share.Read{Others: []share.Opinion{o}}, now0)
-		if _, ok := c.council.voice(c.council.others[0], 0); ok {
+		if _, ok := c.council.others[0].voice(0); ok {
 			t.Errorf("%s: has a voice", what)
 		}
 	}
 	c.Hear(share.Read{Others: []share.Opinion{{Observer: "r2", Plan: "told to people only", Buckets: same, Judged: down}}}, now0)
-	if v, ok := c.council.voice(c.council.others[0], 0); !ok || v.Verdict != health.Down {
+	if v, ok := c.council.others[0].voice(0); !ok || v.Verdict != health.Down {
 		t.Errorf("with the same checks: has a voice: %v, %v", ok, v)
 	}
 	if c.council.contact != agree.Agreeing {
@@ -123,7 +126,7 @@ func TestSilentInABucket(t *testing.T) {
 		o.Observer, o.Zone = "r2", "gcp/europe-west1"
 		c.Hear(share.Read{Others: []share.Opinion{o}}, now0)
 		for i := range c.states {
-			v, ok := c.council.voice(c.council.others[0], int32(i))
+			v, ok := c.council.others[0].voice(int32(i))
 			switch {
 			case !ok:
 				silent |= c.council.buckets[i]
@@ -150,7 +153,7 @@ func TestSilentInABucket(t *testing.T) {
 		if silent != strange || heard < len(c.states)*9/10 {
 			t.Errorf("who has %s: silent in buckets %x, want %x; heard on %d of %d checks", name, silent, strange, heard, len(c.states))
 		}
-		if got := c.common(c.council.others[0]); got != heard {
+		if got := c.common(c.council.others[0].alike); got != heard {
 			t.Errorf("who has %s: %d in common, heard on %d", name, got, heard)
 		}
 	}

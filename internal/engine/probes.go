@@ -52,38 +52,56 @@ func checkID(key string) uint64 {
 // watch gives the monitor the checks of a plan. Those that it has keep their
 // schedules.
 func (e *Engine) watch(p *plan.Plan) {
-	probers := map[*config.Monitor]prober.Prober{}
-	checks := make([]monitor.Check, 0, len(p.Checks))
+	e.probers = map[*config.Monitor]prober.Prober{}
 	e.byID = make(map[uint64]int32, len(p.Checks))
 	e.waiting = map[int32]bool{}
 	for i := range p.Checks {
 		k := &p.Checks[i]
-		if k.Told() {
+		if k.Told() || !e.hasProber(p, k) {
 			continue
 		}
-		pr, ok := probers[k.Monitor]
-		if !ok {
-			var err error
-			if pr, err = e.newProber(p.Config, k.Monitor); err != nil {
-				e.log.Error("check cannot be probed", "check", k.Key, "error", err)
-				continue
-			}
-			probers[k.Monitor] = pr
-		}
-		id := checkID(k.Key)
-		e.byID[id] = int32(i)
-		if e.core.State(int32(i)).Last.At.IsZero() {
+		e.byID[checkID(k.Key)] = int32(i)
+		if e.core.State(int32(i)).Last.At.IsZero() && e.core.probed(int32(i)) {
 			e.waiting[int32(i)] = true
 		}
+	}
+	e.schedule()
+	e.heardAll()
+}
+
+// hasProber makes the prober of a check unless it is there.
+func (e *Engine) hasProber(p *plan.Plan, k *plan.Check) bool {
+	if e.probers[k.Monitor] != nil {
+		return true
+	}
+	pr, err := e.newProber(p.Config, k.Monitor)
+	if err != nil {
+		e.log.Error("check cannot be probed", "check", k.Key, "error", err)
+		return false
+	}
+	e.probers[k.Monitor] = pr
+	return true
+}
+
+// schedule gives the monitor those of the checks that are probed here.
+func (e *Engine) schedule() {
+	p, now := e.core.Plan, time.Now()
+	checks := make([]monitor.Check, 0, len(p.Checks))
+	for i := range p.Checks {
+		k := &p.Checks[i]
+		if k.Told() || e.probers[k.Monitor] == nil || !e.core.probed(int32(i)) {
+			continue
+		}
 		checks = append(checks, monitor.Check{
-			ID: id, Region: regionName(p, k), Prober: pr,
+			ID: checkID(k.Key), Region: regionName(p, k), Prober: e.probers[k.Monitor],
 			Target:   prober.Target{Addr: k.Addr, Port: k.Monitor.Port, Host: k.Host},
 			Interval: k.Params.Interval, Timeout: k.Params.Timeout, Confirm: k.Params.Confirm,
+			First: e.core.firstWithin(int32(i), now),
 		})
 	}
 	e.pulse.expect(checks)
 	e.monitor.Set(checks)
-	e.heardAll()
+	e.core.watched()
 }
 
 func regionName(p *plan.Plan, k *plan.Check) string {
@@ -107,8 +125,8 @@ func (e *Engine) take(r monitor.Report) {
 
 func (e *Engine) weigh(r monitor.Report) {
 	i, ok := e.byID[r.ID]
-	if !ok {
-		return // of a check that is no more
+	if !ok || !e.core.probed(i) {
+		return // of a check that is no more, or not here
 	}
 	e.pulse.beat()
 	next := e.core.Observe(i, r.Start, r.Result)

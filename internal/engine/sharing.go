@@ -45,6 +45,7 @@ type sharing struct {
 	uses      map[string]bool // services that stand otherwise than the others were told
 	told      agree.Contact
 	others    []string
+	divided   bool      // it was told that others probe some checks
 	denied    time.Time // when it was last told that the token may not write
 	endDenied time.Time // when it last could not write that a record is over
 	problem   string    // why nothing was read last, "" if it was
@@ -130,13 +131,17 @@ func (s *sharing) publish() {
 
 func (s *sharing) publishNow() error {
 	var o share.Opinion
-	if err := s.e.Do(func(c *Core) { o = c.Opinion(time.Now()) }); err != nil {
+	var version int
+	if err := s.e.Do(func(c *Core) { o, version = c.Opinion(time.Now()), c.council.duty.version }); err != nil {
 		return err
 	}
 	o.Observer, o.Boot, o.Version = s.name, s.boot, s.e.version
 	ctx, cancel := context.WithTimeout(s.ctx, writeTimeout)
 	defer cancel()
-	return s.share.Publish(ctx, o)
+	if err := s.share.Publish(ctx, o); err != nil {
+		return err
+	}
+	return s.e.Do(func(c *Core) { c.council.duty.known = version })
 }
 
 // read hears the others.
@@ -186,6 +191,7 @@ func (s *sharing) tell() {
 	if n.contact == agree.Agreeing || n.contact == agree.Alone {
 		s.tellOthers(n.others)
 	}
+	s.tellDivided(n.duty)
 	if n.contact == s.told {
 		return
 	}
@@ -200,6 +206,20 @@ func (s *sharing) tell() {
 		s.event("the other resolvers were not heard for " + agree.Forget.String() + ": this one decides alone")
 	}
 	s.told = n.contact
+}
+
+// tellDivided tells when this resolver begins to leave checks to others, and when
+// it probes all of them again.
+func (s *sharing) tellDivided(d *duty) {
+	left := d.left()
+	if (left > 0) == s.divided {
+		return
+	}
+	if s.divided = left > 0; s.divided {
+		s.event("checks are divided: " + many(left, "check is", "checks are") + " left to other resolvers")
+		return
+	}
+	s.event("this resolver probes all checks itself again")
 }
 
 func (s *sharing) tellOthers(list []*observer) {

@@ -21,12 +21,20 @@ type Summary struct {
 	Rejoins     bool     // share: or self.name was edited, which counts from the next start
 }
 
+// verdict is what is held of check i here, or what is agreed where others probe it.
+func (c *Core) verdict(i int32) health.Verdict {
+	if c.probed(i) {
+		return c.states[i].Verdict
+	}
+	return c.views[i].Verdict
+}
+
 // Summary returns the engine's own state. After Close it is empty.
 func (e *Engine) Summary() Summary {
 	out := Summary{Verdicts: map[string]int{"up": 0, "down": 0, "unknown": 0}}
 	_ = e.Do(func(c *Core) {
 		for i := range c.states {
-			out.Verdicts[c.states[i].Verdict.String()]++
+			out.Verdicts[c.verdict(int32(i)).String()]++
 		}
 		out.Brake = c.Brake
 		out.BrakeUntil = c.Brake.Until(c.Plan.Config.Limits.Brake)

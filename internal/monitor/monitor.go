@@ -25,6 +25,7 @@ type Check struct {
 	Interval time.Duration // start to start, above 0
 	Timeout  time.Duration // what Prober keeps to; 0 < Timeout <= Interval
 	Confirm  time.Duration // least distance between two starts where Hurry asks for less than Interval
+	First    time.Duration // within what time a new check is probed first, at most Interval; 0: 1 s
 }
 
 // Report is the outcome of one probe of one check.

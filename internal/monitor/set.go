@@ -1,13 +1,14 @@
 package monitor
 
 import (
+	"cmp"
 	"container/heap"
 	"slices"
 	"time"
 )
 
-// firstRound is how long the first round of new checks takes, at most: long
-// enough that thousands of connections do not leave at once, short enough that
+// firstRound is how long the first round of new checks takes unless they say, at
+// most: long enough that thousands of connections do not leave at once, short enough that
 // a start can wait for it.
 const firstRound = time.Second
 
@@ -15,8 +16,8 @@ const firstRound = time.Second
 const golden = 0.6180339887498949
 
 // Set replaces the checks. Those whose ID stays keep their schedule, also when a
-// probe of theirs is under way; new ones are probed within min(interval, 1 s)
-// for the first time, then spread over the interval; results of checks that are
+// probe of theirs is under way; new ones are probed within First for the first
+// time, then spread over the interval; results of checks that are
 // no longer there are dropped. Of checks with the same ID the first counts.
 func (m *Monitor) Set(checks []Check) {
 	now := time.Now()
@@ -74,7 +75,7 @@ func (m *Monitor) regionLocked(name string) *region {
 // addLocked schedules a new check: the first probe within the first round, the
 // second one within the interval that follows it, at most an interval later.
 func (m *Monitor) addLocked(c Check, now time.Time, spread float64) *entry {
-	first := min(c.Interval, firstRound)
+	first := min(c.Interval, cmp.Or(c.First, firstRound))
 	e := &entry{
 		check: c, region: m.regionLocked(c.Region),
 		due:  now.Add(part(first, spread)),

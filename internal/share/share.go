@@ -27,7 +27,7 @@ type Share interface {
 }
 
 // Opinion is what one observer holds: of each check that is assigned to it and
-// not listed, that it is Up.
+// not listed, that it is Up; of what is not assigned to it, nothing.
 type Opinion struct {
 	Observer string // its name, unique in the cluster
 	Boot     string // random, another one at each start
@@ -36,7 +36,7 @@ type Opinion struct {
 	Plan     string   // hash of its checks, for people
 	Buckets  []uint32 // digests of its checks, as agree.Digests: where they differ it has no voice; nil: it has none
 	Decision string   // hash of what it answers
-	Assigned []uint64 // checks, by ID; nil: all
+	Assigned [][]byte // what it probes of its checks, as agree.Marks; nil: all
 	Braked   bool     // it doubts itself, and has no voice
 	Judged   []Judged // what is not Up
 	Summed   []Summed // instead of Judged where there are too many

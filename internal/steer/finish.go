@@ -128,6 +128,29 @@ func (st *ServiceState) backup(ranks []rank) int {
 	return best
 }
 
+// InLine returns the pools of a service, a bit for each, that its answers hang on:
+// those in use, on their way back and next in line; all of them if clients may be
+// answered from different ones, or if nothing is healthy.
+func (s *Snapshot) InLine(service int32) (pools uint64) {
+	st, best, next := s.State(service), None, -1
+	for p := range st.Pools {
+		ps := &st.Pools[p]
+		best = max(best, ps.Standing)
+		if st.Memory.used(p) || ps.Share < 100 {
+			pools |= 1 << p
+		} else if next < 0 || ps.Standing > st.Pools[next].Standing {
+			next = p
+		}
+	}
+	switch {
+	case s.Plan.Services[service].Policy != Failover, best.Panic():
+		return 1<<len(st.Pools) - 1
+	case next >= 0:
+		pools |= 1 << next
+	}
+	return pools
+}
+
 // changing reports whether the pool's part in the answers may soon be another.
 func (ps *PoolState) changing() bool {
 	if ps.Share < 100 {

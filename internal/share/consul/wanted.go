@@ -65,7 +65,7 @@ func marks(w who, p op) (out [2][]byte, err error) {
 		out[1], err = json.Marshal(p)
 	}
 	if len(out[0]) > maxWho-100 {
-		err = fmt.Errorf("%d assigned checks are too many to be told to others", len(*w.Assigned))
+		err = fmt.Errorf("%d bytes of what is probed here are too many to be told to others", len(out[0]))
 	}
 	return out, err
 }

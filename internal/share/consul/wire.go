@@ -41,13 +41,13 @@ var kinds = map[string]bool{share.Override: true, share.Freeze: true, share.InUs
 
 // who is the value under who/. AssignedSeq grows with each change of the rest.
 type who struct {
-	Boot        string  `json:"boot"`
-	Zone        string  `json:"zone"`
-	Version     string  `json:"version"`
-	Plan        string  `json:"plan"`
-	Buckets     digests `json:"buckets,omitempty"`
-	AssignedSeq uint64  `json:"assigned_seq"`
-	Assigned    *packed `json:"assigned,omitempty"` // none: all
+	Boot        string    `json:"boot"`
+	Zone        string    `json:"zone"`
+	Version     string    `json:"version"`
+	Plan        string    `json:"plan"`
+	Buckets     digests   `json:"buckets,omitempty"`
+	AssignedSeq uint64    `json:"assigned_seq"`
+	Assigned    *assigned `json:"assigned,omitempty"` // none: all
 }
 
 // op is the value under op/. Seq grows with each change of it and of who.
@@ -130,8 +130,8 @@ func (d *digests) UnmarshalText(text []byte) error {
 func split(o *share.Opinion) (who, op) {
 	w := who{Boot: o.Boot, Zone: o.Zone, Version: o.Version, Plan: o.Plan, Buckets: o.Buckets}
 	if o.Assigned != nil {
-		p := packed(slices.Sorted(slices.Values(o.Assigned)))
-		w.Assigned = &p
+		a := assigned(o.Assigned)
+		w.Assigned = &a
 	}
 	p := op{Boot: o.Boot, Braked: o.Braked, Decision: o.Decision, Judged: group(o.Judged)}
 	for _, s := range o.Summed {
