@@ -41,6 +41,8 @@ type Exchange struct {
 	ctx  context.Context
 	wg   sync.WaitGroup
 	zone atomic.Pointer[[]string]
+	once sync.Once
+	read chan struct{} // closed when the others' was read once
 
 	mu      sync.Mutex // guards what follows
 	found   []guard.Find
@@ -53,10 +55,10 @@ type Exchange struct {
 
 // New begins to exchange.
 func New(o Options) *Exchange {
-	x := &Exchange{o: o, records: map[string]share.Record{}, waiting: map[string]guard.Shared{}}
+	x := &Exchange{o: o, records: map[string]share.Record{}, waiting: map[string]guard.Shared{}, read: make(chan struct{})}
 	x.ctx, x.stop = context.WithCancel(context.Background())
 	x.zone.Store(&[]string{})
-	x.wg.Go(x.read)
+	x.wg.Go(x.follow)
 	x.wg.Go(x.write)
 	return x
 }
@@ -98,8 +100,18 @@ func Target(block, name string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// read takes in what others keep whenever that changes.
-func (x *Exchange) read() {
+// Wait waits until what the others keep was read once, or for so long.
+func (x *Exchange) Wait(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-x.read:
+	case <-t.C:
+	}
+}
+
+// follow takes in what others keep whenever that changes.
+func (x *Exchange) follow() {
 	for x.ctx.Err() == nil {
 		stock, err := x.o.At.Kept(x.ctx)
 		if err != nil {
@@ -127,6 +139,7 @@ func (x *Exchange) take(stock share.Stock) {
 	defer x.mu.Unlock()
 	x.found, x.records = found, records
 	x.count++
+	x.once.Do(func() { close(x.read) })
 }
 
 // decode returns what a record says, unless it is not of the name that its target

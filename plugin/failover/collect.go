@@ -242,7 +242,7 @@ func collectResolver(all *scrape, e *engine.Engine, pub *engine.Published) {
 // collectSharing counts the observers. A resolver that shares with nobody has none.
 func collectSharing(all *scrape, e *engine.Engine) {
 	now, ok := e.Sharing()
-	if !ok {
+	if !ok || len(now.Observers) == 0 {
 		return
 	}
 	states := map[string]int{"heard": 0, "braked": 0, "other_checks": 0}
@@ -265,6 +265,17 @@ func collectSharing(all *scrape, e *engine.Engine) {
 	}
 	all.merge(math.Max, shareAge, age)
 	all.merge(sum, disagree, float64(now.Apart))
+	collectDivision(all, &now.Observers[0])
+}
+
+// collectDivision counts the checks that this resolver probes itself.
+func collectDivision(all *scrape, self *engine.Seen) {
+	mine := self.Assigned
+	if mine < 0 {
+		mine = self.Common
+	}
+	all.merge(sum, checksBy, float64(mine), "self")
+	all.merge(sum, checksBy, float64(self.Common-mine), "others")
 }
 
 func collectCatalogs(all *scrape, e *engine.Engine) {

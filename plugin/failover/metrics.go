@@ -68,6 +68,7 @@ var (
 var (
 	observers = gauge("observers", "Resolvers of the cluster, this one included: heard, or heard with no voice (braked) or with one on some checks at most (other_checks).", "state")
 	shareAge  = gauge("share_age_seconds", "Time since what resolvers share was last read well; +Inf if it never was. About ten seconds at most while the store answers.")
+	checksBy  = gauge("probed_checks", "Checks that this resolver probes itself, and that it leaves to others.", "by")
 	disagree  = gauge("opinions_disagree", "Checks that are seen otherwise from here than is agreed.")
 )
 

@@ -22,6 +22,10 @@ func hearGuards(e *engine.Engine) {
 	})
 }
 
+// firstStock is how long a start waits for what the guards of other resolvers keep:
+// whoever asks a moment before that would be told what a broken DNS says.
+const firstStock = 2 * time.Second
+
 // openFair lets the guards of several resolvers exchange what they keep, where these
 // agree at all. What it returns ends that.
 func openFair(e *engine.Engine) (end func()) {
@@ -30,6 +34,7 @@ func openFair(e *engine.Engine) (end func()) {
 		return func() {}
 	}
 	x := exchange.New(exchange.Options{At: at, Self: e.Self(), Zone: e.Mates, Log: slog.New(newLogHandler())})
+	x.Wait(firstStock)
 	guard.Fair.Open(x)
 	return func() {
 		guard.Fair.Open(nil)

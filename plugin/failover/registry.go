@@ -200,6 +200,7 @@ func (s *shared) begin(e *engine.Engine, cfg *config.Config) {
 	s.few.Store(true)
 	s.crowd = newCrowd(time.Now())
 	s.eng.Store(e)
+	e.SetAnswers(s.answers())
 	s.wg.Go(s.tick)
 	s.wg.Go(s.watch)
 	s.admin = s.listenAdmin(cfg)

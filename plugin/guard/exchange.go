@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"sync"
 	"time"
 
 	"github.com/detour-dns/detour/internal/guard"
@@ -13,20 +14,39 @@ const (
 	tellAll    = time.Hour        // so often every name is looked at
 )
 
-// trade is how far the exchange with other resolvers is. It is the beat's.
+// trade is how far the exchange with other resolvers is.
 type trade struct {
+	mu      sync.Mutex // guards what follows
 	version uint64
 	here    map[string]*guard.Shared // of this zone, by block and name
 	all     guard.Stamp              // when every name was looked at
+}
+
+// anew has what others keep taken in once more: other names are guarded than before.
+func (t *trade) anew() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.version = 0
+}
+
+// of returns a copy of what this zone keeps of a name. The exchange is under way.
+func (t *trade) of(block, name string) guard.Shared {
+	s := guard.Shared{Block: block, Name: name}
+	if was := t.here[block+" "+name]; was != nil {
+		s.Known = was.Known.Clone()
+	}
+	return s
 }
 
 // exchange takes in what other resolvers keep of listed names, and tells them what
 // is kept here, where resolvers agree at all.
 func (b *bureau) exchange(now guard.Stamp) {
 	defer survive("the exchange with other resolvers")
+	b.trade.mu.Lock()
+	defer b.trade.mu.Unlock()
 	x := b.fair.Exchange()
 	if x == nil {
-		b.trade = trade{}
+		b.trade.version, b.trade.here, b.trade.all = 0, nil, 0
 		return
 	}
 	list, version := x.Found()
@@ -99,11 +119,14 @@ func (t *table) tell(g *Guard, x guard.Exchange, all bool, now guard.Stamp) {
 		}
 	}
 	for _, e := range t.list(t.untold) {
-		if s, worth := g.worth(e, x, now); s != nil {
+		t.told(e) // and what happens from now on is told anew
+		s, later := g.worth(e, x, now)
+		if s != nil {
 			sharedTotal.WithLabelValues("left").Inc()
 			x.Leave(*s)
-		} else if !worth {
-			t.told(e)
+		}
+		if later {
+			t.note(e)
 		}
 	}
 }
@@ -123,11 +146,8 @@ func (g *Guard) worth(e *entry, x guard.Exchange, now guard.Stamp) (s *guard.Sha
 	if since >= 0 && since < wait && e.known.Gone <= e.left {
 		return nil, true
 	}
-	s = &guard.Shared{Block: g.table.key, Name: e.name}
-	if was := g.table.home.trade.here[s.Block+" "+s.Name]; was != nil {
-		s.Known = was.Known.Clone()
-	}
-	if s.Merge(&e.known) == guard.Nothing {
+	out := g.table.home.trade.of(g.table.key, e.name)
+	if out.Merge(&e.known) == guard.Nothing {
 		e.worth = 0
 		return nil, false
 	}
@@ -138,7 +158,7 @@ func (g *Guard) worth(e *entry, x guard.Exchange, now guard.Stamp) (s *guard.Sha
 		return nil, true
 	}
 	e.left, e.worth = now, 0
-	return s, true
+	return &out, true
 }
 
 // elected reports whether the proofs of a name are this resolver's to make.

@@ -166,14 +166,17 @@ func parseNames(file string, text []byte) (map[string]bool, error) {
 // reread is how often the file of names is read again.
 const reread = 5 * time.Second
 
-// refresh reads the file again if it changed. One with faults changes nothing.
-func (l *list) refresh(now guard.Stamp) {
+// refresh reads the file again if it changed, and reports whether the names did. One
+// with faults changes nothing.
+func (l *list) refresh(now guard.Stamp) (changed bool) {
 	if l.file == "" || now.Sub(l.read) < reread {
-		return
+		return false
 	}
 	l.read = now
 	before := l.seen
-	if err := l.readFile(); err != nil && before != l.seen {
+	err := l.readFile()
+	if err != nil && before != l.seen {
 		log.Errorf("The names to guard stay as they were: %v", err)
 	}
+	return err == nil && before != l.seen
 }

@@ -25,7 +25,9 @@ func (t *table) beat(now guard.Stamp) {
 		return
 	}
 	defer survive("server block " + t.key)
-	g.names.refresh(now)
+	if g.names.refresh(now) {
+		t.home.trade.anew()
+	}
 	t.sweep(g, now)
 	watched := t.list(t.watched)
 	for _, e := range watched {

@@ -54,8 +54,15 @@ func (b *bureau) hush(now guard.Stamp) bool {
 	return b.ears.Hush(now)
 }
 
-// enter gives a guard the table of its block, and makes the bureau run.
+// enter gives a guard the table of its block, and makes the bureau run. What other
+// resolvers keep is known when it returns, as far as it was read.
 func (b *bureau) enter(g *Guard, key string) {
+	b.seat(g, key)
+	b.trade.anew()
+	b.exchange(guard.At(time.Now()))
+}
+
+func (b *bureau) seat(g *Guard, key string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	t := b.tables[key]

@@ -200,6 +200,7 @@ func (g *Guard) trial(e *entry, now guard.Stamp) {
 		e.soil(dirty)
 		if p == guard.Proven {
 			e.known.Prove(ip.Is6(), ip, p, guard.At(time.Now()))
+			g.table.note(e)
 		}
 	}()
 }
