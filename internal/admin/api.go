@@ -212,7 +212,7 @@ type Check struct {
 	Votes   bool      `json:"votes"`
 	Verdict string    `json:"verdict"`
 	Since   time.Time `json:"since,omitzero"`
-	Last    string    `json:"last"` // cause of the last result; "ok"
+	Last    string    `json:"last"` // cause of the last result; "ok"; empty: there is none, as where only other resolvers probe it
 	Detail  string    `json:"detail,omitempty"`
 	At      time.Time `json:"at,omitzero"`          // when that probe ended
 	Latency float64   `json:"latency_ms,omitempty"` // of that probe

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
@@ -25,10 +26,34 @@ func (s *Server) getExplain(r *http.Request) (any, error) {
 	}
 	pub := s.eng.Load()
 	out, err := s.explain(pub, q.Get("name"), v6, client, time.Now())
+	if err == nil {
+		err = s.addElsewhere(pub, out)
+	}
 	if err == nil && q.Get("all") != "" {
 		err = s.addSays(pub, out)
 	}
 	return out, err
+}
+
+// addElsewhere adds which checks of the service only other resolvers probe.
+func (s *Server) addElsewhere(pub *engine.Published, out *Explanation) error {
+	i, err := serviceIndex(pub, out.Service)
+	if err != nil {
+		return err
+	}
+	for _, x := range s.eng.Elsewhere(i) {
+		out.Steps = append(out.Steps, elsewhere(x))
+	}
+	return nil
+}
+
+// elsewhere says who probes a check that this resolver does not.
+func elsewhere(x engine.Elsewhere) string {
+	by := strings.Join(x.By, ", ")
+	if by == "" {
+		by = "nobody who is heard now"
+	}
+	return fmt.Sprintf("%s %s: check %s is not probed from here, but by %s; what these agree on counts", x.Region, x.Endpoint, x.Monitor, by)
 }
 
 // addSays adds what the observers say of the service.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -35,7 +34,7 @@ type Observer struct {
 	Alike    bool   `json:"alike"`  // it judges the same checks
 	Common   int    `json:"common"` // checks of the one that is asked that it is known to judge as well: on others it has no voice
 	Braked   bool   `json:"braked,omitempty"`
-	Assigned int    `json:"assigned"` // checks that it probes; -1: all of its own
+	Assigned int    `json:"assigned"` // checks that it probes, of those that the one that is asked has too; -1: all of its own
 	NotUp    int    `json:"not_up"`
 }
 
@@ -194,7 +193,7 @@ func (s *Sharing) tables(w io.Writer) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "OBSERVER\tZONE\tVERSION\tPROBES\tNOT UP\tDECISIONS\tNOTE")
 	for _, o := range s.Observers {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", o.Name, dash(o.Zone), dash(o.Version), o.probes(), o.NotUp, o.Decision, o.note(&s.Observers[0]))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", o.Name, dash(o.Zone), dash(o.Version), o.probes(s.Observers[0].Common), o.NotUp, o.Decision, o.note(&s.Observers[0]))
 	}
 	_ = t.Flush() // into memory
 	if len(s.Disputes) == 0 {
@@ -208,11 +207,12 @@ func (s *Sharing) tables(w io.Writer) {
 	_ = t.Flush() // into memory
 }
 
-func (o *Observer) probes() string {
+// probes says how many checks an observer probes, of all that there are.
+func (o *Observer) probes(all int) string {
 	if o.Assigned < 0 {
 		return "all"
 	}
-	return strconv.Itoa(o.Assigned)
+	return fmt.Sprintf("%d of %d", o.Assigned, all)
 }
 
 // note says what is special about an observer, as seen by another.

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/detour-dns/detour/internal/engine"
 )
 
 func fleetOf(change func(*Sharing)) *Sharing {
@@ -73,6 +75,7 @@ func TestNoteOfAnObserver(t *testing.T) {
 
 func TestSharingTables(t *testing.T) {
 	s := fleetOf(func(s *Sharing) {
+		s.Observers[1].Assigned = 13
 		s.Observers[1].Decision = "b"
 		s.Disputes = []Dispute{{
 			Region: "aws/us-east-1", Endpoint: "192.0.2.10", Monitor: "web", Counts: "doubtful",
@@ -82,12 +85,23 @@ func TestSharingTables(t *testing.T) {
 	var b strings.Builder
 	s.tables(&b)
 	for _, want := range []string{
-		"r1        aws/us-east-1     -        all     0       a          this one",
-		"r2        gcp/europe-west1  -        all     0       b          decides otherwise",
+		"r1        aws/us-east-1     -        all       0       a          this one",
+		"r2        gcp/europe-west1  -        13 of 40  0       b          decides otherwise",
 		"192.0.2.10  aws/us-east-1  web      doubtful           r2, r3  r1",
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no line %q in\n%s", want, b.String())
 		}
+	}
+}
+
+// TestElsewhere holds what is said of a check that only others probe.
+func TestElsewhere(t *testing.T) {
+	x := engine.Elsewhere{Region: "aws/us-east-1", Endpoint: "192.0.2.10", Monitor: "web", By: []string{"r2", "r5"}}
+	if got, want := elsewhere(x), "aws/us-east-1 192.0.2.10: check web is not probed from here, but by r2, r5; what these agree on counts"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if x.By = nil; !strings.Contains(elsewhere(x), "nobody who is heard now") {
+		t.Error(elsewhere(x))
 	}
 }

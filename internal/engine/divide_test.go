@@ -9,6 +9,7 @@ import (
 
 	"github.com/detour-dns/detour/internal/agree"
 	"github.com/detour-dns/detour/internal/health"
+	"github.com/detour-dns/detour/internal/journal"
 )
 
 // Nine observers divide their checks: three probe each, one in each zone, and nobody
@@ -33,6 +34,21 @@ func TestNineDivideTheirChecks(t *testing.T) {
 		}
 		for _, r := range all {
 			now, _ := r.Sharing()
+			left := 0
+			for s := range int32(wideServices) {
+				for _, x := range r.Elsewhere(s) {
+					if left++; len(x.By) != 3 || slices.Contains(x.By, r.seat.name) {
+						t.Errorf("%s says that %s is probed by %v", r.seat.name, x.Endpoint, x.By)
+					}
+				}
+			}
+			if n := now.Observers[0].Assigned; left+n != 3*wideServices {
+				t.Errorf("%s probes %d checks, and leaves %d", r.seat.name, n, left)
+			}
+			events := r.Journal().Find(journal.Query{})
+			if !slices.ContainsFunc(events, func(e journal.Event) bool { return strings.HasPrefix(e.Text, "checks are divided: ") }) {
+				t.Errorf("%s does not tell that checks are divided", r.seat.name)
+			}
 			if s := r.Summary(); s.Verdicts["up"] != 3*wideServices {
 				t.Errorf("%s: %v", r.seat.name, s.Verdicts)
 			}

@@ -167,3 +167,33 @@ func (e *Engine) Says(service int32) (out []Saying) {
 	})
 	return out
 }
+
+// Elsewhere is a check that others probe, and this resolver does not.
+type Elsewhere struct {
+	Region, Endpoint, Monitor string
+	By                        []string // observers, in the order of their names
+}
+
+// Elsewhere lists the checks of a service that only others probe.
+func (e *Engine) Elsewhere(service int32) (out []Elsewhere) {
+	_ = e.Do(func(c *Core) {
+		for i := range c.states {
+			if i := int32(i); !c.probed(i) && slices.Contains(c.Plan.Steer.ServicesOf(i), service) {
+				k := &c.Plan.Checks[i]
+				out = append(out, Elsewhere{regionName(c.Plan, k), k.Addr.String(), k.Monitor.Name, c.council.probers(i)})
+			}
+		}
+	})
+	return out
+}
+
+// probers names the others that are known to probe check i.
+func (n *council) probers(i int32) (names []string) {
+	for _, o := range n.others {
+		if w := &o.says[i]; w.voice {
+			names = append(names, o.Observer)
+		}
+	}
+	slices.Sort(names)
+	return names
+}

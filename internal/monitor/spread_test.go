@@ -42,6 +42,41 @@ func TestFirstRoundIsSpread(t *testing.T) {
 	})
 }
 
+// Checks that are taken up from others come without a burst: within the time that
+// they say, and never later than their interval, which they keep from then on.
+func TestTakenUpChecksAreSpread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 1000
+		var checks []Check
+		for i := range uint64(n) {
+			c := Check{ID: i, Region: "a/b", Prober: &fake{}, Interval: 10 * time.Second, Timeout: 2 * time.Second, First: 5 * time.Second}
+			if i%2 == 0 {
+				c.Interval, c.First = 4*time.Second, 30*time.Second
+			}
+			checks = append(checks, c)
+		}
+		begin := time.Now()
+		var seconds [5]int
+		for id, rs := range collect(t, Options{}, 25*time.Second, checks) {
+			first := rs[0].Start.Sub(begin)
+			if limit := min(checks[id].First, checks[id].Interval); first >= limit+grain {
+				t.Fatalf("check %d: first probe after %s", id, first)
+			}
+			seconds[min(first/time.Second, 4)]++
+			for _, d := range gaps(rs) {
+				if d > checks[id].Interval+grain {
+					t.Fatalf("check %d: %s from one probe to the next", id, d)
+				}
+			}
+		}
+		for i, c := range seconds[:4] {
+			if c < 200 || c > 250 {
+				t.Errorf("second %d: %d probes, want about %d", i, c, n/8+n/10)
+			}
+		}
+	})
+}
+
 // TestSilentRegion is the big one: 20,000 checks in three regions, one of which
 // is silent. The other two must not notice, neither with the automatic limit nor
 // with one that is far too small for the silent region.
