@@ -56,6 +56,8 @@ func TestShareWarnsOfOneRegion(t *testing.T) {
 		"consul: [{}]":                               "is one datacenter",
 		"consul: [{region: aws/us-east-1}]":          "lies in aws/us-east-1",
 		"consul: [{datacenter: a}, {datacenter: b}]": "",
+		"consul: [{datacenter: a, region: aws/us-east-1}, {datacenter: b, region: aws/us-east-1}]":    "every datacenter of consul lies in aws/us-east-1",
+		"consul: [{datacenter: a, region: aws/us-east-1}, {datacenter: b, region: gcp/europe-west1}]": "",
 	} {
 		c, err := Parse("/f.yaml", []byte("self: {checks: [\"tcp://192.0.2.53:53\"]}\nshare: {"+yaml+"}\nservices: {}\n"))
 		if err != nil {

@@ -38,6 +38,17 @@ func (s *Share) records(time.Time) (out []share.Record, done bool, err error) {
 		return nil, false, nil
 	}
 	s.listed.good = s.reads()
+	best := s.best()
+	out = make([]share.Record, 0, len(best))
+	for _, name := range slices.Sorted(maps.Keys(best)) {
+		out = append(out, *best[name])
+	}
+	return out, true, nil
+}
+
+// best returns of each record the highest version that a store held, when it was read
+// last, by name. The caller holds the lock.
+func (s *Share) best() map[string]*share.Record {
 	best := map[string]*share.Record{}
 	for _, st := range s.stores {
 		for name, e := range st.parts[inCtl].entries {
@@ -46,11 +57,7 @@ func (s *Share) records(time.Time) (out []share.Record, done bool, err error) {
 			}
 		}
 	}
-	out = make([]share.Record, 0, len(best))
-	for _, name := range slices.Sorted(maps.Keys(best)) {
-		out = append(out, *best[name])
-	}
-	return out, true, nil
+	return best
 }
 
 // Put implements share.Share. It returns nil once one store holds each record in

@@ -86,6 +86,7 @@ func New(o Options) (*Share, error) {
 		s.stores = append(s.stores, st)
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
+	s.wg.Go(s.level)
 	for _, st := range s.stores {
 		s.wg.Go(st.keep)
 		s.wg.Go(func() { st.read(inWho, s.hear) })
