@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -75,10 +76,10 @@ func Consul(t testing.TB, o ConsulOptions) *ConsulServer {
 		s.TLS = MakeConsulCerts(t, s.dir)
 		s.client.Transport = &http.Transport{TLSClientConfig: s.TLS.Client()}
 	}
-	port := FreePort(t)
-	s.Addr = "127.0.0.1:" + port
+	ports := freePorts(t, 3)
+	s.Addr = "127.0.0.1:" + ports[0]
 	s.URL = scheme + "://" + s.Addr
-	s.configure(o, port)
+	s.configure(o, ports)
 	t.Cleanup(func() {
 		s.Stop()
 		if t.Failed() {
@@ -89,13 +90,24 @@ func Consul(t testing.TB, o ConsulOptions) *ConsulServer {
 	return s
 }
 
+// freePorts returns n ports, each another one: FreePort may return the same again.
+func freePorts(t testing.TB, n int) (ports []string) {
+	t.Helper()
+	for len(ports) < n {
+		if p := FreePort(t); !slices.Contains(ports, p) {
+			ports = append(ports, p)
+		}
+	}
+	return ports
+}
+
 // configure writes the server's configuration: nothing that it could tell others,
-// and as few ports as it can live with.
-func (s *ConsulServer) configure(o ConsulOptions, port string) {
+// and as few ports as it can live with, which are its API's first.
+func (s *ConsulServer) configure(o ConsulOptions, free []string) {
 	s.t.Helper()
 	ports := map[string]any{
 		"http": -1, "https": -1, "dns": -1, "grpc": -1, "grpc_tls": -1, "serf_wan": -1,
-		"server": json.Number(FreePort(s.t)), "serf_lan": json.Number(FreePort(s.t)),
+		"server": json.Number(free[1]), "serf_lan": json.Number(free[2]),
 	}
 	c := map[string]any{
 		"server": true, "bootstrap_expect": 1, "node_name": "test", "bind_addr": "127.0.0.1", "client_addr": "127.0.0.1",
@@ -112,9 +124,9 @@ func (s *ConsulServer) configure(o ConsulOptions, port string) {
 			"tokens": map[string]any{"initial_management": s.Token, "agent": s.Token},
 		}
 	}
-	ports["http"] = json.Number(port)
+	ports["http"] = json.Number(free[0])
 	if s.TLS != nil {
-		ports["http"], ports["https"] = -1, json.Number(port)
+		ports["http"], ports["https"] = -1, json.Number(free[0])
 		c["tls"] = map[string]any{"https": map[string]any{
 			"ca_file": s.TLS.CA, "cert_file": s.TLS.ServerCert, "key_file": s.TLS.ServerKey, "verify_incoming": true,
 		}}
