@@ -61,8 +61,11 @@ func (l *lab) resolver(yaml string) *process {
 func (l *lab) ask() string { return l.askAt("res") }
 
 // askAt is ask for the resolver in a place.
-func (l *lab) askAt(place string) string {
-	m, err := l.query(place, dns.TypeA)
+func (l *lab) askAt(place string) string { return l.askFor(place, "shop.example.org.") }
+
+// askFor is askAt for any name.
+func (l *lab) askFor(place, name string) string {
+	m, err := l.query(place, name, dns.TypeA)
 	if err != nil || len(m.Answer) == 0 {
 		return ""
 	}
@@ -78,13 +81,13 @@ func (l *lab) askAt(place string) string {
 	return a.A.String()
 }
 
-func (l *lab) query(place string, t uint16) (*dns.Msg, error) {
+func (l *lab) query(place, name string, t uint16) (*dns.Msg, error) {
 	c, err := l.dialIn(place, "udp", net.JoinHostPort(l.of(place), port))
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close() //nolint:errcheck // a query's socket
-	r := new(dns.Msg).SetQuestion("shop.example.org.", t)
+	r := new(dns.Msg).SetQuestion(name, t)
 	_ = c.SetDeadline(time.Now().Add(time.Second))
 	if err := (&dns.Conn{Conn: c}).WriteMsg(r); err != nil {
 		return nil, err
