@@ -131,13 +131,13 @@ func (d *decoder) warnWildcardHost(v value, m Monitor, service string) {
 }
 
 var (
-	alpnID   = regexp.MustCompile(`^[!-~]{1,255}$`)
+	alpnID   = regexp.MustCompile(`^[!-~]+$`)
 	srvOwner = regexp.MustCompile(`^_[a-z0-9](?:[a-z0-9-]{0,13}[a-z0-9])?\._(?:tcp|udp|sctp|tls)$`)
 )
 
 func decodeALPN(d *decoder, v value, s *serviceDraft) {
 	for i, id := range d.texts(v) {
-		if !alpnID.MatchString(id) || strings.ContainsAny(id, `,\"`) {
+		if len(id) > 255 || !alpnID.MatchString(id) || strings.ContainsAny(id, `,\"`) {
 			d.fault(value{v.key, v.node.Content[i]}, "alpn %s is not a protocol's identifier: write one such as h2 or h3", id)
 			continue
 		}

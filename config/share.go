@@ -117,13 +117,17 @@ func decodeStoreAddress(d *decoder, v value, s *Store) {
 	}
 }
 
-var labelForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$`)
+var labelForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$`)
+
+// IsLabel reports whether s can name a cluster or an observer: one element of a
+// path, at most 63 bytes.
+func IsLabel(s string) bool { return len(s) <= 63 && labelForm.MatchString(s) }
 
 // label reads a short word that can stand in a path.
 func label[T any](at func(*T) *string) func(*decoder, value, *T) {
 	return func(d *decoder, v value, into *T) {
 		s, ok := d.text(v)
-		if ok && !labelForm.MatchString(s) {
+		if ok && !IsLabel(s) {
 			d.fault(v, "%s %s is not a plain word: use at most 63 letters, digits, dots, hyphens and underscores", v.key, s)
 			return
 		}
@@ -134,7 +138,7 @@ func label[T any](at func(*T) *string) func(*decoder, value, *T) {
 // defaultObserver is the name under which this resolver speaks to others.
 func defaultObserver() string {
 	name, err := os.Hostname()
-	if err != nil || !labelForm.MatchString(name) {
+	if err != nil || !IsLabel(name) {
 		return "resolver"
 	}
 	return name

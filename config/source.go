@@ -112,12 +112,12 @@ func (d *decoder) checkAgent(seen given, a Store) {
 	}
 }
 
-var datacenterName = regexp.MustCompile(`^[a-z0-9_-]{1,63}$`)
+var datacenterName = regexp.MustCompile(`^[a-z0-9_-]+$`)
 
 func decodeDatacenters(d *decoder, v value, c *consulDraft) {
 	for _, e := range d.entries(v) {
 		region, ok := d.parseRegion(e.value)
-		if !datacenterName.MatchString(e.key.Value) {
+		if name := e.key.Value; len(name) > 63 || !datacenterName.MatchString(name) {
 			d.faultAt(e.key, "datacenter %s is no name that Consul allows: write lower case letters, digits, - and _", e.key.Value)
 			continue
 		}

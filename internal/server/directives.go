@@ -29,7 +29,6 @@ var directives = []string{
 	"bufsize",
 	"bind",
 	"debug",
-	"trace",
 	"ready",
 	"health",
 	"pprof",

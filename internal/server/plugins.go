@@ -2,7 +2,8 @@ package server
 
 // The plugins that a cluster's or a site's resolver needs, and no others: each
 // one is code that answers strangers. What stock CoreDNS has and we leave out:
-// chaos, dynupdate, geoip, nomad, on, sign, siit.
+// chaos, dynupdate, geoip, nomad, on, sign, siit, and trace, which brings the
+// agents of two vendors into a process that should bring none.
 import (
 	_ "github.com/coredns/coredns/plugin/acl"          // who may ask
 	_ "github.com/coredns/coredns/plugin/any"          // minimal answers to ANY
@@ -54,7 +55,6 @@ import (
 	_ "github.com/coredns/coredns/plugin/template"     // answers by pattern
 	_ "github.com/coredns/coredns/plugin/timeouts"     // of connections
 	_ "github.com/coredns/coredns/plugin/tls"          // certificates of listeners
-	_ "github.com/coredns/coredns/plugin/trace"        // spans
 	_ "github.com/coredns/coredns/plugin/transfer"     // zones to other servers
 	_ "github.com/coredns/coredns/plugin/tsig"         // signed transfers
 	_ "github.com/coredns/coredns/plugin/view"         // blocks for some clients only

@@ -7,8 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/detour-dns/detour/internal/health"
 	"github.com/detour-dns/detour/internal/share"
 	"github.com/detour-dns/detour/test/kit"
 )
@@ -121,9 +121,6 @@ func TestKeptDoesNothingToAgreement(t *testing.T) {
 	if a.stores[0].trouble != [2]bool{} || !a.stores[0].kept.failed {
 		t.Errorf("%v", a.stores[0].trouble)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-	defer cancel()
-	if _, err := a.Kept(ctx); err == nil {
-		t.Error("nothing was read, and a stock came of it")
-	}
+	publish(t, a, health.CauseTimeout)
+	hears(t, observe(t, "b", nil, server), soon, "a timeout")
 }

@@ -3,13 +3,8 @@ package consul
 import (
 	"encoding/hex"
 	"fmt"
-	"regexp"
 	"strings"
 )
-
-// labelForm is that of clusters and observers: one element of a path, as the
-// configuration has it.
-var labelForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$`)
 
 // keys names what is stored where.
 type keys struct{ base string }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
+	"github.com/detour-dns/detour/config"
 	"github.com/detour-dns/detour/internal/share"
 )
 
@@ -202,7 +203,7 @@ func decodeEntry(which int, name string, raw []byte) (e entry, ok bool) {
 		e.record = &r
 		return e, err == nil
 	}
-	if !labelForm.MatchString(name) {
+	if !config.IsLabel(name) {
 		return e, false
 	}
 	if which == inWho {

@@ -20,6 +20,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/detour-dns/detour/config"
 	"github.com/detour-dns/detour/internal/share"
 )
 
@@ -69,7 +70,7 @@ func New(o Options) (*Share, error) {
 		wrote: make(chan struct{}), news: make(chan struct{}), council: newCouncil(),
 		hear: newStarter(), list: newStarter(), stock: newStarter(),
 	}
-	if !labelForm.MatchString(o.Cluster) || !labelForm.MatchString(o.Observer) {
+	if !config.IsLabel(o.Cluster) || !config.IsLabel(o.Observer) {
 		return nil, fmt.Errorf("cluster %q and observer %q must be plain words: at most 63 letters, digits, dots, hyphens and underscores", o.Cluster, o.Observer)
 	}
 	if len(o.Stores) == 0 || len(o.Stores) > maxStores {
