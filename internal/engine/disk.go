@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/detour-dns/detour/config"
+	"github.com/detour-dns/detour/internal/guard"
 	"github.com/detour-dns/detour/internal/health"
 	"github.com/detour-dns/detour/internal/journal"
 	"github.com/detour-dns/detour/internal/plan"
@@ -142,6 +143,7 @@ func (d *disk) load(now time.Time, cfg *config.Config) onDisk {
 	}
 	out.Kept = Aged(Kept{Checks: checks, Services: read[steer.Memory](d, state.Services)}, off, cfg)
 	for name, a := range read[source.Addresses](d, state.Names) {
+		a.Known.Mend(guard.At(time.Now()))
 		out.found[name] = a
 	}
 	out.catalog = read[source.Entry](d, state.Catalog)

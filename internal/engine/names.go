@@ -83,7 +83,7 @@ func (n *names) want(list []string, found source.Found) {
 		}
 		ctx, cancel := context.WithCancel(n.ctx)
 		n.ask[name] = cancel
-		if len(found[name].Kept) == 0 {
+		if len(found[name].List()) == 0 {
 			n.never[name] = true
 		}
 		n.wg.Go(func() { n.follow(ctx, name) })
@@ -109,7 +109,7 @@ func (n *names) follow(ctx context.Context, name string) {
 		if ctx.Err() != nil {
 			return
 		}
-		if n.e.learn(name, ips, err) != nil {
+		if n.e.learn(name, ips, ttl, err) != nil {
 			return
 		}
 		wait := time.NewTimer(jitter(min(max(ttl, namesMin), namesMax)))
@@ -141,22 +141,22 @@ func (n *names) once(ctx context.Context, name string) (ips []netip.Addr, ttl ti
 func jitter(d time.Duration) time.Duration { return d - rand.N(d/5+1) }
 
 // learn takes in what a name resolved to. It runs on the asking goroutine.
-func (e *Engine) learn(name string, ips []netip.Addr, failure error) error {
+func (e *Engine) learn(name string, ips []netip.Addr, ttl time.Duration, failure error) error {
 	return e.Do(func(c *Core) {
 		e.names.mu.Lock()
 		delete(e.names.never, name)
 		e.names.mu.Unlock()
 		old, asked := e.found[name]
 		ips = possible(ips, c.Plan.Config)
-		now := old.Learn(ips, time.Now())
+		now := old.Learn(ips, ttl, time.Now())
 		if failure != nil || len(ips) == 0 {
-			e.log.Debug("name not resolved, what is known of it stays", "name", name, "error", failure, "kept", len(old.Kept))
-			now = old
+			e.log.Debug("name not resolved, what is known of it stays", "name", name, "error", failure, "kept", len(old.List()))
+			now = old.Fail(time.Now())
 		}
 		e.found = maps.Clone(e.found)
 		e.found[name] = now
 		if !asked || !old.Same(now) {
-			e.log.Info("endpoint name has other addresses", "name", name, "addresses", len(now.Kept))
+			e.log.Info("endpoint name has other addresses", "name", name, "addresses", len(now.List()))
 			_ = e.replan(plan.Make(c.Plan.Config, e.found), time.Now(), true) // forced: it cannot be refused
 		}
 		e.heardAll()

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -68,7 +69,7 @@ func (e *Engine) Simulate(regions []string) (now, then *Published, brake bool, e
 func SimulateIn(cfg *config.Config, regions []string, now time.Time) (before, after *Published, brake bool) {
 	found := source.Found{}
 	for _, name := range plan.Make(cfg, found).Names { // what it resolves to does not matter, that it does
-		found[name] = source.Addresses{Kept: []source.Kept{{IP: placeholder, Seen: now, Fresh: true}}, At: now}
+		found[name] = source.Addresses{}.Learn([]netip.Addr{placeholder}, 0, now)
 	}
 	c := NewCore(plan.Make(cfg, found), nil, nil, now)
 	for i := range c.views {

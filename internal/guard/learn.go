@@ -41,11 +41,21 @@ func (n *Name) Learn(v6 bool, a *Answer, now Stamp) News {
 		return Refused
 	}
 	k := n.Of(v6)
-	changed := k.heal(now)
+	changed := k.Take(a, now)
+	changed = n.emerge(k) || changed
+	if changed {
+		return Changed
+	}
+	return Refreshed
+}
+
+// Take takes in a good answer for one family, wherever it leads, and reports whether
+// it changed more than times. It is Learn without what that refuses.
+func (k *Kept) Take(a *Answer, now Stamp) (changed bool) {
+	changed = k.heal(now)
 	for _, ip := range a.Addrs {
 		changed = k.see(ip, now) || changed
 	}
-	changed = n.emerge(k) || changed
 	changed = k.drop(now, a.TTL) || changed
 	if !slices.Equal(k.Chain, a.Chain) {
 		k.Chain, changed = slices.Clone(a.Chain[:min(len(a.Chain), MaxChain)]), true
@@ -56,10 +66,7 @@ func (n *Name) Learn(v6 bool, a *Answer, now Stamp) News {
 	k.size(len(a.Addrs))
 	k.rank(a.TTL, now)
 	k.Good, k.TTL = now, a.TTL
-	if changed {
-		return Changed
-	}
-	return Refreshed
+	return changed
 }
 
 // emerge notes that the name has a good public address, and forgets the private ones.

@@ -166,7 +166,7 @@ func (m *maker) pool(s *config.Service, p *config.Pool, use Use) steer.Pool {
 			m.name(e.Name)
 			_, known := m.found[e.Name]
 			se.Unresolved = !known
-			for _, k := range m.found[e.Name].Kept {
+			for _, k := range m.found[e.Name].List() {
 				a := m.addr(s, out.Region, k.IP, use)
 				a.Old = !k.Fresh
 				se.Addrs = append(se.Addrs, a)

@@ -282,7 +282,7 @@ func (w *world) resolve(name string, addrs []string) {
 		ips = append(ips, netip.MustParseAddr(a))
 	}
 	w.found = maps.Clone(w.found)
-	w.found[name] = w.found[name].Learn(ips, w.clock())
+	w.found[name] = w.found[name].Learn(ips, time.Minute, w.clock())
 	if w.core == nil {
 		return
 	}
