@@ -33,7 +33,10 @@ type list struct {
 
 	file string
 	seen [sha256.Size]byte // of the file, when it was read last
-	read guard.Stamp
+
+	reading atomic.Bool // the file is being read
+	read    guard.Stamp // when that began last; this and the next are the beat's
+	hung    bool        // told that it does not end
 }
 
 // slot is a pattern and how many names it guards.
@@ -166,17 +169,41 @@ func parseNames(file string, text []byte) (map[string]bool, error) {
 // reread is how often the file of names is read again.
 const reread = 5 * time.Second
 
-// refresh reads the file again if it changed, and reports whether the names did. One
-// with faults changes nothing.
-func (l *list) refresh(now guard.Stamp) (changed bool) {
-	if l.file == "" || now.Sub(l.read) < reread {
-		return false
+// refresh begins to read the file again when that is due, and calls changed if the
+// names did. It does not wait: a file on a disk that hangs holds up nothing else.
+func (l *list) refresh(now guard.Stamp, changed func()) {
+	since := now.Sub(l.read)
+	switch {
+	case l.file == "" || since >= 0 && since < reread:
+		return
+	case l.reading.Load():
+		if !l.hung {
+			l.hung = true
+			log.Errorf("%s does not answer since %s: the names to guard stay as they were", l.file, l.read.Time().UTC().Format(time.TimeOnly))
+		}
+		return
+	case l.hung:
+		l.hung = false
+		log.Infof("%s answers again", l.file)
 	}
 	l.read = now
+	l.reading.Store(true)
+	go func() {
+		defer survive(l.file)
+		defer l.reading.Store(false)
+		l.reread(changed)
+	}()
+}
+
+// reread reads the file again. One with faults changes nothing, and is told of once.
+func (l *list) reread(changed func()) {
 	before := l.seen
 	err := l.readFile()
-	if err != nil && before != l.seen {
+	switch {
+	case before == l.seen:
+	case err != nil:
 		log.Errorf("The names to guard stay as they were: %v", err)
+	default:
+		changed()
 	}
-	return err == nil && before != l.seen
 }

@@ -25,9 +25,7 @@ func (t *table) beat(now guard.Stamp) {
 		return
 	}
 	defer survive("server block " + t.key)
-	if g.names.refresh(now) {
-		t.home.trade.anew()
-	}
+	g.names.refresh(now, t.home.trade.anew)
 	t.sweep(g, now)
 	watched := t.list(t.watched)
 	for _, e := range watched {
