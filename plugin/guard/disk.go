@@ -17,9 +17,11 @@ const (
 	openWait   = 2 * time.Second  // how long a start waits for the disk
 	proveStart = 10 * time.Second // a start that lived so long went well
 	tooOld     = 7 * 24 * time.Hour
-	crashes    = 3      // starts in a row that ended early, until the last good memory is used
-	maxLoaded  = 200000 // names
-	batch      = 1000   // names in one transaction
+	crashes    = 3             // starts in a row that ended early, until the last good memory is used
+	copyEvery  = 6 * time.Hour // between copies of the file
+	copySoon   = time.Minute   // after a name was dropped: it must not come back
+	maxLoaded  = 200000        // names
+	batch      = 1000          // names in one transaction
 )
 
 // disk is the file of one state directory. What it holds is a convenience: a disk
@@ -29,6 +31,9 @@ type disk struct {
 	dir  string
 	stop chan struct{}
 	done chan struct{}
+
+	copied  guard.Stamp // when the file was copied; this and the next are run's
+	dropped bool        // names were, since then
 
 	busy atomic.Int64 // since when it is at work, as a Stamp; 0 = it is not
 	hung atomic.Bool  // told that it does not answer
@@ -63,6 +68,7 @@ func (d *disk) run(opened chan struct{}) {
 	d.work(d.open)
 	close(opened)
 	born := time.Now()
+	d.copied = guard.At(born)
 	tick := time.NewTicker(saveEvery)
 	defer tick.Stop()
 	for sound := false; ; {
@@ -78,6 +84,7 @@ func (d *disk) run(opened chan struct{}) {
 			d.work(func() {
 				d.reopen()
 				d.save(false)
+				d.copy(guard.At(now))
 			})
 			if !sound && now.Sub(born) > proveStart {
 				sound = true
@@ -155,6 +162,9 @@ func (d *disk) open() {
 	s, notice, err := state.OpenFile(d.dir, state.GuardFile)
 	if notice != "" {
 		log.Errorf("%s", notice)
+		if s != nil {
+			s, err = d.recover(s)
+		}
 	}
 	if err != nil {
 		d.tell(err)
@@ -170,6 +180,36 @@ func (d *disk) open() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.store, d.from = s, from
+}
+
+// recover puts the copy in the place of a file that was damaged and set aside.
+func (d *disk) recover(empty *state.Store) (*state.Store, error) {
+	if err := empty.Close(); err != nil {
+		return nil, err
+	}
+	found, err := state.Recover(d.dir, state.GuardFile)
+	if err != nil {
+		log.Errorf("The copy of it is of no use: %v", err)
+	}
+	s, notice, err := state.OpenFile(d.dir, state.GuardFile)
+	switch {
+	case notice != "":
+		log.Errorf("The copy of it is damaged too: %s", notice)
+	case found && err == nil:
+		log.Warningf("The copy of it is used: what was learned in the last hours is missing")
+	}
+	return s, err
+}
+
+// copy copies the file now and then, and soon after a name was dropped.
+func (d *disk) copy(now guard.Stamp) {
+	since := now.Sub(d.copied)
+	s := d.opened()
+	if s == nil || since >= 0 && since < copyEvery && (!d.dropped || since < copySoon) {
+		return
+	}
+	d.copied, d.dropped = now, false
+	d.tell(s.Keep())
 }
 
 // goBack makes the file hold what this start began with, if that was not what the
@@ -210,6 +250,8 @@ func (d *disk) ripen() {
 	d.save(false)
 	d.sound()
 	d.generation()
+	d.copied = 0
+	d.copy(guard.At(time.Now()))
 }
 
 // sound notes that this start went well.

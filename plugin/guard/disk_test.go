@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coredns/coredns/plugin/test"
@@ -94,6 +96,50 @@ func TestDamageIsSetAside(t *testing.T) {
 	}
 	if aside, _ := filepath.Glob(path + ".bad-*"); len(aside) != 1 {
 		t.Errorf("set aside: %v", aside)
+	}
+}
+
+// TestDamageCostsHours holds that in the place of a damaged file its copy is used,
+// that a name which was dropped is not in it, and that a copy that is damaged as well
+// costs memory only.
+func TestDamageCostsHours(t *testing.T) {
+	const gone = "gone.cloud.example."
+	dir := t.TempDir()
+	known(t, dir, state.Guarded, "192.0.2.1")
+	write(t, dir, state.Record{Bucket: state.Guarded, Key: ".:53/ " + gone, Value: stored(t, dir, state.Guarded)[".:53/ "+api]})
+	conf := strings.Replace(diskConf(dir), "guard ", "guard "+gone+" ", 1)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, conf, newScript())
+		wait(2 * saveEvery)
+		if !w.at.Forget(gone) {
+			t.Error("nothing was known of it")
+		}
+		wait(2 * copySoon)
+		w.end()
+	})
+	path := filepath.Join(dir, state.GuardFile)
+	for _, damaged := range []bool{false, true} {
+		if err := os.Truncate(path, 5000); err != nil {
+			t.Fatal(err)
+		}
+		if damaged {
+			if err := os.Truncate(path+".copy", 6000); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := 1
+		if damaged {
+			want = 0
+		}
+		if got := answers(restarted(t, dir)); len(got) != want {
+			t.Errorf("copy damaged %v: answered %v", damaged, got)
+		}
+		if _, there := stored(t, dir, state.Guarded)[".:53/ "+gone]; there {
+			t.Error("what was dropped came back")
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "*.next")); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
 	}
 }
 

@@ -3,6 +3,7 @@ package guard
 import (
 	"errors"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/detour-dns/detour/internal/guard"
@@ -44,6 +45,7 @@ func (t *table) save(s *state.Store, now guard.Stamp, all bool) error {
 			}
 			return err
 		}
+		t.disk.dropped = t.disk.dropped || slices.ContainsFunc(records[:n], func(r state.Record) bool { return r.Value == nil })
 		records, saved = records[n:], saved[n:]
 	}
 	return nil

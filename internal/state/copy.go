@@ -1,0 +1,61 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// copied is the name of a file's copy.
+func copied(file string) string { return file + ".copy" }
+
+// Keep makes a copy of the whole file beside it, in the place of the one before:
+// what a damaged file is replaced by.
+func (s *Store) Keep() error {
+	return replaceFile(copied(s.path), func(to *os.File) error {
+		return s.db.View(func(tx *bolt.Tx) error {
+			_, err := tx.WriteTo(to)
+			return err
+		})
+	})
+}
+
+// Recover puts the copy of a file that was set aside in its place, and reports
+// whether there is one. Nothing may have the file open. The copy stays.
+func Recover(dir, file string) (found bool, err error) {
+	path := filepath.Join(dir, file)
+	from, err := os.Open(copied(path))
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("copy of a state file: %w", err)
+	}
+	defer from.Close() //nolint:errcheck // only read
+	err = replaceFile(path, func(to *os.File) error {
+		_, err := io.Copy(to, from)
+		return err
+	})
+	return err == nil, err
+}
+
+// replaceFile writes a file that is whole at any moment.
+func replaceFile(path string, write func(*os.File) error) error {
+	next := path + ".next"
+	to, err := os.OpenFile(next, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err == nil {
+		err = errors.Join(write(to), to.Sync(), to.Close())
+	}
+	if err == nil {
+		err = os.Rename(next, path)
+	}
+	if err != nil {
+		_ = os.Remove(next) // what is left of it is of no use
+		return fmt.Errorf("state file %s: %w", path, err)
+	}
+	return nil
+}
