@@ -32,6 +32,7 @@ func (b *bench) guarding() error {
 	defer up.stop()
 	for _, v := range []struct{ what, queries, below string }{
 		{"guard, names that it does not guard", "others.txt", "  file " + b.dir + "/other.db other.test\n"},
+		{"guard, healthy names that it does, below the cache", "cloud.txt", "  cache 30\n  forward . 127.0.0.1:5303\n"},
 		{"guard, healthy names that it does, over forward, no cache", "cloud.txt", "  forward . 127.0.0.1:5303\n"},
 	} {
 		chain := ". {\n  bind 127.0.0.1\n%s" + v.below + "}\n"
