@@ -51,7 +51,7 @@ type Engine struct {
 	background sync.WaitGroup
 	started    time.Time
 	version    string
-	pulse      pulse
+	pulse      voice
 	meets      meeting
 
 	catalogs *catalogs

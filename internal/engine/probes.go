@@ -128,7 +128,7 @@ func (e *Engine) weigh(r monitor.Report) {
 	if !ok || !e.core.probed(i) {
 		return // of a check that is no more, or not here
 	}
-	e.pulse.beat()
+	e.pulse.came()
 	next := e.core.Observe(i, r.Start, r.Result)
 	k := &e.core.Plan.Checks[i]
 	if next < k.Params.Interval {
