@@ -143,7 +143,8 @@ func (k *Kept) renew(from *Kept) (w Worth) {
 // Adopt takes over what others keep where nothing good is known here, and reports
 // whether there was anything. near says that they are of this zone: then proofs of
 // the last minutes count. Without one, members of a name that proves itself must do
-// so before they stand in. Addresses for which deny is true are left out.
+// so before they stand in. Addresses for which deny is true are left out, and private
+// ones of other zones: they mean other machines here.
 func (n *Name) Adopt(s *Shared, near bool, now Stamp, deny func(Addr) bool) (isNew bool) {
 	from := s.Known.Clone()
 	from.Mend(now)
@@ -152,7 +153,7 @@ func (n *Name) Adopt(s *Shared, near bool, now Stamp, deny func(Addr) bool) (isN
 		k, there := n.Of(v6), from.Of(v6)
 		there.leave(func(ip Addr) bool {
 			m := there.find(ip)
-			return m.Last <= gone || !m.Good() || k.find(ip) != nil || deny(ip)
+			return m.Last <= gone || !m.Good() || k.find(ip) != nil || deny(ip) || Private(ip) && (!near || n.Public)
 		})
 		if k.hasGood() || len(there.Members) == 0 {
 			continue

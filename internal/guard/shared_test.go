@@ -166,6 +166,22 @@ func TestAdoptTakesNothingFromWhoKnows(t *testing.T) {
 	}
 }
 
+// TestAdoptPrivate holds that private addresses are taken over within a zone only,
+// and not where the name has been public.
+func TestAdoptPrivate(t *testing.T) {
+	there, now := healthy(says(60, addrs("10.1.2.3")...))
+	var s Shared
+	s.Merge(there)
+	for _, c := range []struct {
+		n          Name
+		near, want bool
+	}{{Name{}, true, true}, {Name{}, false, false}, {Name{Public: true}, true, false}} {
+		if got := c.n.Adopt(&s, c.near, now, nobody); got != c.want {
+			t.Errorf("near %v, public %v: adopted %v", c.near, c.n.Public, got)
+		}
+	}
+}
+
 // TestMergeOfHistories holds over random lives of several resolvers that what they
 // share has only what one of them had, keeps its bounds, survives its encoding,
 // fits into a record, and comes to rest.

@@ -9,7 +9,7 @@ import (
 
 // Times of the exchange with other resolvers.
 const (
-	leaveAgain = 3 * time.Second  // while a name fails; what was not stored is left again
+	leaveAgain = 3 * time.Second  // between looks at one name; what was not stored is left again
 	leaveLater = 10 * time.Minute // between times that matter little, of one name
 	tellAll    = time.Hour        // so often every name is looked at
 )
@@ -18,8 +18,8 @@ const (
 type trade struct {
 	mu      sync.Mutex // guards what follows
 	version uint64
-	here    map[string]*guard.Shared // of this zone, by block and name
-	all     guard.Stamp              // when every name was looked at
+	here    map[string]*guard.Name // of this zone, by block and name
+	all     guard.Stamp            // when every name was looked at
 }
 
 // anew has what others keep taken in once more: other names are guarded than before.
@@ -33,7 +33,7 @@ func (t *trade) anew() {
 func (t *trade) of(block, name string) guard.Shared {
 	s := guard.Shared{Block: block, Name: name}
 	if was := t.here[block+" "+name]; was != nil {
-		s.Known = was.Known.Clone()
+		s.Known = was.Clone()
 	}
 	return s
 }
@@ -54,7 +54,7 @@ func (b *bureau) exchange(now guard.Stamp) {
 		return
 	}
 	if version != b.trade.version {
-		b.trade.version, b.trade.here = version, map[string]*guard.Shared{}
+		b.trade.version, b.trade.here = version, map[string]*guard.Name{}
 		for i := range list {
 			b.takeOver(&list[i], now)
 		}
@@ -75,8 +75,10 @@ func (b *bureau) takeOver(f *guard.Find, now guard.Stamp) {
 	b.mu.Lock()
 	t := b.tables[f.Block]
 	b.mu.Unlock()
-	if f.Near {
-		b.trade.here[f.Block+" "+f.Name] = &f.Shared
+	if f.Near { // made plausible: times to come would never be outdone
+		known := f.Known.Clone()
+		known.Mend(now)
+		b.trade.here[f.Block+" "+f.Name] = &known
 	}
 	if t == nil {
 		return
@@ -137,21 +139,20 @@ func (g *Guard) worth(e *entry, x guard.Exchange, now guard.Stamp) (s *guard.Sha
 	defer g.contain(e)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	failing := e.known.Failing()
-	wait := leaveLater
-	if failing {
-		wait = leaveAgain
-	}
-	since := now.Sub(e.left)
-	if since >= 0 && since < wait && e.known.Gone <= e.left {
+	if since := now.Sub(e.looked); since >= 0 && since < leaveAgain && e.known.Gone <= e.looked {
 		return nil, true
 	}
+	e.looked = now
 	out := g.table.home.trade.of(g.table.key, e.name)
-	if out.Merge(&e.known) == guard.Nothing {
+	worth := out.Merge(&e.known)
+	since := now.Sub(e.left)
+	switch {
+	case worth == guard.Nothing:
 		e.worth = 0
 		return nil, false
-	}
-	if e.worth == 0 {
+	case worth == guard.Later && since >= 0 && since < leaveLater:
+		return nil, true
+	case e.worth == 0:
 		e.worth = now
 	}
 	if !elected(e, x) && now.Sub(e.worth) < guard.Grace {

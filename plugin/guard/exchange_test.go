@@ -303,6 +303,30 @@ func TestAtRestNothingIsWritten(t *testing.T) {
 	})
 }
 
+// TestTimesToCome holds that a value with times of the far future, which nothing could
+// outdo, is put right by whoever knows the name.
+func TestTimesToCome(t *testing.T) {
+	inFleet(t, tlsConf, func(s *fleet) {
+		p, never := &seat{shelf: s.shelf, zone: "z1"}, guard.At(time.Now().Add(1e6*time.Hour))
+		lie := guard.Shared{Block: ".:53/", Name: api, Known: guard.Name{Gone: never, V4: guard.Kept{Good: never, Bad: never, Began: never, Members: []guard.Member{
+			{IP: addr(t, "203.0.113.66"), First: never, Last: never, Proved: never, Was: guard.Refuted, Times: 3},
+		}}}}
+		raw, err := json.Marshal(lie)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = p.Keep(t.Context(), []share.Record{{Kind: share.Kept, Target: exchange.Target(lie.Block, lie.Name), Version: share.Version{N: 7, Writer: "x"}, Value: raw}})
+		all, ends := s.outage(1)
+		s.serve(all, time.Minute, "192.0.2.1")
+		b, end := s.join("b", "z1")
+		wait(5 * time.Second)
+		s.serve([]*world{b}, time.Minute, "192.0.2.1")
+		for _, end := range append(ends, end) {
+			end()
+		}
+	})
+}
+
 // TestLiesOfOthers holds that nothing enters by the store that would not enter by
 // an answer: forbidden and private addresses, names that nobody listed, values of
 // other names, members that nobody saw or proved.

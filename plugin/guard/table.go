@@ -52,7 +52,8 @@ type entry struct {
 	asking  bool
 	tale    tale
 	refusal guard.Refusal // why nothing stands in
-	left    guard.Stamp   // when other resolvers were told of it last
+	looked  guard.Stamp   // when it was last looked whether other resolvers know all of it
+	left    guard.Stamp   // when they were told of it last
 	worth   guard.Stamp   // since when there is something to tell them, 0 = there is not
 }
 
