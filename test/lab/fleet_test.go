@@ -63,6 +63,7 @@ type fleet struct {
 	asked     atomic.Int64
 	lost      atomic.Int64
 	interval  string                 // of the probes
+	services  string                 // beside the shop
 	more      func(m *member) string // configuration of a resolver, beside what all have
 	stop      chan struct{}
 	wg        sync.WaitGroup
@@ -129,7 +130,7 @@ func (f *fleet) serve() {
 		}
 		yaml := strings.ReplaceAll(f.config(cmp.Or(f.interval, "interval: 1s, timeout: 1s"), "{after: 1s, max: 2s, ramp: [100], step: 1s}"), f.dir, dir)
 		yaml = strings.Replace(yaml, "hold_down: {step: 2s}", "hold_down: {step: 1s, max: 2s}", 1) + fmt.Sprintf("self: {name: %s, zone: %s}\n", m.place, m.zone)
-		yaml += f.meets(m)
+		yaml = strings.Replace(yaml, "defaults:\n", f.services+"defaults:\n", 1) + f.meets(m)
 		if f.more != nil {
 			yaml += f.more(m)
 		}
