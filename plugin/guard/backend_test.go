@@ -2,69 +2,31 @@ package guard
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"math/big"
 	"net"
 	"net/netip"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/detour-dns/detour/test/kit"
 )
 
-// authority signs certificates. Bubbles begin in the year 2000.
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
+// authority signs certificates.
+type authority struct{ *kit.Authority }
 
-func newAuthority(t testing.TB) *authority {
-	t.Helper()
-	a := &authority{}
-	a.key, a.cert = a.make(t, &x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign, Subject: pkix.Name{CommonName: "test"}})
-	return a
-}
-
-func (a *authority) make(t testing.TB, c *x509.Certificate) (*ecdsa.PrivateKey, *x509.Certificate) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.SerialNumber = big.NewInt(time.Now().UnixNano() + 1)
-	c.NotBefore, c.NotAfter = time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
-	parent, by := c, key
-	if a.cert != nil {
-		parent, by = a.cert, a.key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, c, parent, &key.PublicKey, by)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key, cert
-}
+func newAuthority(t testing.TB) *authority { return &authority{kit.NewAuthority(t)} }
 
 // issue returns a certificate for names.
 func (a *authority) issue(t testing.TB, names ...string) *tls.Certificate {
 	t.Helper()
-	key, cert := a.make(t, &x509.Certificate{DNSNames: names})
-	return &tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key}
+	c := a.Issue(t, kit.Leaf{Names: names})
+	return &c
 }
 
-func (a *authority) roots() *x509.CertPool {
-	p := x509.NewCertPool()
-	p.AddCert(a.cert)
-	return p
-}
+func (a *authority) roots() *x509.CertPool { return a.Pool }
 
 // backends are the machines behind the addresses: with a certificate, refusing
 // (nil), or silent.

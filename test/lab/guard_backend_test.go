@@ -1,50 +1,33 @@
 package lab
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
-	"math/big"
 	"net"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"testing"
 	"time"
+
+	"github.com/detour-dns/detour/test/kit"
 )
 
 // authority is the test's own CA. It signs a certificate for exactly the name that
 // a client asks for, as the right backend of that name would have one.
 type authority struct {
-	key  *ecdsa.PrivateKey
-	cert *x509.Certificate
+	*kit.Authority
 	file string // what SSL_CERT_FILE is to name
 
 	mu     sync.Mutex
 	issued map[string]*tls.Certificate
-	serial int64
 }
 
-func newAuthority(dir string) (*authority, error) {
-	a := &authority{issued: map[string]*tls.Certificate{}, serial: 1, file: filepath.Join(dir, "ca.pem")}
-	var err error
-	if a.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
-		return nil, err
-	}
-	a.cert = &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "lab"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, a.cert, a.cert, &a.key.PublicKey, a.key)
-	if err != nil {
-		return nil, err
-	}
-	return a, os.WriteFile(a.file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600)
+func newAuthority(t *testing.T, dir string) *authority {
+	t.Helper()
+	a := &authority{Authority: kit.NewAuthority(t), issued: map[string]*tls.Certificate{}, file: filepath.Join(dir, "ca.pem")}
+	a.Write(t, a.file)
+	return a
 }
 
 // issue returns the certificate of a name, self-signed if it is a hijacker's.
@@ -54,30 +37,19 @@ func (a *authority) issue(name string, hijacker bool) (*tls.Certificate, error) 
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	id := name
+	id, by := name, a.Sign
 	if hijacker {
-		id += " hijacked"
+		id, by = name+" hijacked", kit.SelfSigned
 	}
 	if c := a.issued[id]; c != nil {
 		return c, nil
 	}
-	a.serial++
-	leaf := &x509.Certificate{
-		SerialNumber: big.NewInt(a.serial), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
-		NotBefore: a.cert.NotBefore, NotAfter: a.cert.NotAfter, KeyUsage: x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	by := a.cert
-	if hijacker {
-		by = leaf
-	}
-	der, err := x509.CreateCertificate(rand.Reader, leaf, by, &a.key.PublicKey, a.key)
+	c, err := by(kit.Leaf{Subject: name, Names: []string{name}})
 	if err != nil {
 		return nil, err
 	}
-	c := &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: a.key}
-	a.issued[id] = c
-	return c, nil
+	a.issued[id] = &c
+	return &c, nil
 }
 
 // backend is a TLS server on one address. It accepts handshakes and says nothing

@@ -91,12 +91,10 @@ func newStage(t *testing.T, octet int) *stage {
 	t.Helper()
 	s := &stage{lab: newLab(t, octet, "up", "client", stock), up: newUpstreams(), backends: map[string]*backend{}}
 	var err error
-	if s.stock, err = kit.StockBinary(); err == nil {
-		s.ca, err = newAuthority(s.dir)
-	}
-	if err != nil {
+	if s.stock, err = kit.StockBinary(); err != nil {
 		t.Fatal(err)
 	}
+	s.ca = newAuthority(t, s.dir)
 	for place, net := range map[string]string{"aws": "192.0.2.0/24", "gcp": "198.51.100.0/24", "azure": "203.0.113.0/24"} {
 		s.in(place, "ip", "route", "add", "local", net, "dev", "lo")
 		s.in("router", "ip", "route", "add", net, "via", s.of(place))
