@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/detour-dns/detour/test/kit"
 )
 
 const runbook = "https://github.com/detour-dns/detour/blob/main/docs/operations.md"
@@ -27,15 +29,6 @@ type rule struct {
 	Annotations map[string]string `yaml:"annotations"`
 }
 
-func read(t *testing.T, path string) string {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
-
 func alertsOf(t *testing.T, path string) (out []rule) {
 	t.Helper()
 	var file struct {
@@ -43,7 +36,7 @@ func alertsOf(t *testing.T, path string) (out []rule) {
 			Rules []rule `yaml:"rules"`
 		} `yaml:"groups"`
 	}
-	if err := yaml.Unmarshal([]byte(read(t, path)), &file); err != nil {
+	if err := yaml.Unmarshal([]byte(kit.Read(t, path)), &file); err != nil {
 		t.Fatal(err)
 	}
 	for _, g := range file.Groups {
@@ -73,7 +66,7 @@ var (
 // series returns the names of all series that the plugin exports.
 func series(t *testing.T) (out []string) {
 	t.Helper()
-	for _, m := range inCode.FindAllStringSubmatch(read(t, "../../plugin/failover/metrics.go")+read(t, "../../plugin/guard/metrics.go"), -1) {
+	for _, m := range inCode.FindAllStringSubmatch(kit.Read(t, "../../plugin/failover/metrics.go")+kit.Read(t, "../../plugin/guard/metrics.go"), -1) {
 		if m[1] != "histogram" {
 			out = append(out, prefix+m[2])
 			continue
@@ -91,7 +84,7 @@ func series(t *testing.T) (out []string) {
 // anchors returns the sections of the runbook, as links name them.
 func anchors(t *testing.T) (out []string) {
 	t.Helper()
-	for _, m := range headings.FindAllStringSubmatch(read(t, "../../docs/operations.md"), -1) {
+	for _, m := range headings.FindAllStringSubmatch(kit.Read(t, "../../docs/operations.md"), -1) {
 		out = append(out, strings.ToLower(strings.ReplaceAll(m[1], " ", "-")))
 	}
 	return out
@@ -201,7 +194,7 @@ type panels struct {
 func expressions(t *testing.T, path string) (exprs, wrong []string) {
 	t.Helper()
 	var d panels
-	if err := json.Unmarshal([]byte(read(t, path)), &d); err != nil {
+	if err := json.Unmarshal([]byte(kit.Read(t, path)), &d); err != nil {
 		return nil, []string{err.Error()}
 	}
 	if d.SchemaVersion < 39 {

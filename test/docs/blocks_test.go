@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/detour-dns/detour/config"
+
+	"github.com/detour-dns/detour/test/kit"
 )
 
 // pages are the documents that people read.
@@ -28,15 +30,6 @@ func pages(t *testing.T) []string {
 	return out
 }
 
-func read(t *testing.T, path string) string {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
-
 var fence = regexp.MustCompile("(?ms)^(?:```|~~~) ?(\\w+)\n(.*?)^(?:```|~~~)$")
 
 // blocks returns the fenced blocks of a language.
@@ -53,7 +46,7 @@ func blocks(text, language string) (out []string) {
 func TestYAMLBlocks(t *testing.T) {
 	n := 0
 	for _, page := range pages(t) {
-		for _, b := range blocks(read(t, page), "yaml") {
+		for _, b := range blocks(kit.Read(t, page), "yaml") {
 			n++
 			if _, err := config.Parse("failover.yaml", []byte(b)); err != nil {
 				t.Errorf("%s:\n%v\nin\n%s", page, err, b)
@@ -87,8 +80,8 @@ func metrics(re *regexp.Regexp, text string) (out []string) {
 // its labels, and no other.
 func TestMetricsAreDocumented(t *testing.T) {
 	for plugin, least := range map[string]int{"failover": 20, "guard": 8} {
-		inCode := metrics(metricInCode, read(t, "../../plugin/"+plugin+"/metrics.go"))
-		inDocs := metrics(metricInDocs, read(t, "../../plugin/"+plugin+"/README.md"))
+		inCode := metrics(metricInCode, kit.Read(t, "../../plugin/"+plugin+"/metrics.go"))
+		inDocs := metrics(metricInDocs, kit.Read(t, "../../plugin/"+plugin+"/README.md"))
 		if len(inCode) < least || !slices.Equal(inCode, inDocs) {
 			t.Errorf("%s: metrics in code:\n%v\nin the README:\n%v", plugin, inCode, inDocs)
 		}
@@ -103,8 +96,8 @@ var optionInCode = regexp.MustCompile(`(?m)^\t"([a-z_]+)": +read[A-Z]`)
 // TestGuardOptionsAreDocumented: the guard's README explains every option of its
 // directive.
 func TestGuardOptionsAreDocumented(t *testing.T) {
-	readme := read(t, "../../plugin/guard/README.md")
-	options := optionInCode.FindAllStringSubmatch(read(t, "../../plugin/guard/setup.go"), -1)
+	readme := kit.Read(t, "../../plugin/guard/README.md")
+	options := optionInCode.FindAllStringSubmatch(kit.Read(t, "../../plugin/guard/setup.go"), -1)
 	if len(options) < 10 {
 		t.Fatalf("found only %d options", len(options))
 	}
@@ -120,7 +113,7 @@ var mdLink = regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
 // TestLinksLeadSomewhere: every relative link in the documentation names a file.
 func TestLinksLeadSomewhere(t *testing.T) {
 	for _, page := range pages(t) {
-		for _, m := range mdLink.FindAllStringSubmatch(read(t, page), -1) {
+		for _, m := range mdLink.FindAllStringSubmatch(kit.Read(t, page), -1) {
 			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
 				t.Errorf("%s: link to %s leads nowhere", page, m[1])
 			}
@@ -133,7 +126,7 @@ func TestLinksLeadSomewhere(t *testing.T) {
 func TestNothingOfTheWorkshopShows(t *testing.T) {
 	shown := regexp.MustCompile(`\.\./shared|/work/|DESIGN\.md|TIMELINES|\bissue #?\d`)
 	for _, page := range pages(t) {
-		if hit := shown.FindString(read(t, page)); hit != "" {
+		if hit := shown.FindString(kit.Read(t, page)); hit != "" {
 			t.Errorf("%s mentions %q", page, hit)
 		}
 	}

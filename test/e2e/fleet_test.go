@@ -18,11 +18,8 @@ func member(t *testing.T, c *kit.ConsulServer, name, zone, web string) (p *proce
 	t.Helper()
 	rules := ""
 	for _, file := range []string{"observer.hcl", "operator.hcl"} {
-		text, err := os.ReadFile(filepath.Join("../../config/consul", file))
-		if err != nil {
-			t.Fatal(err)
-		}
-		rules += strings.NewReplacer("CLUSTER", "main", "OBSERVER", name, "NODE", "test").Replace(string(text)) + "\n"
+		text := kit.Read(t, filepath.Join("../../config/consul", file))
+		rules += strings.NewReplacer("CLUSTER", "main", "OBSERVER", name, "NODE", "test").Replace(text) + "\n"
 	}
 	token = c.Grant("detour-"+name, strings.Replace(rules, `key_prefix "detour/main/v1/ctl/in_use/" {`+"\n  policy = \"write\"\n}\n", "", 1))
 	p = start(t, map[string]string{

@@ -49,12 +49,12 @@ func foreign(t *testing.T) string {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	mod := read(t, filepath.Join(root, "test/tools/stock/go.mod")) +
+	mod := kit.Read(t, filepath.Join(root, "test/tools/stock/go.mod")) +
 		"\nrequire github.com/detour-dns/detour v0.0.0\n\nreplace github.com/detour-dns/detour => " + root + "\n"
 	mod = strings.Replace(strings.Replace(mod, "module stock", "module foreign", 1), "tool github.com/coredns/coredns\n", "", 1)
 	for name, text := range map[string]string{
 		"go.mod": mod, "main.go": foreignMain,
-		"go.sum": read(t, filepath.Join(root, "test/tools/stock/go.sum")) + read(t, filepath.Join(root, "go.sum")),
+		"go.sum": kit.Read(t, filepath.Join(root, "test/tools/stock/go.sum")) + kit.Read(t, filepath.Join(root, "go.sum")),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -68,15 +68,6 @@ func foreign(t *testing.T) string {
 		t.Fatalf("a CoreDNS with our plugins does not build: %v\n%s", err, out)
 	}
 	return bin
-}
-
-func read(t *testing.T, path string) string {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }
 
 // TestInACoreDNSOfOnesOwn builds somebody else's CoreDNS with our plugins, and has

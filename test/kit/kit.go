@@ -71,6 +71,16 @@ func FreePort(t testing.TB) string {
 	return ""
 }
 
+// Read returns the text of a file.
+func Read(t testing.TB, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 // Every calls f at each tick until it says true, or returns an error when the time
 // is over.
 func Every(tick, limit time.Duration, f func() bool) error {
