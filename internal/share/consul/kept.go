@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -53,9 +54,11 @@ func (s *Share) Keep(ctx context.Context, list []share.Record) error {
 		values = append(values, record{r.Kind, s.keys.kept(s.o.Zone) + r.Target, r.Target, r.Version, value, decodeKept})
 	}
 	errs := make([]error, len(s.stores))
+	var wg sync.WaitGroup
 	for i, st := range s.stores {
-		errs[i] = st.putKept(ctx, values)
+		wg.Go(func() { errs[i] = st.putKept(ctx, values) })
 	}
+	wg.Wait()
 	if slices.Contains(errs, nil) {
 		return nil
 	}
