@@ -119,9 +119,18 @@ func need(checks []bool, pools []steer.Pool, which uint64) {
 			continue
 		}
 		for e := range pools[n].Endpoints {
-			for _, i := range checksOfEndpoint(&pools[n].Endpoints[e]) {
-				checks[i] = true
-			}
+			needEndpoint(checks, &pools[n].Endpoints[e])
+		}
+	}
+}
+
+func needEndpoint(checks []bool, e *steer.Endpoint) {
+	for a := range e.Addrs {
+		for _, i := range e.Addrs[a].Checks {
+			checks[i] = true
+		}
+		for _, i := range e.Addrs[a].Shown {
+			checks[i] = true
 		}
 	}
 }

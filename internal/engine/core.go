@@ -111,7 +111,7 @@ func (c *Core) Observe(i int32, start time.Time, r health.Result) time.Duration 
 	if !r.Cause.Local() && st.Settled() && c.takes(i) {
 		c.council.duty.part[i] = own
 	}
-	c.census.count(i, k, st, c.event(r.At))
+	c.tally(i, st, r.At)
 	c.refresh(i, r.At)
 	return c.pace(i, k)
 }
@@ -120,9 +120,19 @@ func (c *Core) Observe(i int32, start time.Time, r health.Result) time.Duration 
 func (c *Core) doubt(i int32, r health.Result) bool {
 	probe := c.states[i]
 	probe.Observe(c.Plan.Checks[i].Params, health.Context{Braked: true}, r)
-	c.census.count(i, &c.Plan.Checks[i], &probe, c.event(r.At))
+	c.tally(i, &probe, r.At)
 	c.brake(r.At)
 	return c.Brake.On
+}
+
+// tally brings the census up to date with a state of check i. What was taken up from
+// others, and not probed since, is not known to have passed: as much of it would hide
+// that all else fails.
+func (c *Core) tally(i int32, st *health.State, now time.Time) {
+	if c.takes(i) && st.Last.At.IsZero() {
+		st = new(health.State)
+	}
+	c.census.count(i, &c.Plan.Checks[i], st, c.event(now))
 }
 
 // event is the instant of which what was passing is counted: now, or when the
@@ -206,7 +216,7 @@ func (c *Core) Sweep(now time.Time) {
 			c.turn(int32(i), &before, now)
 			c.refresh(int32(i), now)
 		}
-		c.census.count(int32(i), &c.Plan.Checks[i], &c.states[i], c.event(now))
+		c.tally(int32(i), &c.states[i], now)
 	}
 	if c.Brake.On {
 		c.brake(now)

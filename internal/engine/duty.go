@@ -172,10 +172,9 @@ func (c *Core) letGo(i int32, now time.Time) {
 
 // handed notes that check i is probed here from now on, or no longer.
 func (c *Core) handed(i int32, by int, now time.Time) {
-	k := &c.Plan.Checks[i]
-	c.council.duty.probes[k.Region] += by
+	c.council.duty.probes[c.Plan.Checks[i].Region] += by
 	c.council.duty.watched = false
-	c.census.count(i, k, &c.states[i], c.event(now))
+	c.tally(i, &c.states[i], now)
 	c.refresh(i, now)
 }
 

@@ -76,7 +76,8 @@ type pulse struct {
 	limit atomic.Int64              // how long the next one may take, 0: there is nothing to probe
 }
 
-// expect tells it what is probed. The time runs anew.
+// expect tells it what is probed. The time runs anew only where results are to come
+// sooner than before: checks change hands for as long as the prober hangs, too.
 func (p *pulse) expect(checks []monitor.Check) {
 	shortest := time.Duration(0)
 	for i := range checks {
@@ -84,8 +85,9 @@ func (p *pulse) expect(checks []monitor.Check) {
 			shortest = d
 		}
 	}
-	p.beat()
-	p.limit.Store(int64(shortest))
+	if was := time.Duration(p.limit.Swap(int64(shortest))); was == 0 || shortest < was {
+		p.beat()
+	}
 }
 
 func (p *pulse) beat() {

@@ -116,3 +116,9 @@ func probed(all []*resolver) int {
 	probe, _, _ := probing(all)
 	return total(probe)
 }
+
+// probes is how many checks a resolver probes.
+func (r *resolver) probes() (n int) {
+	_ = r.Do(func(c *Core) { n = sum(c.council.duty.probes) })
+	return n
+}

@@ -66,6 +66,7 @@ func (e *Engine) watch(p *plan.Plan) {
 		}
 	}
 	e.schedule()
+	e.pulse.beat()
 	e.heardAll()
 }
 
