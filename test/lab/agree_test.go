@@ -113,12 +113,12 @@ var faults = []fault{
 // leaves it more than ten seconds later for having one, every query is answered, and
 // nothing moves when Consul is mended.
 func TestConsulDelaysNothing(t *testing.T) {
-	alone := newFleet(t, 93, threeServers.alone())
+	alone := newFleet(t, threeServers.alone())
 	t.Parallel()
 	alone.serve()
 	base := alone.fails(fault{name: "no sharing"}, alone.resolvers[1:]...)
 
-	f := newFleet(t, 94, threeServers)
+	f := newFleet(t, threeServers)
 	f.serve()
 	var rows []row
 	for _, x := range faults {
@@ -248,7 +248,7 @@ func TestLossMovesNobodySoak(t *testing.T) {
 			d = said
 		}
 	}
-	f := newFleet(t, 95, threeServers)
+	f := newFleet(t, threeServers)
 	t.Parallel()
 	f.interval = "interval: 5s, timeout: 2s"
 	f.serve()

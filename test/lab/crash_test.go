@@ -22,7 +22,7 @@ const (
 // them for ten seconds at most; what nobody decides alone waits until its voice is
 // gone, and not longer.
 func TestWhoIsGoneHasNoVoice(t *testing.T) {
-	f := newFleet(t, 98, layout{
+	f := newFleet(t, layout{
 		datacenters: []string{"dc1"},
 		seats:       []seat{{"aws/us-east-1", []int{0}}, {"gcp/europe-west1", []int{0}}, {"gcp/europe-west1", []int{0}}},
 	})

@@ -42,13 +42,13 @@ func TestTwoDatacenters(t *testing.T) {
 	var rows []row
 	t.Run("of", func(t *testing.T) { // until both ended
 		t.Run("alone", func(t *testing.T) {
-			f := newFleet(t, 96, twoDatacenters.alone())
+			f := newFleet(t, twoDatacenters.alone())
 			t.Parallel()
 			f.serve()
 			base = f.fails(fault{name: "no sharing"}, f.resolvers...)
 		})
 		t.Run("sharing", func(t *testing.T) {
-			f := newFleet(t, 97, twoDatacenters)
+			f := newFleet(t, twoDatacenters)
 			t.Parallel()
 			f.more = f.catalog
 			f.instance("c1", "aws")

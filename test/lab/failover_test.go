@@ -126,7 +126,7 @@ func (l *lab) within(limit time.Duration, place string) time.Duration {
 // the answers are as if all were healthy; and the first comes back by failback
 // and ramp.
 func TestFailover(t *testing.T) {
-	l := newLab(t, 90)
+	l := newLab(t)
 	t.Parallel()
 	for _, p := range []string{"aws", "gcp", "azure"} {
 		l.backend(p)
@@ -207,7 +207,7 @@ func (l *lab) returns() {
 // TestLossIsNoFailure: one packet in five is lost on the way to every region and
 // back, for ten minutes. Nothing moves.
 func TestLossIsNoFailure(t *testing.T) {
-	l := newLab(t, 91)
+	l := newLab(t)
 	t.Parallel()
 	length := 10 * time.Minute
 	if testing.Short() {

@@ -82,7 +82,7 @@ type member struct {
 func (m *member) dir(f *fleet) string { return filepath.Join(f.dir, m.place) }
 
 // newFleet makes the namespaces and starts the servers. Resolvers come with serve.
-func newFleet(t *testing.T, octet int, y layout) *fleet {
+func newFleet(t *testing.T, y layout) *fleet {
 	t.Helper()
 	if _, err := kit.ConsulBinary(); err != nil && len(y.datacenters) > 0 {
 		t.Skip(err)
@@ -94,7 +94,7 @@ func newFleet(t *testing.T, octet int, y layout) *fleet {
 	for i := range y.seats {
 		places = append(places, fmt.Sprint("r", i+1))
 	}
-	f := &fleet{lab: newLab(t, octet, places...), layout: y, token: "11111111-2222-3333-4444-555555555555", stop: make(chan struct{})}
+	f := &fleet{lab: newLab(t, places...), layout: y, token: "11111111-2222-3333-4444-555555555555", stop: make(chan struct{})}
 	f.certs = kit.MakeConsulCerts(t, f.dir)
 	for _, p := range []string{"aws", "gcp", "azure"} {
 		f.backend(p)

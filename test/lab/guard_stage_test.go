@@ -87,9 +87,9 @@ func aws6(n int) string { return fmt.Sprint("2001:db8:a::", n) }
 func (s *stage) upstream(n int) string { return s.addr(slices.Index(s.places, "up"), 2+n) }
 
 // newStage makes the namespaces and starts upstreams and backends.
-func newStage(t *testing.T, octet int) *stage {
+func newStage(t *testing.T) *stage {
 	t.Helper()
-	s := &stage{lab: newLab(t, octet, "up", "client", stock), up: newUpstreams(), backends: map[string]*backend{}}
+	s := &stage{lab: newLab(t, "up", "client", stock), up: newUpstreams(), backends: map[string]*backend{}}
 	var err error
 	if s.stock, err = kit.StockBinary(); err != nil {
 		t.Fatal(err)
@@ -102,7 +102,7 @@ func newStage(t *testing.T, octet int) *stage {
 	s.sixth()
 	for n := range 6 {
 		if n > 0 {
-			s.in("up", "ip", "addr", "add", s.upstream(n)+"/24", "dev", fmt.Sprintf("d%dup", octet))
+			s.in("up", "ip", "addr", "add", s.upstream(n)+"/24", "dev", fmt.Sprintf("d%dup", s.octet))
 		}
 		s.up.serve(s.lab, "up", s.upstream(n))
 	}

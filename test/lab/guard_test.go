@@ -29,7 +29,7 @@ func guardedNames() []string {
 // TestGuard plays the outages of the past side by side, for Detour and for what
 // CoreDNS can do alone, and prints what a client saw each second.
 func TestGuard(t *testing.T) {
-	s := newStage(t, 96)
+	s := newStage(t)
 	t.Parallel()
 	a := brief
 	u := s.upstream(0)
@@ -138,7 +138,7 @@ func (g *guarded) spoil(d struct {
 // DETOUR_SOAK for ten, both processes are killed in the middle, and then the truth
 // is back.
 func TestGuardSoak(t *testing.T) {
-	s := newStage(t, 97)
+	s := newStage(t)
 	t.Parallel()
 	a := brief
 	if os.Getenv("DETOUR_SOAK") != "" {

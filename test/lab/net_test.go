@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -32,9 +33,12 @@ type lab struct {
 
 var regionOf = map[string]string{"aws": "aws/us-east-1", "gcp": "gcp/europe-west1", "azure": "azure/westeurope"}
 
+// labs is how many labs this process has made: each has networks of its own.
+var labs atomic.Int32
+
 // newLab makes the namespaces, a resolver's, three regions' and more, or skips the
 // test and says what is missing.
-func newLab(t *testing.T, octet int, more ...string) *lab {
+func newLab(t *testing.T, more ...string) *lab {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("needs root, to make network namespaces")
@@ -44,6 +48,7 @@ func newLab(t *testing.T, octet int, more ...string) *lab {
 			t.Skipf("needs %s (Debian: iproute2 nftables nginx-light bind9-dnsutils knot-dnsutils)", tool)
 		}
 	}
+	octet := int(labs.Add(1))
 	l := &lab{t: t, prefix: fmt.Sprintf("dl%d-%d-", os.Getpid()%10000, octet), octet: octet, dir: t.TempDir()}
 	l.places = append([]string{"res", "aws", "gcp", "azure"}, more...)
 	if out, err := exec.Command("ip", "netns", "add", l.prefix+"router").CombinedOutput(); err != nil {

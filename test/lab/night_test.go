@@ -55,7 +55,7 @@ services:
 // operator needs: what failed and why, who moved where, who is left without a
 // backup and what would give one, and when traffic returns at the earliest.
 func TestThePageAtNight(t *testing.T) {
-	l := newLab(t, 92)
+	l := newLab(t)
 	t.Parallel()
 	for _, p := range []string{"aws", "gcp", "azure"} {
 		l.backend(p)
