@@ -6,6 +6,8 @@ import (
 	"github.com/coredns/caddy"
 	"github.com/coredns/caddy/caddyfile"
 	"github.com/coredns/coredns/core/dnsserver"
+
+	"github.com/detour-dns/detour/internal/startup"
 )
 
 // Report is what a check of a Corefile found.
@@ -29,8 +31,10 @@ func Check(path string) (Report, error) {
 }
 
 // check sets up every directive of every block on a throw-away instance. Caddy
-// would stop at the first fault.
+// would stop at the first fault. Nothing is served without it, and setup functions
+// want the registry of metrics that they know: so it ends what the start put off.
 func check(in caddy.Input) Report {
+	startup.Finish()
 	c := checker{path: in.Path(), Report: Report{Name: in.Path()}}
 	blocks, faults := parse(in)
 	if line := strayBrace(in.Path(), in.Body()); line > 0 && len(faults) == 0 { // Caddy takes it for a zone, and misreads what follows

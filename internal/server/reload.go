@@ -142,7 +142,7 @@ func (s *Server) refuse(now hash, err error) error {
 		return err
 	}
 	s.rejected = &rejection{fingerprint: now, why: why, retry: true}
-	failedReloads.Inc()
+	reloads().failed.Inc()
 	var faults Faults
 	if errors.As(err, &faults) {
 		for _, f := range faults {
