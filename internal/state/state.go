@@ -260,14 +260,15 @@ func (s *Store) Empty(bucket Bucket) (empty bool) {
 
 // seal puts a checksum (CRC-32C) before a record's body.
 func seal(body []byte) []byte {
-	return append(binary.BigEndian.AppendUint32(nil, crc32.Checksum(body, castagnoli)), body...)
+	return append(binary.BigEndian.AppendUint32(nil, checksum(body)), body...)
 }
 
 func unseal(v []byte) ([]byte, bool) {
 	if len(v) < 4 || len(v) > maxRecord {
 		return nil, false
 	}
-	return v[4:], binary.BigEndian.Uint32(v) == crc32.Checksum(v[4:], castagnoli)
+	return v[4:], binary.BigEndian.Uint32(v) == checksum(v[4:])
 }
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+// checksum makes the table at its first use: commands that keep nothing do not wait for it.
+func checksum(body []byte) uint32 { return crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)) }

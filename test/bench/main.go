@@ -93,6 +93,7 @@ func parts() []part {
 		{"probes", (*bench).probing, lone},
 		{"reloads", (*bench).reloading, lone},
 		{"start", (*bench).starting, lone},
+		{"commands", (*bench).commands, lone},
 		{"agree", (*bench).agreeing, apart},
 		{"catalog", (*bench).catalog, apart},
 		{"guard", (*bench).guarding, here},
