@@ -41,6 +41,7 @@ func Run(ctx context.Context, o Options) error {
 	defer close(ended)
 	go listen(signals, ended, reload, cancel)
 
+	boundMemory()
 	s, err := Start(o)
 	if err != nil {
 		return err
