@@ -15,12 +15,12 @@ import (
 // answer for ever what was true then. This test runs itself as the process.
 func TestAPanicEndsTheProcess(t *testing.T) {
 	if os.Getenv("DETOUR_TEST_PANICS") != "" {
-		panics(t)
+		panics(t, os.Getenv("DETOUR_TEST_PANICS"))
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestAPanicEndsTheProcess$")
-	cmd.Env = append(os.Environ(), "DETOUR_TEST_PANICS=1")
+	cmd.Env = append(os.Environ(), "DETOUR_TEST_PANICS="+t.TempDir()) // which outlives what panics
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if ctx.Err() != nil || !errors.As(err, &exit) || !strings.Contains(string(out), "panic: the loop cannot go on") {
@@ -30,8 +30,7 @@ func TestAPanicEndsTheProcess(t *testing.T) {
 
 // panics runs an engine whose loop panics while a catalog waits to tell it that
 // there is no Consul.
-func panics(t *testing.T) {
-	dir := t.TempDir()
+func panics(t *testing.T, dir string) {
 	e, err := Start(Options{Config: parse(t, `
 state: {dir: `+dir+`}
 admin: {listen: "off"}

@@ -18,6 +18,9 @@ import (
 	"github.com/detour-dns/detour/test/kit"
 )
 
+// TestMain removes what the tests built.
+func TestMain(m *testing.M) { os.Exit(kit.Run(m)) }
+
 // The regions of the world, by the address of their machines.
 const (
 	aws   = "127.0.1.1"

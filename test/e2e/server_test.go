@@ -22,6 +22,9 @@ import (
 	"github.com/detour-dns/detour/test/kit"
 )
 
+// TestMain removes what the tests built.
+func TestMain(m *testing.M) { os.Exit(kit.Run(m)) }
+
 // process is a running resolver.
 type process struct {
 	t    *testing.T

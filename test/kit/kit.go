@@ -17,13 +17,29 @@ import (
 	"time"
 )
 
-// Binary builds the command, once in a process, and returns its path.
-var Binary = sync.OnceValues(func() (string, error) {
+// own is the directory of this process's tests, from Run on.
+var own string
+
+// Run runs a package's tests and removes what Binary built. TestMain calls it:
+//
+//	func TestMain(m *testing.M) { os.Exit(kit.Run(m)) }
+func Run(m *testing.M) (code int) {
 	dir, err := os.MkdirTemp("", "detour-test-")
 	if err != nil {
-		return "", err
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
-	path := filepath.Join(dir, "resolver")
+	defer func() { _ = os.RemoveAll(dir) }()
+	own = dir
+	return m.Run()
+}
+
+// Binary builds the command, once in a process, and returns its path.
+var Binary = sync.OnceValues(func() (string, error) {
+	if own == "" {
+		return "", errors.New("nobody would remove the binary: TestMain must call kit.Run")
+	}
+	path := filepath.Join(own, "resolver")
 	out, err := exec.Command("go", "build", "-o", path, "github.com/detour-dns/detour/cmd/resolver").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build: %w\n%s", err, out)

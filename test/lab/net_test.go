@@ -22,6 +22,9 @@ import (
 	"github.com/detour-dns/detour/test/kit"
 )
 
+// TestMain removes what the tests built.
+func TestMain(m *testing.M) { os.Exit(kit.Run(m)) }
+
 // lab is one set of namespaces.
 type lab struct {
 	t      *testing.T
