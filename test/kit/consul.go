@@ -249,6 +249,15 @@ func (s *ConsulServer) Do(method, path string, body []byte) []byte {
 	return out
 }
 
+// Value returns what a key holds, nil if there is no such key or no answer.
+func (s *ConsulServer) Value(key string) []byte {
+	v, err := s.try(http.MethodGet, "/v1/kv/"+key+"?raw", nil)
+	if err != nil {
+		return nil
+	}
+	return v
+}
+
 func (s *ConsulServer) try(method, path string, body []byte) ([]byte, error) {
 	req, err := http.NewRequest(method, s.URL+path, bytes.NewReader(body))
 	if err != nil {

@@ -2,8 +2,8 @@ package consul
 
 import (
 	"encoding/json"
-	"net/http"
 	"testing"
+	"time"
 
 	"github.com/detour-dns/detour/internal/share"
 	"github.com/detour-dns/detour/test/kit"
@@ -27,28 +27,58 @@ func TestLevel(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	holds := func(s *kit.ConsulServer, n uint64) {
-		t.Helper()
-		var r share.Record
-		if err := kit.Every(soon/50, 6*soon, func() bool {
-			r = share.Record{}
-			_ = json.Unmarshal(s.Do(http.MethodGet, "/v1/kv/detour/test/v1/ctl/override/aws~2Fus-east-1?raw", nil), &r)
-			return r.Version.N == n
-		}); err != nil {
-			t.Errorf("%s holds %+v, want version %d", s.Addr, r, n)
-		}
-	}
 	put(1, false)
-	holds(one, 1)
-	holds(two, 1)
+	stores(t, one, 1)
+	stores(t, two, 1)
 	two.Stop()
 	put(2, true)
-	holds(one, 2)
+	stores(t, one, 2)
 	two.Start()
-	holds(two, 2)
+	stores(t, two, 2)
 	one.Stop()
 	put(3, false)
 	one.Start()
-	holds(one, 3)
-	holds(two, 3)
+	stores(t, one, 3)
+	stores(t, two, 3)
+}
+
+// stores waits until a server has the record in version n.
+func stores(t *testing.T, s *kit.ConsulServer, n uint64) {
+	t.Helper()
+	var r share.Record
+	if err := kit.Every(soon/50, 6*soon, func() bool {
+		r = share.Record{}
+		_ = json.Unmarshal(s.Value("detour/test/v1/ctl/override/aws~2Fus-east-1"), &r)
+		return r.Version.N == n
+	}); err != nil {
+		t.Errorf("%s holds %+v, want version %d", s.Addr, r, n)
+	}
+}
+
+// TestPutWaitsForNoStoreThatHangs: a drain, and one more right after it, are in the
+// datacenter that lives at once, and in the other when it is back.
+func TestPutWaitsForNoStoreThatHangs(t *testing.T) {
+	t.Parallel()
+	one, two := kit.Consul(t, kit.ConsulOptions{}), kit.Consul(t, kit.ConsulOptions{Datacenter: "dc2"})
+	a := observe(t, "a", nil, one, two)
+	go func() {
+		for a.ctx.Err() == nil {
+			_, _ = a.Records(a.ctx)
+		}
+	}()
+	record := func(n uint64) []share.Record {
+		return []share.Record{{Kind: share.Override, Target: "aws/us-east-1", Version: share.Version{N: n, Writer: "a"}}}
+	}
+	two.Pause()
+	for n := range uint64(3) {
+		start := time.Now()
+		if err := a.Put(t.Context(), record(n+1)); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took > writeTimeout/2 {
+			t.Errorf("decision %d took %v, with one datacenter hanging", n+1, took)
+		}
+	}
+	two.Resume()
+	stores(t, two, 3)
 }

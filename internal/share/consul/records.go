@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -60,24 +59,31 @@ func (s *Share) best() map[string]*share.Record {
 	return best
 }
 
-// Put implements share.Share. It returns nil once one store holds each record in
-// this version or a higher one, and an error with ErrDenied if the token is not an
-// operator's. A higher version is never replaced, whoever writes
-// at the same time. What no store could hold (too large, of no known kind) is
-// logged and left out: to ask again would not help.
+// Put implements share.Share. It returns nil as soon as one store holds each record
+// in this version or a higher one; the others go on being written, and one that
+// hangs delays no later decision: what it lacks it is given when it is back. The
+// error has ErrDenied in it if the token is not an operator's. A higher version is
+// never replaced, whoever writes at the same time. What no store could hold (too
+// large, of no known kind) is logged and left out: to ask again would not help.
 func (s *Share) Put(ctx context.Context, list []share.Record) error {
-	if s.ctx.Err() != nil {
-		return errClosed
-	}
 	values := s.encode(list)
-	errs := make([]error, len(s.stores))
-	var wg sync.WaitGroup
-	for i, st := range s.stores {
-		wg.Go(func() { errs[i] = st.put(ctx, values) })
+	results := make(chan error, len(s.stores))
+	for _, st := range s.stores {
+		if !s.begin(func() { results <- st.putAlone(values) }) {
+			return errClosed
+		}
 	}
-	wg.Wait()
-	if slices.Contains(errs, nil) {
-		return nil
+	var errs []error
+	for range s.stores {
+		select {
+		case err := <-results:
+			if err == nil {
+				return nil
+			}
+			errs = append(errs, err)
+		case <-ctx.Done():
+			return errors.Join(append(errs, ctx.Err())...)
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -110,6 +116,15 @@ func (s *Share) encode(list []share.Record) (out []record) {
 		out = append(out, best[name])
 	}
 	return out
+}
+
+// putAlone stores records, unless an earlier Put still waits for this store.
+func (st *store) putAlone(list []record) error {
+	if !st.putting.TryLock() {
+		return fmt.Errorf("%s: has not answered to what was decided before", st.at.Name)
+	}
+	defer st.putting.Unlock()
+	return st.put(st.s.ctx, list)
 }
 
 // put stores records in one store. That a token may not write those of one kind

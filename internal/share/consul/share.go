@@ -166,7 +166,9 @@ func (s *Share) outcome(asked int) (done bool, err error) {
 // Close ends the session in every store, so that the others see at once that this
 // observer left. After it all verbs fail.
 func (s *Share) Close(ctx context.Context) error {
+	s.mu.Lock()
 	s.stop()
+	s.mu.Unlock()
 	s.wg.Wait()
 	errs := make([]error, len(s.stores))
 	var wg sync.WaitGroup
@@ -175,6 +177,17 @@ func (s *Share) Close(ctx context.Context) error {
 	}
 	wg.Wait()
 	return errors.Join(errs...)
+}
+
+// begin runs f, for whose end Close waits. It reports false after Close.
+func (s *Share) begin(f func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx.Err() != nil {
+		return false
+	}
+	s.wg.Go(f)
+	return true
 }
 
 // starter starts once what waits for it.

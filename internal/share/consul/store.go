@@ -45,6 +45,8 @@ type store struct {
 
 	session string // the keeper's; "" = none
 
+	putting sync.Mutex // held while records are written for Put
+
 	// What follows is guarded by Share.mu.
 	written written
 	parts   [3]part // what was read, by prefix
