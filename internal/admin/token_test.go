@@ -1,13 +1,6 @@
 package admin
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"net"
 	"net/http"
 	"net/url"
@@ -15,9 +8,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/detour-dns/detour/config"
+	"github.com/detour-dns/detour/test/kit"
 )
 
 const (
@@ -112,7 +105,12 @@ func TestBadTokenFiles(t *testing.T) {
 // TLS and tokens, and that with both it serves.
 func TestFarAway(t *testing.T) {
 	s := newSystem(t, fleet)
-	cert, key := certificate(t)
+	dir := t.TempDir()
+	cert, key, trusted := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), filepath.Join(dir, "ca.pem")
+	ca := kit.NewAuthority(t)
+	pair := ca.Issue(t, kit.Leaf{IPs: []net.IP{net.IPv4(127, 0, 0, 1)}})
+	kit.WritePair(t, &pair, cert, key)
+	ca.Write(t, trusted)
 	tokens := write(t, "tokens", tokenA)
 	far := &url.URL{Scheme: "tcp", Host: "0.0.0.0:0"}
 	for _, cfg := range []config.Admin{
@@ -131,7 +129,7 @@ func TestFarAway(t *testing.T) {
 
 	srv := s.listen(t, config.Admin{Listen: far, TokenFile: tokens, CertFile: cert, KeyFile: key})
 	_, port, _ := net.SplitHostPort(srv.Addr())
-	c, err := NewClient(ClientOptions{Addr: "https://127.0.0.1:" + port, TokenFile: tokens, CAFile: cert})
+	c, err := NewClient(ClientOptions{Addr: "https://127.0.0.1:" + port, TokenFile: tokens, CAFile: trusted})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,28 +150,4 @@ func TestFarAway(t *testing.T) {
 	if err == nil && resp.StatusCode == 200 {
 		t.Error("served without TLS")
 	}
-}
-
-// certificate makes one for 127.0.0.1 that is its own authority.
-func certificate(t *testing.T) (cert, key string) {
-	t.Helper()
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, k.Public(), k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := x509.MarshalPKCS8PrivateKey(k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return write(t, "cert.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))),
-		write(t, "key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw})))
 }

@@ -1,15 +1,9 @@
 package e2e
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"net"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -18,31 +12,6 @@ import (
 
 	"github.com/detour-dns/detour/test/kit"
 )
-
-// certificate makes a certificate for loopback and its key, in PEM.
-func certificate(t *testing.T) (cert, key string) {
-	t.Helper()
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tmpl := x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "resolver.example"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		DNSNames: []string{"resolver.example"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, &tmpl, &tmpl, &k.PublicKey, k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := x509.MarshalPKCS8PrivateKey(k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
-		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}))
-}
 
 // upstream is a DNS server that other names are forwarded to. It counts nothing
 // and knows one address.
@@ -79,12 +48,18 @@ func TestWithOtherPlugins(t *testing.T) {
 	web, tlsPort, httpsPort, quicPort := kit.FreePort(t), kit.FreePort(t), kit.FreePort(t), kit.FreePort(t)
 	backend(t, "127.0.1.1", web)
 	backend(t, "127.0.2.1", web)
-	cert, key := certificate(t)
+	pair, err := kit.SelfSigned(kit.Leaf{Subject: "resolver.example", Names: []string{"resolver.example"}, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	certs := t.TempDir()
+	cert, key := filepath.Join(certs, "cert.pem"), filepath.Join(certs, "key.pem")
+	kit.WritePair(t, &pair, cert, key)
 	block := " bind 127.0.0.1\n errors\n failover failover.yaml\n cache 30\n file DIR/db.zone zone.example\n forward . " + upstream(t) + "\n"
-	secure := "{\n tls DIR/cert.pem DIR/key.pem\n" + block + "}\n"
+	secure := "{\n tls " + cert + " " + key + "\n" + block + "}\n"
 	p := start(t, map[string]string{
-		"failover.yaml": shop("DIR", web, ""), "cert.pem": cert, "key.pem": key,
-		"db.zone": "$ORIGIN zone.example.\n@ 60 IN SOA ns host 1 2 3 4 60\n@ 60 IN NS ns\nns 60 IN A 127.0.9.1\nwww 60 IN A 127.0.9.2\n",
+		"failover.yaml": shop("DIR", web, ""),
+		"db.zone":       "$ORIGIN zone.example.\n@ 60 IN SOA ns host 1 2 3 4 60\n@ 60 IN NS ns\nns 60 IN A 127.0.9.1\nwww 60 IN A 127.0.9.2\n",
 		"Corefile": ".:PORT {\n view v6only {\n  expr type() == 'AAAA'\n }\n bind 127.0.0.1\n failover failover.yaml\n}\n" +
 			".:PORT {\n" + block + "}\n" +
 			"tls://.:" + tlsPort + " " + secure + "https://.:" + httpsPort + " " + secure + "quic://.:" + quicPort + " " + secure,
