@@ -22,6 +22,7 @@ type page struct {
 	freezes   []steer.Freeze
 	listings  []engine.Listing
 	guard     *Guard
+	trouble   string
 	now       time.Time
 }
 
@@ -30,6 +31,7 @@ func (s *Server) getStatus(*http.Request) (any, error) {
 	p.overrides, p.freezes = s.eng.Hands()
 	p.listings = s.eng.Listings()
 	p.guard = guarded(false).brief()
+	p.trouble = s.trouble(p.now)
 	out := p.status()
 	out.Started, out.Sharing = s.eng.Started(), s.sharing()
 	return out, nil
@@ -85,6 +87,9 @@ func (p *page) checks() Checks {
 // warnings says what is wrong with the resolver itself.
 func (p *page) warnings() []string {
 	out := []string{}
+	if p.trouble != "" {
+		out = append(out, p.trouble)
+	}
 	if r := p.sum.Reload; !r.OK && r.Error != "" {
 		out = append(out, "the last change of failover.yaml was refused, the one before is in use: "+r.Error)
 	}

@@ -26,11 +26,12 @@ const (
 	Reload   Kind = "reload"   // of failover.yaml: taken or refused
 	State    Kind = "state"    // the disk: lost, or back
 	Sharing  Kind = "sharing"  // other resolvers: heard, or no longer
+	Overload Kind = "overload" // more questions wait for upstreams than may
 	Guard    Kind = "guard"    // names of others: they fail, stand in, are refused, are well again
 )
 
 // Kinds is every kind, in the order in which they are documented.
-var Kinds = []Kind{Started, Stopped, Check, Region, Moved, Refused, Override, Freeze, Failback, Brake, Reload, State, Sharing, Guard}
+var Kinds = []Kind{Started, Stopped, Check, Region, Moved, Refused, Override, Freeze, Failback, Brake, Reload, State, Sharing, Overload, Guard}
 
 // MaxNames bounds the names that one event lists; Count says how many there were.
 const MaxNames = 1000

@@ -32,6 +32,8 @@ func (s *shared) collect(all *scrape) {
 	collectSharing(all, e)
 	collectCatalogs(all, e)
 	collectTally(all, &count)
+	all.merge(sum, questionsWaiting, float64(s.door.waiting.Load()))
+	all.merge(sum, questionsRefused, float64(s.door.refused.Load()))
 }
 
 func (s *shared) collectAnswers(all *scrape, pub *engine.Published, summed bool) {

@@ -78,6 +78,12 @@ var (
 	catalogIgnored = gauge("catalog_instances_ignored", "Instances of catalogs that are not what they should be.")
 )
 
+// Of questions for names that are no services'.
+var (
+	questionsWaiting = gauge("questions_waiting", "Questions that wait for other servers.")
+	questionsRefused = counter("questions_refused_total", "Questions that were refused because too many waited.")
+)
+
 // Of the resolver itself.
 var (
 	probeDuration = histogram("probe_duration_seconds", "How long probes took.", "type")

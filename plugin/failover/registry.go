@@ -37,6 +37,7 @@ type shared struct {
 	minute atomic.Uint32 // of the epoch; so that no query reads a clock
 	few    atomic.Bool   // few client networks were seen: ramps draw per answer
 	crowd  *crowd
+	door   door
 	quit   chan struct{} // ends the helpers
 	wg     sync.WaitGroup
 
@@ -203,6 +204,7 @@ func (s *shared) begin(e *engine.Engine, cfg *config.Config) {
 	e.SetAnswers(s.answers())
 	s.wg.Go(s.tick)
 	s.wg.Go(s.watch)
+	s.wg.Go(s.mindDoor)
 	s.admin = s.listenAdmin(cfg)
 	hearGuards(e)
 	s.fair = openFair(e)

@@ -55,12 +55,22 @@ var others = []condition{
 		},
 		seen: func(_ *resolver, s scrape) bool { return s[prefix+`guard_refused_total{reason="change"}`] > "0" },
 	},
+	{
+		alert: "DetourQuestionsRefused", labels: "job: detour, instance: a", guard: true, grows: []string{"questions_refused_total"},
+		says: "Resolver a refuses questions for names that are no services: too many wait for upstreams, which are slow or silent.",
+		cause: func(r *resolver) {
+			r.w.dns.hangs.Store(true)
+			r.storm(6000)
+		},
+		seen: func(_ *resolver, s scrape) bool { return s[prefix+"questions_refused_total"] > "0" },
+	},
 }
 
 // upstreams answers for api with the addresses that it was told last.
 type upstreams struct {
 	addr  string
 	knows atomic.Pointer[[]string]
+	hangs atomic.Bool
 }
 
 // upstream makes the resolvers' upstream know these addresses of api, or none.
@@ -81,6 +91,9 @@ func (w *world) upstream(ips ...string) {
 
 // ServeDNS implements dns.Handler.
 func (u *upstreams) ServeDNS(rw dns.ResponseWriter, r *dns.Msg) {
+	if u.hangs.Load() {
+		return
+	}
 	m := new(dns.Msg)
 	m.SetReply(r)
 	ips := *u.knows.Load()
@@ -109,6 +122,28 @@ func (r *resolver) ask(name string) {
 	m.SetQuestion(name, dns.TypeA)
 	if _, _, err := (&dns.Client{Timeout: 5 * time.Second}).Exchange(m, r.dns); err != nil {
 		r.w.t.Fatal(err)
+	}
+}
+
+// storm asks for so many names at once, and waits for no answer.
+func (r *resolver) storm(n int) {
+	r.w.t.Helper()
+	c, err := net.Dial("udp", r.dns)
+	if err != nil {
+		r.w.t.Fatal(err)
+	}
+	defer c.Close() //nolint:errcheck // nothing is read from it
+	for i := range n {
+		m, err := new(dns.Msg).SetQuestion(fmt.Sprintf("n%d.else.example.", i), dns.TypeA).Pack()
+		if err == nil {
+			_, err = c.Write(m)
+		}
+		if err != nil {
+			r.w.t.Fatal(err)
+		}
+		if i%100 == 99 { // no more than a socket's buffer holds
+			<-time.After(5 * time.Millisecond)
+		}
 	}
 }
 

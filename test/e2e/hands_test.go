@@ -12,7 +12,7 @@ import (
 // and its exit code.
 func (p *process) resolver(args ...string) (string, int) {
 	p.t.Helper()
-	return run(p.t, p.cmd.Path, append(args, "--admin", "unix://"+filepath.Join(p.dir, "admin.sock"))...)
+	return run(p.t, p.bin, append(args, "--admin", "unix://"+filepath.Join(p.dir, "admin.sock"))...)
 }
 
 // say is resolver with what must come of it.

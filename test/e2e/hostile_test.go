@@ -53,7 +53,7 @@ func TestHostileAdminClient(t *testing.T) {
 		_ = c.Close()
 	}
 	at := "http://127.0.0.1:" + api
-	p.eventually("the API answers again", func() bool { _, code := run(t, p.cmd.Path, "status", "--admin", at); return code == 0 })
+	p.eventually("the API answers again", func() bool { _, code := run(t, p.bin, "status", "--admin", at); return code == 0 })
 
 	for name, text := range map[string]string{
 		"huge body":       "PUT /v1/freeze HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n" + strings.Repeat("x", 1<<20),
@@ -75,7 +75,7 @@ func TestHostileAdminClient(t *testing.T) {
 			t.Errorf("%s: %q", name, status)
 		}
 	}
-	if out, code := run(t, p.cmd.Path, "overrides", "--admin", at); code != 0 || !strings.Contains(out, "no overrides, no freeze") {
+	if out, code := run(t, p.bin, "overrides", "--admin", at); code != 0 || !strings.Contains(out, "no overrides, no freeze") {
 		t.Errorf("something was changed: %d %s", code, out)
 	}
 	if got := p.leads(); got != "127.0.1.1" {

@@ -3,7 +3,6 @@ package e2e
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -72,15 +71,10 @@ func reloadsIn(t *testing.T, procs string, env ...string) syscall.Signal {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, dir: t.TempDir(), port: kit.FreePort(t)}
+	p := &process{t: t, dir: t.TempDir(), port: kit.FreePort(t), group: procs}
 	p.write("Corefile", ".:PORT {\n bind 127.0.0.1\n failover failover.yaml\n}\n")
 	p.write("failover.yaml", crowded(0))
-	p.cmd = exec.Command("sh", "-c", `echo $$ >"$0" && exec "$@"`, procs, bin, "serve", "--config", filepath.Join(p.dir, "Corefile"))
-	p.cmd.Env = append(os.Environ(), env...)
-	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = p.dir, &p.out, &p.out
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	p.spawn(bin, env...)
 	ended := make(chan struct{}, 1)
 	go func() { _ = p.cmd.Wait(); ended <- struct{}{} }()
 	gone := func() bool { return len(ended) > 0 }

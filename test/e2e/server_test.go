@@ -27,11 +27,13 @@ func TestMain(m *testing.M) { os.Exit(kit.Run(m)) }
 
 // process is a running resolver.
 type process struct {
-	t    *testing.T
-	dir  string
-	port string
-	cmd  *exec.Cmd
-	out  kit.Output
+	t     *testing.T
+	dir   string
+	port  string
+	bin   string // of the command
+	group string // the file of the control group that it runs in, as container says; "" = the test's own
+	cmd   *exec.Cmd
+	out   kit.Output
 }
 
 // backend is a web server in a region, on an address of loopback.
@@ -73,11 +75,17 @@ admin: {listen: "unix://%s/admin.sock"}
 // Corefile is the one that it is asked on.
 func start(t *testing.T, files map[string]string) *process {
 	t.Helper()
+	return startIn(t, "", files)
+}
+
+// startIn is start in a control group, as container makes it.
+func startIn(t *testing.T, group string, files map[string]string) *process {
+	t.Helper()
 	bin, err := kit.Binary()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, dir: t.TempDir(), port: kit.FreePort(t)}
+	p := &process{t: t, dir: t.TempDir(), port: kit.FreePort(t), group: group}
 	for name, text := range files {
 		p.write(name, text)
 	}
@@ -94,12 +102,23 @@ func start(t *testing.T, files map[string]string) *process {
 // serve runs the resolver on what is in its directory.
 func (p *process) serve(bin string) {
 	p.t.Helper()
+	p.spawn(bin)
+	p.eventually("the resolver answers", func() bool { return p.ask("shop.example.org.", dns.TypeA) != nil })
+}
+
+// spawn starts the resolver with more in its environment.
+func (p *process) spawn(bin string, env ...string) {
+	p.t.Helper()
+	p.bin = bin
 	p.cmd = exec.Command(bin, "serve", "--config", filepath.Join(p.dir, "Corefile"))
+	if p.group != "" {
+		p.cmd = exec.Command("sh", append([]string{"-c", `echo $$ >"$0" && exec "$@"`, p.group}, p.cmd.Args...)...)
+	}
+	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = p.dir, &p.out, &p.out
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}
-	p.eventually("the resolver answers", func() bool { return p.ask("shop.example.org.", dns.TypeA) != nil })
 }
 
 // end ends the resolver and waits until it is gone.
@@ -112,7 +131,7 @@ func (p *process) end(how syscall.Signal) {
 func (p *process) again(how syscall.Signal) {
 	p.t.Helper()
 	p.end(how)
-	p.serve(p.cmd.Path)
+	p.serve(p.bin)
 }
 
 // write puts a file into the resolver's directory. DIR and PORT in it are filled in.
@@ -183,5 +202,5 @@ func run(t *testing.T, name string, args ...string) (out string, code int) {
 
 // command is the command against the running resolver, not started yet.
 func command(p *pair, args ...string) *exec.Cmd {
-	return exec.Command(p.cmd.Path, append(args, "--admin", "unix://"+filepath.Join(p.dir, "admin.sock"))...)
+	return exec.Command(p.bin, append(args, "--admin", "unix://"+filepath.Join(p.dir, "admin.sock"))...)
 }
