@@ -165,7 +165,7 @@ func TestTarget(t *testing.T) {
 
 func TestDefaultCorefile(t *testing.T) {
 	text := string(DefaultCorefile())
-	for _, want := range []string{".:1053 {", "bind 127.0.0.1\n", "errors\n", "cache 30\n", "forward . /etc/resolv.conf\n"} {
+	for _, want := range []string{".:1053 {", "bind 127.0.0.1\n", "errors\n", "cache 30\n", "forward . /etc/resolv.conf {\n        max_concurrent 1000\n"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the default Corefile has no %q", want)
 		}
