@@ -90,10 +90,11 @@ func TestAStormWhileUpstreamsAreSilent(t *testing.T) {
 	web := kit.FreePort(t)
 	first := backend(t, aws, web)
 	backend(t, gcp, web)
-	p := startIn(t, container(t, 170), map[string]string{
-		"failover.yaml": shop("DIR", web, ""),
-		"Corefile":      ".:PORT {\n bind 127.0.0.1\n failover failover.yaml\n cache 3600\n forward . " + dying(t, &dead) + "\n}\n",
-	})
+	corefile := ".:PORT {\n bind 127.0.0.1\n failover failover.yaml\n cache 3600\n forward . " + dying(t, &dead) + "\n}\n"
+	p := startIn(t, container(t, 170), map[string]string{"failover.yaml": shop("DIR", web, ""), "Corefile": corefile})
+	p.write("Corefile", corefile+"# what a reload makes is bounded as well\n")
+	_ = p.cmd.Process.Signal(syscall.SIGHUP)
+	p.eventually("it reloads", func() bool { return strings.Contains(p.out.String(), "Reloaded ") })
 	p.eventually("checks pass", func() bool { out, _ := p.resolver("status"); return strings.Contains(out, "2 of 2 checks up") })
 	known := func() bool { m := p.ask("known.example.", dns.TypeA); return m != nil && len(m.Answer) == 1 }
 	p.eventually("other names are answered", known)
@@ -119,4 +120,6 @@ func TestAStormWhileUpstreamsAreSilent(t *testing.T) {
 
 	p.again(syscall.SIGKILL) // the storm goes on
 	p.eventually("after a crash it answers what it answered", func() bool { return p.leads() == gcp })
+	<-time.After(4 * time.Second)
+	p.eventually("and goes on", func() bool { return p.leads() == gcp })
 }
