@@ -2,7 +2,7 @@
 // and `explain` answer at once.
 //
 // Two things cost a third of the start of this command, before its first line runs.
-// The plugins register some seventy metrics, each by a goroutine that Prometheus
+// The plugins register more than sixty metrics, each by a goroutine that Prometheus
 // starts and waits for; while packages initialize, the main goroutine is bound to
 // its thread, and each wait is two switches of threads. And what the packages
 // allocate crosses the 4 MB at which the runtime collects for the first time.
