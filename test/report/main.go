@@ -1,6 +1,7 @@
 // Command report turns the output of `go test -json` into what a person wants to
-// read: the failures whole, one line for each package, and every skipped test
-// with its reason.
+// read: one line for each package, every skipped test with its reason, the failures
+// whole, and at the end, where a log that was cut short still has it, what each of
+// them complained of.
 package main
 
 import (
@@ -9,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 )
 
@@ -46,6 +48,7 @@ type report struct {
 	output   map[string][]string // by package and test
 	packages []string            // lines, in order of their end
 	failed   []string
+	brief    []string // of what failed: the lines that the tests themselves wrote
 	skipped  []string
 	passes   int
 	fails    int
@@ -92,6 +95,7 @@ func (r *report) endTest(e event, key string) {
 		r.fails++
 		r.failed = append(r.failed, fmt.Sprintf("FAIL %s %s\n", e.Package, e.Test))
 		r.failed = append(r.failed, r.output[key]...)
+		r.brief = append(r.brief, brief(e.Test, r.output[key])...)
 	case "skip":
 		r.skips++
 		r.skipped = append(r.skipped, fmt.Sprintf("%s: %s", e.Test, reason(r.output[key])))
@@ -125,6 +129,29 @@ func reason(output []string) string {
 	return "no reason given"
 }
 
+// brief is what a test wrote with Error or Log, a line each, and not what programs
+// that it ran have said.
+func brief(test string, output []string) []string {
+	lines := []string{"FAIL " + test}
+	for _, line := range output {
+		if own.MatchString(line) {
+			lines = append(lines, "  "+cut(strings.TrimSpace(line)))
+		}
+	}
+	return lines
+}
+
+// own matches a line that package testing puts a file and line before.
+var own = regexp.MustCompile(`^ +[a-z0-9_]+_test\.go:\d+: `)
+
+func cut(line string) string {
+	const width = 300
+	if len(line) > width {
+		return line[:width] + " ..."
+	}
+	return line
+}
+
 func (r *report) print(w io.Writer) bool {
 	for _, line := range r.packages {
 		fmt.Fprintln(w, line)
@@ -137,6 +164,12 @@ func (r *report) print(w io.Writer) bool {
 	}
 	if len(r.failed) > 0 {
 		fmt.Fprintf(w, "\n%s", strings.Join(r.failed, ""))
+	}
+	for i, line := range r.brief {
+		if i == 0 {
+			fmt.Fprintln(w)
+		}
+		fmt.Fprintln(w, line)
 	}
 	fmt.Fprintf(w, "\n%d passed, %d failed, %d skipped\n", r.passes, r.fails, r.skips)
 	return r.fails == 0 && len(r.failed) == 0
