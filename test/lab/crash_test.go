@@ -35,6 +35,7 @@ func TestWhoIsGoneHasNoVoice(t *testing.T) {
 	f.serve()
 	f.agreed()
 	f.all(time.Minute, "aws", f.resolvers...)
+	f.saysAllUp(f.resolvers[0])
 	f.crashes(t)
 	f.run(f.resolvers[0])
 	f.returns(f.resolvers[0])
@@ -42,6 +43,21 @@ func TestWhoIsGoneHasNoVoice(t *testing.T) {
 	if n := f.lost.Load(); n > 0 {
 		t.Errorf("%d of %d queries unanswered", n, f.asked.Load())
 	}
+}
+
+// saysAllUp waits until a resolver has said that all is up. Before that it has no
+// opinion of what it did not yet judge, and holds nobody.
+func (f *fleet) saysAllUp(m *member) {
+	f.t.Helper()
+	f.eventually(10*time.Second, m.place+" says that all is up", func() bool {
+		said := f.opinion(m)
+		return said != "" && !strings.Contains(said, `"judged"`)
+	})
+}
+
+// opinion is what the others read of a resolver, "" if it has no voice.
+func (f *fleet) opinion(m *member) string {
+	return string(f.api("c1", http.MethodGet, "/v1/kv/detour/main/v1/op/"+m.place+"?raw", nil))
 }
 
 // returns waits until a resolver that was away is one of all again.
@@ -130,7 +146,7 @@ func (f *fleet) hangs(t *testing.T) {
 	first, spoke, left := "", time.Duration(0), time.Duration(0)
 	f.eventually(30*time.Second, "it says something, and answers as the others do", func() bool {
 		if first == "" {
-			first = string(f.api("c1", http.MethodGet, "/v1/kv/detour/main/v1/op/r1?raw", nil))
+			first = f.opinion(hung)
 			spoke = time.Since(began)
 		}
 		if left == 0 && f.askAt(hung.place) == "gcp" {

@@ -65,20 +65,32 @@ func (l *lab) askAt(place string) string { return l.askFor(place, "shop.example.
 
 // askFor is askAt for any name.
 func (l *lab) askFor(place, name string) string {
-	m, err := l.query(place, name, dns.TypeA)
-	if err != nil || len(m.Answer) == 0 {
+	at, err := l.answerFor(place, name)
+	if err != nil {
 		return ""
+	}
+	return at
+}
+
+// answerFor is askFor that says what came instead of an answer.
+func (l *lab) answerFor(place, name string) (string, error) {
+	m, err := l.query(place, name, dns.TypeA)
+	if err != nil {
+		return "", err
+	}
+	if len(m.Answer) == 0 {
+		return "", fmt.Errorf("%s and no records", dns.RcodeToString[m.Rcode])
 	}
 	a, ok := m.Answer[0].(*dns.A)
 	if !ok {
-		return ""
+		return "", fmt.Errorf("no address: %s", m.Answer[0])
 	}
 	for _, p := range l.places {
 		if l.of(p) == a.A.String() {
-			return p
+			return p, nil
 		}
 	}
-	return a.A.String()
+	return a.A.String(), nil
 }
 
 func (l *lab) query(place, name string, t uint16) (*dns.Msg, error) {
