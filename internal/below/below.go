@@ -38,6 +38,7 @@ func ask(ctx context.Context, next plugin.Handler, r *dns.Msg, from net.Addr) (_
 	}()
 	w := &catcher{from: from}
 	ctx = context.WithValue(ctx, dnsserver.LoopKey{}, 0)
+	ctx = WithNote(ctx, &Note{Own: true})
 	if _, err := next.ServeDNS(ctx, w, r); err != nil {
 		return nil, err
 	}

@@ -53,7 +53,7 @@ func TestExamplesAnswer(t *testing.T) {
 				t.Fatal(err)
 			}
 			cfg.Admin.Off = true
-			s := &shared{path: cfg.Path}
+			s := &shared{path: cfg.Path, door: newDoor(limits())}
 			s.begin(e, cfg)
 			t.Cleanup(s.end)
 			f := &Failover{Next: next, shared: s}

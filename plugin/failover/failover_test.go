@@ -48,7 +48,7 @@ func handler(t testing.TB, yaml string, next plugin.Handler) *Failover {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &shared{path: path}
+	s := &shared{path: path, door: newDoor(limits())}
 	s.begin(e, cfg)
 	t.Cleanup(s.end)
 	return &Failover{Next: next, shared: s, recursive: true}

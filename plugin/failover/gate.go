@@ -5,29 +5,14 @@ import (
 	"context"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin"
 	"github.com/miekg/dns"
+
+	"github.com/detour-dns/detour/internal/below"
 )
-
-// maxWaiting is how many questions may wait for other servers at once. Each holds a
-// goroutine, its buffers and a socket, some 8 kB: where all upstreams are silent
-// `forward` waits 5 s for each, and at 10,000 questions a second a resolver with the
-// memory of a cluster's DNS (170 MB) is killed within two. With answers that come
-// in 50 ms it is 80,000 questions a second. `max_concurrent` of `forward` asks for
-// less.
-const maxWaiting = 4096
-
-// door counts the questions that wait for other servers, of all server blocks that
-// have one engine.
-type door struct {
-	waiting atomic.Int64
-	refused atomic.Uint64
-	seen    atomic.Pointer[overload] // of these, a second ago
-}
 
 // gate is a plugin of its own in the chain, above the first one that asks other
 // servers, and so below all that know an answer themselves: cached answers and
@@ -44,14 +29,22 @@ const gateName = pluginName + "-gate"
 // Name implements plugin.Handler.
 func (g *gate) Name() string { return gateName }
 
-// ServeDNS implements plugin.Handler.
+// ServeDNS implements plugin.Handler. Questions of our own always pass: a flood of
+// clients must not keep us from learning where the endpoints are.
 func (g *gate) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
-	defer g.door.waiting.Add(-1) // a panic below is recovered by the server
-	if g.door.waiting.Add(1) > maxWaiting {
-		g.door.refused.Add(1)
+	note := below.NoteOf(ctx)
+	if note != nil && note.Own || len(r.Question) == 0 {
+		return plugin.NextOrFailure(gateName, g.next, ctx, w, r)
+	}
+	p, ok := g.door.enter(r.Question[0].Name)
+	if !ok {
+		if note != nil {
+			note.Refused = true
+		}
 		_ = w.WriteMsg(busy(r))
 		return dns.RcodeSuccess, nil
 	}
+	defer g.door.leave(&p) // a panic below is recovered by the server
 	return plugin.NextOrFailure(gateName, g.next, ctx, w, r)
 }
 
@@ -66,8 +59,8 @@ func busy(r *dns.Msg) *dns.Msg {
 	return m
 }
 
-// asking are the plugins that ask other servers.
-var asking = []string{"forward", "grpc"}
+// asking are the plugins that ask other servers for each question.
+var asking = []string{"etcd", "forward", "grpc"}
 
 // gates are the blocks that get a gate if one of these stands in them. What plugins
 // a block has is known by directive: those of all blocks are set up, then the next.

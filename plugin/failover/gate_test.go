@@ -2,6 +2,7 @@ package failover
 
 import (
 	"context"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -37,7 +38,7 @@ func (k *kept) WriteMsg(m *dns.Msg) error { k.reply = m; return nil }
 func TestGate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		free := make(chan struct{})
-		g := &gate{stuck{free}, &door{}}
+		g := &gate{stuck{free}, newDoor(0, 0)}
 		ask := func(name string) *dns.Msg {
 			k := &kept{writer: writer{addr: udp("10.240.0.1")}}
 			r := question(name, dns.TypeA).SetEdns0(1232, false)
@@ -45,22 +46,22 @@ func TestGate(t *testing.T) {
 			return k.reply
 		}
 		var wg sync.WaitGroup
-		for range maxWaiting - 1 {
-			wg.Go(func() { ask("www.example.net.") })
+		for range minRoom - 1 {
+			wg.Go(func() { ask("localhost.") })
 		}
 		wg.Go(func() {
 			defer func() { _ = recover() }()
-			ask("panic.example.net.")
+			ask("panic.")
 		})
 		synctest.Wait()
-		m := ask("www.example.net.")
+		m := ask("localhost.")
 		if m == nil || m.Rcode != dns.RcodeRefused || m.Id == 0 {
 			t.Fatalf("one too many got %v", m)
 		}
 		if opt := m.IsEdns0(); opt == nil || len(opt.Option) != 1 || !strings.Contains(opt.Option[0].String(), "too many questions wait") {
 			t.Errorf("it was not told why: %v", m)
 		}
-		if g.door.refused.Load() != 1 || g.door.waiting.Load() != maxWaiting {
+		if g.door.refused.Load() != 1 || g.door.waiting.Load() != minRoom {
 			t.Errorf("%d refused, %d wait", g.door.refused.Load(), g.door.waiting.Load())
 		}
 		close(free)
@@ -81,9 +82,10 @@ func TestBusyWithoutEDNS(t *testing.T) {
 
 func TestAround(t *testing.T) {
 	for _, c := range []struct{ all, before, last string }{
-		{"cache etcd loop forward grpc whoami", "loop", "grpc"},
+		{"cache etcd loop forward grpc whoami", "cache", "grpc"},
 		{"cache forward whoami grpc view", "cache", "grpc"},
 		{"cache loop grpc", "loop", "grpc"},
+		{"cache loop forward whoami", "loop", "forward"},
 		{"cache whoami", "", ""},
 		{"forward cache", "", ""},
 	} {
@@ -93,31 +95,41 @@ func TestAround(t *testing.T) {
 	}
 }
 
-// TestOverload: it is said once that questions are refused, and once that it is over.
+// TestOverload: it begins once, goes on while there are lulls of less than a minute,
+// and ends once.
 func TestOverload(t *testing.T) {
 	start := time.Unix(1e9, 0)
 	o := overload{total: 7}
 	for _, step := range []struct {
-		at    time.Duration
-		total uint64
-		want  string
+		at           time.Duration
+		total        uint64
+		begins, ends bool
 	}{
-		{0, 7, ""},
-		{time.Second, 9, "questions for names that are no services are refused: 4096 wait"},
-		{2 * time.Second, 50, ""},
-		{61 * time.Second, 50, ""},
-		{61500 * time.Millisecond, 51, ""}, // again, a moment before it would have been over
-		{121 * time.Second, 51, ""},
-		{122 * time.Second, 51, "no question is refused any more: 44 were, in 1m"},
-		{130 * time.Second, 51, ""},
-		{200 * time.Second, 52, "questions for names that are no services are refused"},
+		{0, 7, false, false},
+		{time.Second, 9, true, false},
+		{2 * time.Second, 50, false, false},
+		{61 * time.Second, 50, false, false},
+		{61500 * time.Millisecond, 51, false, false}, // again, a moment before it would have been over
+		{121 * time.Second, 51, false, false},
+		{122 * time.Second, 51, false, true},
+		{130 * time.Second, 51, false, false},
+		{200 * time.Second, 52, true, false},
 	} {
-		var news string
-		if o, news = o.look(start.Add(step.at), step.total); !strings.HasPrefix(news, step.want) || (news == "") != (step.want == "") {
-			t.Errorf("after %v: %q, want %q", step.at, news, step.want)
+		var begins, ends bool
+		o, begins, ends = o.look(start.Add(step.at), step.total)
+		if begins != step.begins || ends != step.ends {
+			t.Errorf("after %v: begins %v, ends %v", step.at, begins, ends)
 		}
+		if ends && o.count() != "44 in 1m1s" {
+			t.Errorf("it is said that there were %s", o.count())
+		}
+	}
+	if o.count() != "1 in 1s" {
+		t.Errorf("of what is over at once it is said that there were %s", o.count())
 	}
 }
 
 // BenchmarkGate is what each question that is passed on pays.
-func BenchmarkGate(b *testing.B) { serve(b, &gate{nothing, &door{}}, "www.unrelated.example.net.") }
+func BenchmarkGate(b *testing.B) {
+	serve(b, &gate{nothing, newDoor(math.MaxInt64, math.MaxInt64)}, "www.unrelated.example.net.")
+}

@@ -3,6 +3,7 @@ package failover
 import (
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/detour-dns/detour/internal/journal"
@@ -13,27 +14,41 @@ const lull = time.Minute
 
 // overload is how it stands with what the gate refuses.
 type overload struct {
-	began, last time.Time // of what goes on; zero: nothing does
+	on          bool      // it goes on
+	began, last time.Time // of the last one, on or over
 	before      uint64    // refused before it began
 	total       uint64    // refused so far
 }
 
 // look returns how it stands now that total questions were refused since the start,
-// and what is news, "" if nothing is.
-func (o overload) look(now time.Time, total uint64) (_ overload, news string) {
+// and whether it has begun, or ended.
+func (o overload) look(now time.Time, total uint64) (_ overload, begins, ends bool) {
 	grew := total > o.total
 	switch {
-	case grew && o.began.IsZero():
-		o.began, o.last, o.before = now, now, o.total
-		news = fmt.Sprintf("questions for names that are no services are refused: %d wait for upstreams, which answer too slowly or not at all", maxWaiting)
-	case grew:
+	case grew && !o.on:
+		o.on, o.began, o.before = true, now, o.total
+		begins = true
+	case !grew && o.on && now.Sub(o.last) >= lull:
+		o.on, ends = false, true
+	}
+	if grew {
 		o.last = now
-	case !o.began.IsZero() && now.Sub(o.last) >= lull:
-		news = fmt.Sprintf("no question is refused any more: %d were, in %s", total-o.before, o.last.Sub(o.began).Round(time.Second))
-		o.began = time.Time{}
 	}
 	o.total = total
-	return o, news
+	return o, begins, ends
+}
+
+// count says how many were refused, and for how long that went on.
+func (o *overload) count() string {
+	return fmt.Sprintf("%d in %s", o.total-o.before, max(o.last.Sub(o.began), time.Second).Round(time.Second))
+}
+
+// whose says which names many of those that wait are for, if there is a zone.
+func (d *door) whose() string {
+	if zone := d.full.Load(); zone != nil && *zone != "" {
+		return "; many are for names below " + strings.ToLower(*zone)
+	}
+	return ""
 }
 
 // mindDoor tells of overload in the log and in the history.
@@ -44,12 +59,22 @@ func (s *shared) mindDoor() {
 	for {
 		select {
 		case now := <-t.C:
-			o, news := s.door.state().look(now, s.door.refused.Load())
+			o, begins, ends := s.door.state().look(now, s.door.refused.Load())
 			s.door.seen.Store(&o)
-			if news != "" {
+			news := ""
+			switch {
+			case begins:
+				news = fmt.Sprintf("questions for names that are no services are refused: %d wait for upstreams, which answer too slowly or not at all%s",
+					s.door.waiting.Load(), s.door.whose())
 				log.Warn(news)
-				s.engine().Journal().Add(journal.Event{At: now, Kind: journal.Overload, Text: news})
+			case ends:
+				news = "no question is refused any more: " + o.count() + " were"
+				log.Info(news)
+				s.door.full.Store(nil)
+			default:
+				continue
 			}
+			s.engine().Journal().Add(journal.Event{At: now, Kind: journal.Overload, Text: news})
 		case <-s.quit:
 			return
 		}
@@ -66,9 +91,9 @@ func (d *door) state() (o overload) {
 // overloaded says for `status` that questions are refused, "" if none was for a while.
 func (s *shared) overloaded(now time.Time) string {
 	o := s.door.state()
-	if o.began.IsZero() {
+	if !o.on {
 		return ""
 	}
-	return fmt.Sprintf("upstreams answer too slowly or not at all: %d questions for names that are no services were refused in %s, %d wait",
-		o.total-o.before, now.Sub(o.began).Round(time.Second), min(s.door.waiting.Load(), maxWaiting))
+	return fmt.Sprintf("questions for names that are no services are refused: %s, the last %s ago; %d wait, of at most %d, for upstreams that answer too slowly or not at all%s",
+		o.count(), now.Sub(o.last).Round(time.Second), s.door.waiting.Load(), s.door.room, s.door.whose())
 }

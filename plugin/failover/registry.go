@@ -37,7 +37,7 @@ type shared struct {
 	minute atomic.Uint32 // of the epoch; so that no query reads a clock
 	few    atomic.Bool   // few client networks were seen: ramps draw per answer
 	crowd  *crowd
-	door   door
+	door   *door
 	quit   chan struct{} // ends the helpers
 	wg     sync.WaitGroup
 
@@ -59,7 +59,7 @@ func (r *registry) get(path string) *shared {
 	}
 	s, ok := r.shared[path]
 	if !ok {
-		s = &shared{path: path}
+		s = &shared{path: path, door: newDoor(limits())}
 		r.shared[path] = s
 	}
 	return s

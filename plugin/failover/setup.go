@@ -38,7 +38,7 @@ func setup(c *caddy.Controller) error {
 		f.Next = next
 		return f
 	})
-	addGate(c, block, &s.door)
+	addGate(c, block, s.door)
 	inst := instanceOf(c)
 	inst.add(f, cfg)
 	c.OnStartup(func() error {
