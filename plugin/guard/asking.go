@@ -58,8 +58,9 @@ type asking struct {
 
 	// What follows belongs to the goroutine that asks below.
 	wrote   bool
-	bad     *dns.Msg // the reply that was not passed on
-	failure failure  // what it says
+	bad     *dns.Msg   // the reply that was not passed on
+	failure failure    // what it says
+	note    below.Note // of what plugins below did to the question
 }
 
 // begin returns what stands in at once, if the name is known to fail.
@@ -96,12 +97,15 @@ func (a *asking) once(write func()) bool {
 
 // standIn writes a reply with what stands in, unless there was one, and reports
 // whether the client has a reply.
-func (a *asking) standIn(m *dns.Msg, f failure) bool {
+func (a *asking) standIn(m *dns.Msg, why string) bool {
 	return a.once(func() {
-		answersTotal.WithLabelValues(f.String()).Inc()
+		answersTotal.WithLabelValues(why).Inc()
 		_ = a.ResponseWriter.WriteMsg(m) // as in send
 	})
 }
+
+// overload is why an answer is a kept one while the name itself is well.
+const overload = "overload"
 
 // finish ends the question, so that nothing is written any more, and reports
 // whether the client has a reply.
@@ -116,7 +120,7 @@ func (a *asking) finish() (sent bool) {
 // whether the client has a reply.
 func (a *asking) tooLate() bool {
 	m := a.g.failed(a.e, &a.q, guard.Timeout)
-	return m != nil && a.standIn(m, guard.Timeout)
+	return m != nil && a.standIn(m, guard.Timeout.String())
 }
 
 // outcome is what ServeDNS returns.
@@ -171,8 +175,15 @@ func (a *asking) hand(ctx, own context.Context, o outcome) (int, error) {
 
 // run asks below, and where that fails answers with what stands in.
 func (a *asking) run(ctx context.Context, r *dns.Msg) (int, error) {
-	rc, err := plugin.NextOrFailure(pluginName, a.g.Next, ctx, a, r)
-	if !a.wrote {
+	rc, err := plugin.NextOrFailure(pluginName, a.g.Next, below.WithNote(ctx, &a.note), a, r)
+	switch {
+	case a.note.Refused:
+		if m := a.g.meanwhile(a.e, &a.q); m != nil {
+			a.standIn(m, overload)
+			return dns.RcodeSuccess, nil
+		}
+		return a.truth(rc, err)
+	case !a.wrote:
 		a.failure = unwritten(ctx, rc, err)
 	}
 	if a.failure == guard.None || !a.g.opts.rules.On.Has(a.failure) {
@@ -182,7 +193,7 @@ func (a *asking) run(ctx context.Context, r *dns.Msg) (int, error) {
 		return a.send(m)
 	}
 	if m := a.standFor(ctx); m != nil {
-		a.standIn(m, a.failure)
+		a.standIn(m, a.failure.String())
 		return dns.RcodeSuccess, nil
 	}
 	return a.truth(rc, err)
@@ -234,8 +245,12 @@ func unwritten(ctx context.Context, rc int, err error) failure {
 // on to the client as it is.
 func (a *asking) WriteMsg(m *dns.Msg) error {
 	a.wrote = true
-	if m == nil {
+	switch {
+	case m == nil:
 		return a.ResponseWriter.WriteMsg(m)
+	case a.note.Refused: // by us; the name's own DNS said nothing
+		a.bad = m
+		return nil
 	}
 	f := a.g.take(a.e, &a.q, m)
 	switch {

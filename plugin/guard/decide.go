@@ -150,6 +150,25 @@ func (g *Guard) stand(e *entry, q *question, now guard.Stamp) *dns.Msg {
 	return m
 }
 
+// meanwhile makes the reply with what would stand in if the name failed now, nil if
+// nothing would. It does not fail: it was we who did not ask.
+func (g *Guard) meanwhile(e *entry, q *question) *dns.Msg {
+	now := guard.At(time.Now())
+	defer g.contain(e)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	kept := e.known.Clone()
+	kept.Fail(q.v6(), guard.Servfail, now)
+	set, why := kept.Stand(q.v6(), &g.opts.rules, now, g.table.home.hush(now))
+	switch {
+	case why != guard.Stands:
+		return nil
+	case q.do && (kept.Secure || kept.Of(q.v6()).Signed != nil):
+		return q.whole(kept.Held(q.v6(), &g.opts.rules, now), g.opts.seconds())
+	}
+	return q.standIn(&set, g.opts.seconds())
+}
+
 // lifetime is that of what stands in.
 func (g *Guard) lifetime(e *entry, k *guard.Kept, now guard.Stamp) uint32 {
 	_, urgent := e.known.Newcomers(k == &e.known.V6, &g.opts.rules)

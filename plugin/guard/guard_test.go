@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coredns/coredns/plugin/test"
 	"github.com/miekg/dns"
 )
 
@@ -59,6 +60,39 @@ func TestUnprovenNamesAreLetGo(t *testing.T) {
 		if soa := m.Ns[0].(*dns.SOA); soa.Minttl > 15 || soa.Hdr.Ttl > 15 {
 			t.Fatalf("the negative answer may be cached for %d s", soa.Minttl)
 		}
+	})
+}
+
+// TestOurRefusalIsNoFailure holds that a name is well of which we did not ask
+// because too many wait: it is answered with what is kept, at any time, over any
+// transport, and nothing is said of it; and that its own failure is one all the same.
+func TestOurRefusalIsNoFailure(t *testing.T) {
+	inWorld(t, plainConf, func(w *world) {
+		w.below.set(api+" A", has(api+" 5 IN A 192.0.2.1"))
+		w.learn(api, time.Minute)
+		w.below.crowded(true)
+		for range 60 {
+			m := w.ask(api, dns.TypeA)
+			w.want(m, dns.RcodeSuccess, "192.0.2.1")
+			if m.Answer[0].Header().Ttl != 15 {
+				t.Fatalf("not what is kept: %v", m)
+			}
+			if e := w.g.table.entry(api); e.known.Failing() || e.standing.Load() {
+				t.Fatal("it is said to fail")
+			}
+			wait(time.Minute)
+		}
+		w.want(w.via(&test.ResponseWriter{TCP: true}, new(dns.Msg).SetQuestion(api, dns.TypeA)), dns.RcodeSuccess, "192.0.2.1")
+		w.want(w.ask(api, dns.TypeAAAA), dns.RcodeRefused) // of which nothing is kept
+		w.below.crowded(false)
+		if m := w.ask(api, dns.TypeA); m.Answer[0].Header().Ttl != 5 {
+			t.Fatalf("not the truth when there is room: %v", m)
+		}
+		w.below.set(api+" A", servfail)
+		w.ask(api, dns.TypeA)
+		w.below.crowded(true)
+		wait(16 * time.Minute)
+		w.want(w.ask(api, dns.TypeA), dns.RcodeRefused) // let go: it proved nothing
 	})
 }
 

@@ -15,6 +15,8 @@ import (
 	"github.com/coredns/coredns/plugin"
 	"github.com/coredns/coredns/plugin/test"
 	"github.com/miekg/dns"
+
+	"github.com/detour-dns/detour/internal/below"
 )
 
 // script is the plugin below: it says what a test makes it say.
@@ -22,6 +24,7 @@ type script struct {
 	mu    sync.Mutex
 	says  map[string]func(r *dns.Msg) *dns.Msg // by "name type"; nil = silence
 	asked map[string]int
+	full  bool // as below a gate that lets no client through
 }
 
 func newScript() *script {
@@ -35,8 +38,16 @@ func (s *script) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Msg)
 	s.mu.Lock()
 	s.asked[key]++
 	say, known := s.says[key]
+	full := s.full
 	s.mu.Unlock()
+	note := below.NoteOf(ctx)
 	switch {
+	case full && (note == nil || !note.Own):
+		if note != nil {
+			note.Refused = true
+		}
+		_ = w.WriteMsg(new(dns.Msg).SetRcode(r, dns.RcodeRefused))
+		return 0, nil
 	case !known:
 		_ = w.WriteMsg(nodata(r))
 		return 0, nil
@@ -56,6 +67,13 @@ func (s *script) set(key string, say func(*dns.Msg) *dns.Msg) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.says[key] = say
+}
+
+// crowded makes the gate full, or not.
+func (s *script) crowded(full bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.full = full
 }
 
 const soa900 = ". 900 IN SOA ns. host. 1 7200 1800 86400 900"
