@@ -15,7 +15,7 @@ func boundMemory() {
 	limit, err := memlimit.Set()
 	switch {
 	case err != nil:
-		log.Warningf("The container's limit of memory cannot be read, and is not minded: %v; set GOMEMLIMIT if there is one", err)
+		log.Warningf("No limit of memory is minded: %v; where there is one, set GOMEMLIMIT to nine tenths of it", err)
 	case limit != math.MaxInt64:
 		log.Infof("Memory is collected to stay below %d MB", limit>>20)
 	}
