@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -114,11 +115,18 @@ func (p *process) spawn(bin string, env ...string) {
 	if p.group != "" {
 		p.cmd = exec.Command("sh", append([]string{"-c", `echo $$ >"$0" && exec "$@"`, p.group}, p.cmd.Args...)...)
 	}
-	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.Env = append(slices.DeleteFunc(os.Environ(), ofRuntime), env...)
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = p.dir, &p.out, &p.out
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}
+}
+
+// ofRuntime reports whether a setting of the environment changes how the runtime uses
+// memory. Those of who runs the tests are not the resolver's.
+func ofRuntime(setting string) bool {
+	name, _, _ := strings.Cut(setting, "=")
+	return name == "GOGC" || name == "GOMEMLIMIT" || name == "AUTOMEMLIMIT"
 }
 
 // end ends the resolver and waits until it is gone.
