@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -118,12 +119,30 @@ func (s *Share) encode(list []share.Record) (out []record) {
 	return out
 }
 
-// putAlone stores records, unless an earlier Put still waits for this store.
+// putAlone stores records: what operators decided first, which waits for none of
+// the thousands that a region's failure makes.
 func (st *store) putAlone(list []record) error {
-	if !st.putting.TryLock() {
+	var hands, uses []record
+	for _, r := range list {
+		if r.kind == share.InUse {
+			uses = append(uses, r)
+		} else {
+			hands = append(hands, r)
+		}
+	}
+	return errors.Join(st.putOnce(&st.putting.hands, hands), st.putOnce(&st.putting.uses, uses))
+}
+
+// putOnce stores records, unless an earlier Put of their kind still waits for this
+// store.
+func (st *store) putOnce(alone *sync.Mutex, list []record) error {
+	if len(list) == 0 {
+		return nil
+	}
+	if !alone.TryLock() {
 		return fmt.Errorf("%s: has not answered to what was decided before", st.at.Name)
 	}
-	defer st.putting.Unlock()
+	defer alone.Unlock()
 	return st.put(st.s.ctx, list)
 }
 

@@ -45,7 +45,7 @@ type store struct {
 
 	session string // the keeper's; "" = none
 
-	putting sync.Mutex // held while records are written for Put
+	putting struct{ hands, uses sync.Mutex } // held while such records are written for Put
 
 	// What follows is guarded by Share.mu.
 	written written
