@@ -104,6 +104,7 @@ type Brake struct {
 	Since time.Time `json:"since,omitzero"` // when it last went on
 	Ended time.Time `json:"ended,omitzero"`
 	Until time.Time `json:"until,omitzero"` // when it goes off at the latest
+	Rests time.Time `json:"rests,omitzero"` // until when it does not go on again
 	Fired int       `json:"fired"`          // times since the start
 
 	SelfPassing int `json:"self_passing"` // self-checks, by their latest probe
@@ -288,12 +289,14 @@ type Changed struct {
 	Override *Override `json:"override,omitempty"`
 	Freeze   *Freeze   `json:"freeze,omitempty"`
 	DryRun   bool      `json:"dry_run,omitempty"`
-	Replaced *Override `json:"replaced,omitempty"`  // another one on the same target, which this takes the place of
-	Moves    []Move    `json:"moves,omitempty"`     // services that this moves
-	Stays    []string  `json:"stays,omitempty"`     // services that a region's drain does not act on: it would leave them nothing
-	NoReady  []string  `json:"no_ready,omitempty"`  // services that this leaves without a ready region
-	NoBackup []string  `json:"no_backup,omitempty"` // services that this takes the last backup from
-	Failback int       `json:"failback,omitempty"`  // pools that were let back
+	Glass    bool      `json:"break_glass,omitempty"`     // dry run: without breaking the glass it would be refused
+	Replaced *Override `json:"replaced,omitempty"`        // another one on the same target, which this takes the place of
+	Thawed   *Freeze   `json:"replaced_freeze,omitempty"` // another one of the same target, which this takes the place of
+	Moves    []Move    `json:"moves,omitempty"`           // services that this moves
+	Stays    []string  `json:"stays,omitempty"`           // services that a region's drain does not act on: it would leave them nothing
+	NoReady  []string  `json:"no_ready,omitempty"`        // services that this leaves without a ready region
+	NoBackup []string  `json:"no_backup,omitempty"`       // services that this takes the last backup from
+	Failback int       `json:"failback,omitempty"`        // pools that were let back
 	Warning  string    `json:"warning,omitempty"`
 }
 

@@ -86,6 +86,7 @@ func (s *Server) putOverride(r *http.Request) (any, error) {
 	w := wireOverride(o)
 	out.Override, out.DryRun, out.Replaced = &w, in.DryRun, s.replaced(target)
 	if in.DryRun {
+		out.Glass = len(out.NoReady) > 0 && !in.BreakGlass
 		return out, nil
 	}
 	err = s.keep(out, s.eng.PutOverride(o, peer(r)))

@@ -140,6 +140,43 @@ func TestBreakGlass(t *testing.T) {
 	if text := said(func(b *strings.Builder) error { return WriteChanged(b, "in force", got, time.Now()) }); !strings.Contains(text, "STAYS      db.example.org: would be left with nothing") {
 		t.Error(text)
 	}
+
+	// The earlier one is made longer, and keeps its age: were it the youngest now, it
+	// would yield, and traffic would return to what it drains.
+	o.For = "8h"
+	for _, o.DryRun = range []bool{true, false} {
+		if got, err = c.PutOverride(t.Context(), "db.example.org/192.0.2.20", o); err != nil || len(got.Moves)+len(got.Stays)+len(got.NoReady) > 0 {
+			t.Errorf("made longer, dry run %v: %+v, %v", o.DryRun, got, err)
+		}
+	}
+	st, err := c.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range st.Overrides {
+		if isFirst := x.Target != "gcp/europe-west1"; x.File == "" && (isFirst != (len(x.Void) == 0) || isFirst != (x.Until.Sub(x.Made) > 5*time.Hour)) {
+			t.Errorf("after that: %+v", x)
+		}
+	}
+}
+
+// TestDryRunSaysWhatNeedsTheGlass holds that a dry run does not promise what would
+// be refused.
+func TestDryRunSaysWhatNeedsTheGlass(t *testing.T) {
+	s := newSystem(t, fleet)
+	c := client(t, s.listen(t, config.Admin{}))
+	eventually(t, c, "healthy", func(s *Status) bool { return s.State == Healthy })
+	o := PutOverride{Do: "drain", Reason: "r", Owner: "o", DryRun: true}
+	for _, o.BreakGlass = range []bool{false, true} {
+		got, err := c.PutOverride(t.Context(), "solo.example.org", o)
+		if err != nil || got.Glass == o.BreakGlass {
+			t.Fatalf("glass broken %v: %+v, %v", o.BreakGlass, got, err)
+		}
+		text := said(func(b *strings.Builder) error { return WriteChanged(b, "in force", got, time.Now()) })
+		if strings.Contains(text, "without --break-glass this would be refused") == o.BreakGlass {
+			t.Errorf("glass broken %v: %s", o.BreakGlass, text)
+		}
+	}
 }
 
 func TestTargets(t *testing.T) {

@@ -11,7 +11,10 @@ import (
 // WriteChanged says what a change did, or would do, for people. did is what became
 // of the override or freeze: "in force", "ended".
 func WriteChanged(w io.Writer, did string, c *Changed, now time.Time) error {
-	if c.DryRun {
+	switch {
+	case c.Glass:
+		did = "nothing is changed; without --break-glass this would be refused"
+	case c.DryRun:
 		did = "nothing is changed; this would be " + did
 	}
 	switch {
@@ -24,6 +27,9 @@ func WriteChanged(w io.Writer, did string, c *Changed, now time.Time) error {
 	}
 	if o := c.Replaced; o != nil {
 		fmt.Fprintf(w, "replaces   %s by %s%s: %s\n", o.Do, o.Owner, ends(o.Until, now), o.Reason)
+	}
+	if f := c.Thawed; f != nil {
+		fmt.Fprintf(w, "replaces   freeze by %s%s: %s\n", f.Owner, ends(f.Until, now), f.Reason)
 	}
 	if c.Failback > 0 {
 		fmt.Fprintln(w, count(c.Failback, "pool takes its traffic back", "pools take their traffic back"))

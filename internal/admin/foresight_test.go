@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -153,5 +154,24 @@ func TestReplaced(t *testing.T) {
 	}
 	if text := said(func(b *strings.Builder) error { return WriteChanged(b, "in force", x, time.Now()) }); !strings.Contains(text, "replaces   drain by ann until ") {
 		t.Error(text)
+	}
+	for i, owner := range []string{"ann", "bob"} {
+		x, err := c.PutFreeze(t.Context(), PutFreeze{Reason: "r", Owner: owner})
+		if err != nil || (x.Thawed != nil) != (i > 0) {
+			t.Fatalf("%v %+v", err, x)
+		}
+		if text := said(func(b *strings.Builder) error { return WriteChanged(b, "in force", x, time.Now()) }); i > 0 && !strings.Contains(text, "replaces   freeze by ann until ") {
+			t.Error(text)
+		}
+	}
+	events, err := c.Events(t.Context(), "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := fmt.Sprintf("%+v", *events)
+	for _, want := range []string{"up of aws/us-east-1 by bob for 4h0m0s, in place of the drain by ann for ", "freeze of everything by bob for 1h0m0s, in place of that by ann for "} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no event says %q: %s", want, text)
+		}
 	}
 }

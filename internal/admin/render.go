@@ -186,9 +186,17 @@ func (s *Status) brakeText() string {
 	case b.On:
 		return "BRAKE ON since " + clock(b.Since, s.At) + until(b.Until, s.At) + " at the latest"
 	case b.Fired > 0:
-		return fmt.Sprintf("brake off (fired %s for %s%s)", clock(b.Since, s.At), ago(b.Ended.Sub(b.Since)), b.selfText("; "))
+		return fmt.Sprintf("brake off (fired %s for %s%s%s)", clock(b.Since, s.At), ago(b.Ended.Sub(b.Since)), b.restText(s.At), b.selfText("; "))
 	}
 	return "brake off" + s.Brake.selfText(", ")
+}
+
+// restText says until when nothing holds verdicts back.
+func (b *Brake) restText(now time.Time) string {
+	if !b.Rests.After(now) {
+		return ""
+	}
+	return ", not again before " + clock(b.Rests, now)
 }
 
 // selfText says what the resolver thinks of its own network.

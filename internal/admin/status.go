@@ -72,7 +72,7 @@ func (p *page) plan() *steer.Plan { return p.pub.Plan.Steer }
 func (p *page) brake() Brake {
 	b := p.sum.Brake
 	return Brake{
-		On: b.On, Since: b.Since, Ended: b.Ended, Until: p.sum.BrakeUntil, Fired: b.Fired,
+		On: b.On, Since: b.Since, Ended: b.Ended, Until: p.sum.BrakeUntil, Rests: b.Rests, Fired: b.Fired,
 		SelfPassing: p.sum.SelfPassing, SelfFailing: p.sum.SelfFailing,
 	}
 }

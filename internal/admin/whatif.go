@@ -92,6 +92,11 @@ func (s *Server) putFreeze(r *http.Request) (any, error) {
 	f := steer.Freeze{Target: target, Until: until, Reason: in.Reason, Owner: in.Owner}
 	w := wireFreeze(f)
 	out := &Changed{Freeze: &w}
+	_, freezes := s.eng.Hands()
+	if at := slices.IndexFunc(freezes, func(f steer.Freeze) bool { return f.Target == target }); at >= 0 {
+		old := wireFreeze(freezes[at])
+		out.Thawed = &old
+	}
 	err = s.keep(out, s.eng.PutFreeze(f, peer(r)))
 	s.audit(r, err, "freeze", "target", orAll(w.Target), "owner", f.Owner, "reason", f.Reason, "until", f.Until.UTC().Format(time.RFC3339))
 	return out, err

@@ -74,7 +74,11 @@ func (e *Engine) tellHand(kind journal.Kind, target, text, reason, who string) {
 
 // tellOverride tells that an override is in force.
 func (e *Engine) tellOverride(o *steer.Override, who string) {
-	e.tellHand(journal.Override, o.Target, o.Kind.String()+" of "+people(o.Target)+" by "+o.Owner+lasting(o.Until, time.Now()), o.Reason, who)
+	text := o.Kind.String() + " of " + people(o.Target) + " by " + o.Owner + lasting(o.Until, time.Now())
+	if old, ok := e.hands.overrides[o.Target]; ok && (old.Until.IsZero() || time.Now().Before(old.Until)) {
+		text += ", in place of the " + old.Kind.String() + " by " + old.Owner + lasting(old.Until, time.Now())
+	}
+	e.tellHand(journal.Override, o.Target, text, o.Reason, who)
 }
 
 // lifted says how a decision ended that was to last for longer here.

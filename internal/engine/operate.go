@@ -40,6 +40,9 @@ var ErrNotKept = errors.New("in force, but not on disk: a restart would forget i
 // it on disk when it returns nil.
 func (e *Engine) PutOverride(o steer.Override, who string) error {
 	return e.change(func() state.Record {
+		if old, ok := e.hands.overrides[o.Target]; ok {
+			o = o.After(&old, time.Now())
+		}
 		e.setOverride(o, who)
 		e.shared(share.Override, o.Target, o, lasts(o.Until))
 		return state.Record{Bucket: state.Overrides, Key: o.Target, Value: o}
@@ -89,7 +92,11 @@ func (e *Engine) forgetOverride(target, who string, over bool) {
 }
 
 func (e *Engine) setFreeze(f steer.Freeze, who string) {
-	e.tellHand(journal.Freeze, f.Target, "freeze of "+orAll(f.Target)+" by "+f.Owner+lasting(f.Until, time.Now()), f.Reason, who)
+	text := "freeze of " + orAll(f.Target) + " by " + f.Owner + lasting(f.Until, time.Now())
+	if old, ok := e.hands.freezes[freezeKey(f.Target)]; ok && time.Now().Before(old.Until) {
+		text += ", in place of that by " + old.Owner + lasting(old.Until, time.Now())
+	}
+	e.tellHand(journal.Freeze, f.Target, text, f.Reason, who)
 	if e.hands.freezes == nil {
 		e.hands.freezes = map[string]steer.Freeze{}
 	}

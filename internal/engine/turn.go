@@ -49,7 +49,7 @@ func (c *Core) holdBack(i int32, before health.State, r health.Result) {
 	if c.held == nil {
 		c.held = map[int32]bool{}
 	}
-	c.held[i] = true
+	c.held[i], c.Brake.Held = true, true
 	c.heldNew++
 }
 

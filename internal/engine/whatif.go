@@ -42,13 +42,15 @@ func (e *Engine) WhatIf(o steer.Override) (now, then *Published, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	overrides := []steer.Override{o}
+	var overrides []steer.Override
 	for _, x := range try.overrides[len(try.Plan.Config.Overrides):] {
-		if x.Target != o.Target || x.From != "" {
-			overrides = append(overrides, x)
+		if x.Target == o.Target && x.From == "" {
+			o = o.After(&x, time.Now())
+			continue
 		}
+		overrides = append(overrides, x)
 	}
-	try.SetHands(overrides, try.freezes)
+	try.SetHands(append(overrides, o), try.freezes)
 	return now, &Published{try.Publish(time.Now()), try.Plan}, nil
 }
 

@@ -52,6 +52,8 @@ type Brake struct {
 	Since time.Time // when it last went on
 	Ended time.Time // when it last went off
 	Fired int       // how often it went on
+	Held  bool      // it holds a verdict back, or did when it was on last
+	Rests time.Time // until when it stays off; zero: it may go on
 }
 
 // brakeRest is how long after its end the brake stays off. A second doubt so
@@ -60,22 +62,23 @@ type Brake struct {
 const brakeRest = 10 * time.Minute
 
 // Update decides from the latest census and reports whether the brake changed.
-// It stays on while the census is suspicious, at most limit.
+// It stays on while the census is suspicious, at most limit. A doubt that passed and
+// held nothing back, as in the first moments after a start, cost nobody anything: the
+// next one needs no rest before it.
 func (b *Brake) Update(c Census, limit time.Duration, now time.Time) bool {
 	switch suspicious := c.Suspicious(); {
 	case b.On && (!suspicious || now.Sub(b.Since) >= limit):
 		b.On, b.Ended = false, now
-	case !b.On && suspicious && limit > 0 && b.rested(now):
-		b.On, b.Since = true, now
+		if b.Held || suspicious {
+			b.Rests = now.Add(brakeRest)
+		}
+	case !b.On && suspicious && limit > 0 && !now.Before(b.Rests):
+		b.On, b.Since, b.Held = true, now, false
 		b.Fired++
 	default:
 		return false
 	}
 	return true
-}
-
-func (b *Brake) rested(now time.Time) bool {
-	return b.Ended.IsZero() || now.Sub(b.Ended) >= brakeRest
 }
 
 // Until is when a brake that is on goes off at the latest, zero if it is off.

@@ -64,8 +64,14 @@ func TestBrakeEndsAndRests(t *testing.T) {
 			t.Fatalf("second %d: on %v, want %v", c.second, b.On, c.on)
 		}
 	}
-	if b.Fired != 2 {
-		t.Errorf("fired %d times, want 2", b.Fired)
+	if b.Fired != 2 || !b.Rests.Equal(at(661)) {
+		t.Errorf("fired %d times, want 2; rests until %v", b.Fired, b.Rests)
+	}
+	b.Update(bad, limit, at(663)) // nothing was held back: it may doubt again at once
+	b.Held = true
+	b.Update(good, limit, at(664))
+	if b.Update(bad, limit, at(665)); b.On || !b.Rests.Equal(at(664+600)) {
+		t.Errorf("on %v without a rest after it held something back", b.On)
 	}
 	var off Brake
 	if off.Update(bad, 0, t0); off.On {

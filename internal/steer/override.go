@@ -32,6 +32,16 @@ type Override struct {
 	From    string // the file that it stands in, "" if it was made at run time
 }
 
+// After returns o as it takes the place of an earlier one on its target. One that goes
+// on keeps its age: were a drain that is made longer the youngest, it would be the one
+// that yields, and traffic would return to what is being drained.
+func (o Override) After(old *Override, now time.Time) Override {
+	if old.Kind == o.Kind && old.Reserve == o.Reserve && !old.Made.IsZero() && !old.expired(now) {
+		o.Made = old.Made
+	}
+	return o
+}
+
 func (o *Override) expired(now time.Time) bool { return !o.Until.IsZero() && !now.Before(o.Until) }
 
 // Freeze stops automation on one target, or on all if Target is empty.
