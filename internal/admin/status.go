@@ -96,6 +96,9 @@ func (p *page) warnings() []string {
 	if p.sum.StateLost != "" {
 		out = append(out, "a restart would forget overrides and what moved: "+p.sum.StateLost)
 	}
+	if p.sum.StateForgot != "" {
+		out = append(out, "look whether overrides and freezes are as they should be: "+p.sum.StateForgot)
+	}
 	if p.sum.EventsLost != "" {
 		out = append(out, "events are kept in memory only: "+p.sum.EventsLost)
 	}

@@ -32,6 +32,9 @@ type disk struct {
 	saved  time.Time
 	errors int
 	lost   string // why nothing is kept, "" if all is well
+	forgot string // what of the past is gone, "" if nothing is
+	copied time.Time
+	unlike bool // operators decided something since
 	wrote  written
 }
 
@@ -101,7 +104,7 @@ func (d *disk) open() {
 // opened takes a file into use, or notes why there is none.
 func (d *disk) opened(s *state.Store, notice string, err error) {
 	if notice != "" {
-		d.log.Warn(notice)
+		d.forget(notice)
 	}
 	if err != nil {
 		if d.lost == "" {
@@ -152,18 +155,7 @@ func (d *disk) load(now time.Time, cfg *config.Config) onDisk {
 }
 
 func (d *disk) hands() hands {
-	return hands{overrides: read[steer.Override](d, state.Overrides), freezes: read[steer.Freeze](d, state.Freezes)}
-}
-
-func read[T any](d *disk, b state.Bucket) map[string]T {
-	m, damaged, err := state.Read[T](d.store, b)
-	if err != nil || damaged > 0 {
-		d.log.Warn("part of the state could not be read and is left out", "part", b, "records", damaged, "error", err)
-	}
-	if m == nil {
-		m = map[string]T{}
-	}
-	return m
+	return hands{overrides: readHands[steer.Override](d, state.Overrides), freezes: readHands[steer.Freeze](d, state.Freezes)}
 }
 
 // save hands over what changes all the time: every few seconds, and at the end.
@@ -185,9 +177,10 @@ func (e *Engine) save(now time.Time, last bool) {
 	d.saved = now
 	if d.wrote.plan != e.core.Plan {
 		e.saveAll(now)
-		return
+	} else {
+		_, _ = e.write(now, append(e.differences(), state.Record{Bucket: state.Meta, Key: "saved", Value: now})...) // noted
 	}
-	_, _ = e.write(now, append(e.differences(), state.Record{Bucket: state.Meta, Key: "saved", Value: now})...) // noted
+	d.copy(now, last)
 }
 
 // write hands over records that belong together.

@@ -84,11 +84,13 @@ func (e *Engine) setOverride(o steer.Override, who string) {
 		e.hands.overrides = map[string]steer.Override{}
 	}
 	e.hands.overrides[o.Target] = o
+	e.disk.unlike = true
 }
 
 func (e *Engine) forgetOverride(target, who string, over bool) {
 	e.tellHand(journal.Override, target, "override on "+people(target)+lifted(over), "", who)
 	delete(e.hands.overrides, target)
+	e.disk.unlike = true
 }
 
 func (e *Engine) setFreeze(f steer.Freeze, who string) {
@@ -101,11 +103,13 @@ func (e *Engine) setFreeze(f steer.Freeze, who string) {
 		e.hands.freezes = map[string]steer.Freeze{}
 	}
 	e.hands.freezes[freezeKey(f.Target)] = f
+	e.disk.unlike = true
 }
 
 func (e *Engine) forgetFreeze(target, who string, over bool) {
 	e.tellHand(journal.Freeze, target, "freeze of "+orAll(target)+lifted(over), "", who)
 	delete(e.hands.freezes, freezeKey(target))
+	e.disk.unlike = true
 }
 
 // lasts is how long a decision lasts from now on, 0 if it has no end.

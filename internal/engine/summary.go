@@ -16,6 +16,7 @@ type Summary struct {
 	Reload      Reload
 	StateLost   string // why nothing is kept across a restart, "" if all is well
 	StateErrors int
+	StateForgot string   // what of the past this start could not read, "" if nothing
 	EventsLost  string   // why the history is in memory only, "" if all is well
 	HandFaults  []string // what is wrong with files of overrides
 	Rejoins     bool     // share: or self.name was edited, which counts from the next start
@@ -41,7 +42,7 @@ func (e *Engine) Summary() Summary {
 		now := c.census.take(c.states, c.Plan.Self)
 		out.SelfPassing, out.SelfFailing = now.SelfPassing, now.SelfFailing
 		out.Reload = e.reload
-		out.StateLost, out.StateErrors = e.disk.lost, e.disk.errors
+		out.StateLost, out.StateErrors, out.StateForgot = e.disk.lost, e.disk.errors, e.forgot(time.Now())
 		out.HandFaults, out.Rejoins = e.hands.files.faults(), e.rejoins(c.Plan.Config)
 		if err := e.journal.Problem(); err != nil {
 			out.EventsLost = err.Error()

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -24,23 +25,45 @@ func (s *Store) Keep() error {
 	})
 }
 
-// Recover puts the copy of a file that was set aside in its place, and reports
-// whether there is one. Nothing may have the file open. The copy stays.
-func Recover(dir, file string) (found bool, err error) {
+// Recover puts the copy of a file that was set aside in its place, and returns when
+// it was made, the zero time if there is none. Nothing may have the file open. The
+// copy stays.
+func Recover(dir, file string) (made time.Time, err error) {
 	path := filepath.Join(dir, file)
 	from, err := os.Open(copied(path))
 	if errors.Is(err, os.ErrNotExist) {
-		return false, nil
+		return made, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("copy of a state file: %w", err)
+		return made, fmt.Errorf("copy of a state file: %w", err)
 	}
 	defer from.Close() //nolint:errcheck // only read
-	err = replaceFile(path, func(to *os.File) error {
+	info, err := from.Stat()
+	if err != nil {
+		return made, fmt.Errorf("copy of a state file: %w", err)
+	}
+	return info.ModTime(), replaceFile(path, func(to *os.File) error {
 		_, err := io.Copy(to, from)
 		return err
 	})
-	return err == nil, err
+}
+
+// ReadCopy is Read for the copy of the process's file in dir.
+func ReadCopy[T any](dir string, bucket Bucket) (values map[string]T, err error) {
+	path := copied(filepath.Join(dir, FileName))
+	if err := plausible(path); err != nil {
+		return nil, err
+	}
+	err = guard(func() error {
+		db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: lockWait, ReadOnly: true})
+		if err != nil {
+			return err
+		}
+		defer db.Close() //nolint:errcheck // only read
+		values, _, err = Read[T](&Store{db, path}, bucket)
+		return err
+	})
+	return values, err
 }
 
 // replaceFile writes a file that is whole at any moment.

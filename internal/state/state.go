@@ -63,11 +63,32 @@ type Store struct {
 }
 
 // Open opens or makes the process's file in dir. A file that cannot be read as
-// ours is set aside under another name, which the notice reports; it never stops
-// the start.
-func Open(dir string) (s *Store, notice string, err error) { return OpenFile(dir, FileName) }
+// ours is set aside under another name, and its copy takes its place; the notice
+// says so. It never stops the start.
+func Open(dir string) (s *Store, notice string, err error) {
+	s, notice, err = OpenFile(dir, FileName)
+	if err != nil || notice == "" {
+		return s, notice, err
+	}
+	if err := s.Close(); err != nil { // it is empty
+		return nil, notice, err
+	}
+	made, missing := Recover(dir, FileName)
+	s, again, err := OpenFile(dir, FileName)
+	switch {
+	case missing != nil:
+		notice += "; its copy cannot be used: " + missing.Error()
+	case again != "":
+		notice += "; its copy is damaged too: " + again
+	case made.IsZero():
+		notice += "; there is no copy, so that overrides, freezes and what moved are forgotten"
+	default:
+		notice += "; its copy of " + made.UTC().Format(time.RFC3339) + " is used"
+	}
+	return s, notice, err
+}
 
-// OpenFile is Open for one of the files.
+// OpenFile is Open for one of the files, and leaves its copy alone.
 func OpenFile(dir, file string) (s *Store, notice string, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, "", fmt.Errorf("state directory: %w; make it writable for this user or set state.dir", err)
@@ -87,7 +108,7 @@ func OpenFile(dir, file string) (s *Store, notice string, err error) {
 	if rerr := os.Rename(path, aside); rerr != nil {
 		return nil, "", fmt.Errorf("state file %s is unreadable (%w) and cannot be set aside: %w", path, err, rerr)
 	}
-	notice = fmt.Sprintf("state file %s is not readable (%v): set aside as %s, starting without memory", path, err, aside)
+	notice = fmt.Sprintf("state file %s is not readable (%v): set aside as %s", path, err, aside)
 	if db, err = open(path); err != nil {
 		return nil, notice, fmt.Errorf("state file %s: %w", path, err)
 	}

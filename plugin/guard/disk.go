@@ -187,7 +187,7 @@ func (d *disk) recover(empty *state.Store) (*state.Store, error) {
 	if err := empty.Close(); err != nil {
 		return nil, err
 	}
-	found, err := state.Recover(d.dir, state.GuardFile)
+	made, err := state.Recover(d.dir, state.GuardFile)
 	if err != nil {
 		log.Errorf("The copy of it is of no use: %v", err)
 	}
@@ -195,7 +195,7 @@ func (d *disk) recover(empty *state.Store) (*state.Store, error) {
 	switch {
 	case notice != "":
 		log.Errorf("The copy of it is damaged too: %s", notice)
-	case found && err == nil:
+	case !made.IsZero() && err == nil:
 		log.Warningf("The copy of it is used: what was learned in the last hours is missing")
 	}
 	return s, err
