@@ -99,6 +99,9 @@ func (p *page) warnings() []string {
 	if p.sum.StateForgot != "" {
 		out = append(out, "look whether overrides and freezes are as they should be: "+p.sum.StateForgot)
 	}
+	if p.sum.Blind != "" {
+		out = append(out, p.sum.Blind)
+	}
 	if p.sum.EventsLost != "" {
 		out = append(out, "events are kept in memory only: "+p.sum.EventsLost)
 	}

@@ -71,6 +71,7 @@ type Engine struct {
 	waiting   map[int32]bool
 	reload    Reload
 	told      bool // that the brake is on
+	unseen    Blind
 	count     counters
 	refused   refusals
 	warned    map[string]time.Time // overrides that are told to end soon: until when, by target
@@ -242,6 +243,7 @@ func (e *Engine) work() {
 			}
 			e.catalogs.tell(time.Now())
 			e.tellSoon(time.Now())
+			e.tellBlind(time.Now())
 			e.save(time.Now(), false)
 		case <-wake.C:
 		}

@@ -11,8 +11,8 @@ import (
 
 // Reload is how the last change of failover.yaml went.
 type Reload struct {
-	At    time.Time
-	Hash  string // of the configuration in use
+	At    time.Time // when the configuration in use was taken
+	Hash  string    // of the configuration in use
 	OK    bool
 	Error string // why the last one was not taken
 	Moved int    // services that the last one moved
@@ -75,7 +75,7 @@ func (e *Engine) apply(cfg *config.Config) error {
 // Refused notes that a new configuration was not taken, and why.
 func (e *Engine) Refused(why error) {
 	_ = e.Do(func(*Core) {
-		e.reload.At, e.reload.OK, e.reload.Error = time.Now(), false, why.Error()
+		e.reload.OK, e.reload.Error = false, why.Error()
 		e.log.Error("new configuration refused, the one in use stays", "in_use", short(e.reload.Hash), "error", why)
 		if errors.Is(why, ErrTooManyMoves) {
 			e.count.refused[RefusedReload]++
@@ -89,7 +89,7 @@ func (e *Engine) Refused(why error) {
 // in it was refused.
 func (e *Engine) Restored() {
 	_ = e.Do(func(*Core) {
-		e.reload.At, e.reload.OK, e.reload.Error = time.Now(), true, ""
+		e.reload.OK, e.reload.Error = true, ""
 		e.log.Info("the file holds the configuration in use again", "hash", short(e.reload.Hash))
 		e.record(journal.Event{Kind: journal.Reload, To: "taken", Text: "the file holds the configuration in use again, " + short(e.reload.Hash)})
 	})
