@@ -2,6 +2,7 @@ package admin
 
 import (
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -20,10 +21,17 @@ type Compared struct {
 	Faults  []string `json:"faults"`            // it would not be taken: file:line:col: message
 	Refused string   `json:"refused,omitempty"` // it is faultless, and would not be taken
 	Moves   []Move   `json:"moves"`             // services whose regions in use would change
+	Others  []Other  `json:"others"`            // services that would answer from where they do, but otherwise
 	Added   []string `json:"added"`             // services
 	Removed []string `json:"removed"`           // services: they would no longer be answered
 	Checks  int      `json:"checks"`            // that there would be
 	New     int      `json:"new_checks"`        // that are not made now: they begin without a verdict, or with their endpoint's
+}
+
+// Other is a service whose answers would be others, from the same regions.
+type Other struct {
+	Service string   `json:"service"`
+	What    []string `json:"what"` // addresses, policy, ttl
 }
 
 func (s *Server) postCheck(r *http.Request) (any, error) {
@@ -34,7 +42,7 @@ func (s *Server) postCheck(r *http.Request) (any, error) {
 	case err != nil:
 		return nil, problem(http.StatusBadRequest, "the body cannot be read: %v", err)
 	}
-	out := &Compared{Faults: []string{}, Moves: []Move{}, Added: []string{}, Removed: []string{}}
+	out := &Compared{Faults: []string{}, Moves: []Move{}, Others: []Other{}, Added: []string{}, Removed: []string{}}
 	cfg, err := config.Parse(s.eng.Load().Plan.Config.Path, data)
 	if err != nil {
 		out.Faults = lines(err)
@@ -87,10 +95,46 @@ func (out *Compared) services(now, then *page) {
 		to := then.regionsOf(int32(i), then.pub.State(int32(i)).Memory.Used)
 		if !slices.Equal(from, to) {
 			out.Moves = append(out.Moves, Move{people(name), from, to})
+		} else if what := differ(now, then, was, int32(i)); len(what) > 0 {
+			out.Others = append(out.Others, Other{people(name), what})
 		}
 	}
 	for name := range before {
 		out.Removed = append(out.Removed, people(name))
 	}
 	slices.Sort(out.Removed)
+}
+
+// differ says what is other in the answers of a service that stays where it is.
+func differ(now, then *page, was, is int32) (what []string) {
+	a, b := &now.plan().Services[was], &then.plan().Services[is]
+	if !maps.Equal(now.offered(was), then.offered(is)) {
+		what = append(what, "addresses")
+	}
+	if a.Policy != b.Policy || a.Sticky != b.Sticky {
+		what = append(what, "policy")
+	}
+	if a.Settled != b.Settled || a.Changing != b.Changing {
+		what = append(what, "ttl")
+	}
+	return what
+}
+
+// offered returns the endpoints of the pools in use, with their weights: what
+// answers are made of while these are well.
+func (p *page) offered(i int32) map[string]int {
+	out := map[string]int{}
+	used := p.pub.State(i).Memory.Used
+	for n := range p.plan().Services[i].Pools {
+		pool := &p.plan().Services[i].Pools[n]
+		if used&(1<<n) == 0 {
+			continue
+		}
+		for e := range pool.Endpoints {
+			if end := &pool.Endpoints[e]; end.Enabled {
+				out[end.Label] = end.Weight
+			}
+		}
+	}
+	return out
 }

@@ -181,6 +181,7 @@ func WriteCompared(w io.Writer, c *Compared) error {
 				fmt.Fprintf(&b, "%-8s %s: %s\n", label, count(len(names), one, many), nameList(names, false))
 			}
 		}
+		writeOthers(&b, c.Others)
 		row("added", "service", "services", c.Added)
 		row("removed", "service would no longer be answered", "services would no longer be answered", c.Removed)
 		fmt.Fprintf(&b, "%-8s %d, %d of them new\n", "checks", c.Checks, c.New)
@@ -191,4 +192,15 @@ func WriteCompared(w io.Writer, c *Compared) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// writeOthers lists the first services that would answer otherwise.
+func writeOthers(b *strings.Builder, others []Other) {
+	const most = 20
+	for _, o := range others[:min(len(others), most)] {
+		fmt.Fprintf(b, "%-8s %s: other %s\n", "changes", o.Service, strings.Join(o.What, ", "))
+	}
+	if more := len(others) - most; more > 0 {
+		fmt.Fprintf(b, "%-8s %s\n", "changes", count(more, "more service", "more services"))
+	}
 }

@@ -127,6 +127,16 @@ func TestCompare(t *testing.T) {
 				return slices.Equal(x.Added, []string{"duo.example.org"}) && slices.Equal(x.Removed, []string{"solo.example.org"})
 			}, "would no longer be answered: solo.example.org",
 		},
+		{
+			"one endpoint less", strings.Replace(fleet, "[192.0.2.10, 192.0.2.11]", "[192.0.2.10]", 1),
+			func(x *Compared) bool {
+				return len(x.Moves) == 0 && len(x.Others) == 1 && x.Others[0].Service == "shop.example.org" && slices.Equal(x.Others[0].What, []string{"addresses"})
+			}, "changes  shop.example.org: other addresses",
+		},
+		{
+			"another policy", strings.Replace(fleet, "  solo.example.org:\n", "  solo.example.org:\n    policy: weighted\n    ttl: {settled: 60s}\n", 1),
+			func(x *Compared) bool { return len(x.Others) == 1 }, "changes  solo.example.org: other policy, ttl",
+		},
 		{"faults", "version: 1\nservces: {}\n", func(x *Compared) bool { return len(x.Faults) == 1 }, ":2:1: unknown key"},
 	} {
 		x, err := c.Compare(t.Context(), []byte(tt.yaml))

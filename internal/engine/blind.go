@@ -36,15 +36,11 @@ func (b *Blind) String() string {
 // since a while has had time for a verdict.
 func (c *Core) blind(now, taken time.Time) (b Blind) {
 	for i := range c.states {
-		s, k := &c.states[i], &c.Plan.Checks[i]
-		if s.Verdict != health.Unknown || !s.Last.Cause.Local() || k.Region < 0 || !c.probed(int32(i)) {
-			continue
-		}
-		if now.Sub(taken) < k.Params.Stale || now.Sub(s.Since) < k.Params.Stale {
+		if !c.sightless(int32(i), now, taken) {
 			continue
 		}
 		if b.Checks++; b.Checks == 1 {
-			b.Cause, b.Detail, b.Check = s.Last.Cause, s.Last.Detail, int32(i)
+			b.Cause, b.Detail, b.Check = c.states[i].Last.Cause, c.states[i].Last.Detail, int32(i)
 		}
 	}
 	if b.Checks > 0 {
@@ -54,6 +50,12 @@ func (c *Core) blind(now, taken time.Time) (b Blind) {
 		}
 	}
 	return b
+}
+
+func (c *Core) sightless(i int32, now, taken time.Time) bool {
+	s, k := &c.states[i], &c.Plan.Checks[i]
+	return s.Verdict == health.Unknown && s.Last.Cause.Local() && k.Region >= 0 && c.probed(i) &&
+		now.Sub(taken) >= k.Params.Stale && now.Sub(s.Since) >= k.Params.Stale
 }
 
 // tellBlind tells when sight is lost, and when it is back.
