@@ -2,6 +2,7 @@ package server
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/coredns/caddy"
 	"github.com/coredns/caddy/caddyfile"
@@ -66,6 +67,13 @@ func (c *checker) keys(blocks []caddyfile.ServerBlock) []caddyfile.ServerBlock {
 	for _, b := range blocks {
 		alone := caddyfile.ServerBlock{Keys: slices.Clone(b.Keys), Tokens: b.Tokens}
 		line := c.next(b.Keys[0])
+		if len(b.Tokens) == 0 && slices.Contains(directives, b.Keys[0]) {
+			c.Faults = append(c.Faults, Fault{
+				File: c.path, Line: line,
+				Message: "`" + b.Keys[0] + "` is read as the name of a zone here: put it into a block, on three lines: `. {`, `" + strings.Join(b.Keys, " ") + "` and `}`",
+			})
+			continue
+		}
 		normal, err := checkKeys(newThrowaway(c.path), alone)
 		if err != nil {
 			c.Faults = append(c.Faults, Fault{

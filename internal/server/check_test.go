@@ -245,3 +245,16 @@ func openFiles() int {
 	}
 	return len(list)
 }
+
+// TestADirectiveIsNoZone: a line without a block is a list of zones to Caddy, and
+// nothing would be answered; and a zone may be called as a directive is.
+func TestADirectiveIsNoZone(t *testing.T) {
+	got := checkText("failover good.yaml\n")
+	want := "Corefile:1: `failover` is read as the name of a zone here: put it into a block, on three lines: `. {`, `failover good.yaml` and `}`"
+	if !slices.Equal(got, []string{want}) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := checkText("hosts:5301 {\n bind 127.0.0.1\n whoami\n}\n"); len(got) > 0 {
+		t.Errorf("a zone of that name: %q", got)
+	}
+}
