@@ -133,7 +133,7 @@ func (f *Failover) query(w dns.ResponseWriter, r *dns.Msg, pub *engine.Published
 	if len(cfg.ECSTrust) > 0 {
 		q.locate(cfg)
 	}
-	if len(cfg.Forwarders) > 0 && q.ecs == nil { // one that says for whom it asks is no crowd
+	if len(cfg.Forwarders) > 0 && (q.ecs == nil || q.ecs.SourceNetmask == 0) { // one that says for whom it asks is no crowd
 		q.spread = contains(cfg.Forwarders, client)
 	}
 	f.shared.crowd.add(q.place)
@@ -265,7 +265,8 @@ func contains(nets []netip.Prefix, a netip.Addr) bool {
 
 // locate takes the place from the client-subnet option, if the client is trusted
 // to give one (RFC 7871). A prefix longer than /24 or /56 is cut: no answer is
-// made for less than that.
+// made for less than that. One of 0 bits says that no client is to be told of: the
+// answer is as without it, and it is returned with scope 0 (section 7.2.1).
 func (q *query) locate(cfg *config.Config) {
 	opt := q.r.IsEdns0()
 	if opt == nil || !contains(cfg.ECSTrust, q.client) {
@@ -276,9 +277,13 @@ func (q *query) locate(cfg *config.Config) {
 		if !ok {
 			continue
 		}
+		if e.SourceNetmask == 0 {
+			q.ecs = e
+			return
+		}
 		a, ok := netip.AddrFromSlice(e.Address)
 		a = a.Unmap()
-		if !ok || e.SourceNetmask == 0 || a.Is4() != (e.Family == 1) {
+		if !ok || a.Is4() != (e.Family == 1) {
 			return
 		}
 		p, err := a.Prefix(min(int(e.SourceNetmask), scopeLimit(a)))

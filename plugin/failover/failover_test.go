@@ -304,16 +304,16 @@ services:
       - aws/us-east-1: [192.0.2.10]
       - gcp/europe-west1: [198.51.100.7]
 `, say(dns.RcodeNameError))
-	subnet := func(from string) *dns.Msg {
+	subnet := func(from string, bits uint8) *dns.Msg {
 		r := question("near.example.org.", dns.TypeA)
 		r.SetEdns0(1232, false)
 		r.IsEdns0().Option = append(r.IsEdns0().Option, &dns.EDNS0_SUBNET{
-			Code: dns.EDNS0SUBNET, Family: 1, SourceNetmask: 24, Address: net.IPv4(100, 65, 1, 0).To4(),
+			Code: dns.EDNS0SUBNET, Family: 1, SourceNetmask: bits, Address: net.IPv4(100, 65, 1, 0).To4(),
 		})
 		m, _ := ask(t, f, from, r)
 		return m
 	}
-	m := subnet("10.0.0.53")
+	m := subnet("10.0.0.53", 24)
 	if got := addrsOf(m); len(got) != 1 || got[0] != "198.51.100.7" {
 		t.Errorf("trusted subnet = %v, want the pool near it", got)
 	}
@@ -321,7 +321,11 @@ services:
 	if opt == nil || len(opt.Option) != 1 || opt.Option[0].(*dns.EDNS0_SUBNET).SourceScope != 24 {
 		t.Errorf("scope was not returned: %v", opt)
 	}
-	m = subnet("10.0.0.54")
+	m = subnet("10.0.0.53", 0)
+	if opt := m.IsEdns0(); opt == nil || len(opt.Option) != 1 || opt.Option[0].(*dns.EDNS0_SUBNET).SourceScope != 0 || addrsOf(m)[0] != "192.0.2.10" {
+		t.Errorf("a subnet of 0 bits: %v, want the answer as without it, and scope 0", m)
+	}
+	m = subnet("10.0.0.54", 24)
 	if got := addrsOf(m); len(got) != 1 || got[0] != "192.0.2.10" {
 		t.Errorf("untrusted subnet = %v, want it ignored", got)
 	}
