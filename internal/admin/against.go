@@ -91,8 +91,8 @@ func (out *Compared) services(now, then *page) {
 			out.Added = append(out.Added, people(name))
 			continue
 		}
-		from := now.regionsOf(was, now.pub.State(was).Memory.Used)
-		to := then.regionsOf(int32(i), then.pub.State(int32(i)).Memory.Used)
+		from := now.regionsOf(was, now.pub.Answered(was))
+		to := then.regionsOf(int32(i), then.pub.Answered(int32(i)))
 		if !slices.Equal(from, to) {
 			out.Moves = append(out.Moves, Move{people(name), from, to})
 		} else if what := differ(now, then, was, int32(i)); len(what) > 0 {

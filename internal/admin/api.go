@@ -12,7 +12,7 @@ import "time"
 const (
 	Healthy  = "healthy"  // all answers are where the configuration wants them
 	Degraded = "degraded" // something failed, or moved, or is not as configured
-	Panic    = "panic"    // some service has nothing healthy, and answers by last resort
+	Panic    = "panic"    // some service has nothing healthy, and is answered by last resort
 )
 
 // Status is the whole resolver on one page.
@@ -73,8 +73,9 @@ type Risk struct {
 	Service string `json:"service"`
 	Lost    bool   `json:"lost"` // it had a backup; false: it never has one, by its configuration
 	Panic   bool   `json:"panic"`
-	Hint    string `json:"hint,omitempty"` // what stands in the way of one
-	Lift    string `json:"lift,omitempty"` // the override that does: ending it would help
+	Refused bool   `json:"refused,omitempty"` // of panic: it is answered SERVFAIL
+	Hint    string `json:"hint,omitempty"`    // what stands in the way of one
+	Lift    string `json:"lift,omitempty"`    // the override that does: ending it would help
 }
 
 // Override is what an operator decided for a target.
@@ -168,8 +169,10 @@ type Service struct {
 	Name     string    `json:"name"`
 	Policy   string    `json:"policy"`
 	Observe  bool      `json:"observe,omitempty"`
-	Reason   string    `json:"reason"` // policy, moved, ramp, panic, frozen, observe
-	Using    []string  `json:"using"`  // regions
+	Reason   string    `json:"reason"`            // policy, moved, ramp, panic, frozen, observe
+	Using    []string  `json:"using"`             // regions that it is answered from
+	Fixed    bool      `json:"fixed,omitempty"`   // it is answered with the addresses of its last resort
+	Refused  bool      `json:"refused,omitempty"` // it is answered SERVFAIL: last resort none, or no address is known yet
 	Would    []string  `json:"would,omitempty"`
 	Since    time.Time `json:"since,omitzero"` // of Using
 	Backups  int       `json:"backups"`        // other regions that could take over now

@@ -59,7 +59,7 @@ func (p *page) pools(i int32, check func(int32) *health.State) []Pool {
 		ps := &st.Pools[n]
 		w := Pool{
 			Region: p.plan().Regions[s.Pools[n].Region].Name, Standing: ps.Standing.String(), Why: engine.Describe(ps),
-			InUse: st.Memory.Used&(1<<n) != 0, Share: ps.Share, Until: ps.Until, Endpoints: []Endpoint{},
+			InUse: st.From&(1<<n) != 0, Share: ps.Share, Until: ps.Until, Endpoints: []Endpoint{},
 		}
 		for e := range ps.Ends {
 			w.Endpoints = append(w.Endpoints, p.endpoint(&s.Pools[n].Endpoints[e], &ps.Ends[e], check))

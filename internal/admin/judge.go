@@ -15,20 +15,18 @@ const settling = 10 * time.Second
 
 // judge sums the page up in a state, an exit code and a sentence.
 func (s *Status) judge() {
-	panics, lost := 0, 0
+	panics, lost := false, 0
 	for _, r := range s.AtRisk {
-		if r.Panic {
-			panics++
-		}
+		panics = panics || r.Panic
 		if r.Lost {
 			lost++
 		}
 	}
 	said := s.complaint()
 	switch {
-	case panics > 0:
+	case panics:
 		s.State, s.ExitCode = Panic, 2
-		s.Sentence = s.panicSentence(panics)
+		s.Sentence = s.panicSentence()
 	case said != "":
 		s.State, s.ExitCode, s.Sentence = Degraded, 1, said
 	case lost > 0:
@@ -45,20 +43,37 @@ func (s *Status) judge() {
 	}
 }
 
-func (s *Status) panicSentence(n int) string {
-	var names []string
+// panicSentence tells the worst first: who is not answered at all.
+func (s *Status) panicSentence() string {
+	var refused, answered []string
 	for _, r := range s.AtRisk {
-		if r.Panic {
-			names = append(names, r.Service)
+		switch {
+		case !r.Panic:
+		case r.Refused:
+			refused = append(refused, r.Service)
+		default:
+			answered = append(answered, r.Service)
 		}
 	}
-	const shown = 3
-	more := ""
-	if len(names) > shown {
-		names, more = names[:shown], ", ..."
+	var parts []string
+	add := func(names []string, what string) {
+		if len(names) > 0 {
+			parts = append(parts, fmt.Sprintf("%d of %s nothing healthy and %s: %s",
+				len(names), count(len(s.Services), "service has", "services have"), what, fewNames(names)))
+		}
 	}
-	return fmt.Sprintf("%d of %s nothing healthy and answer by last resort: %s%s",
-		n, count(len(s.Services), "service has", "services have"), strings.Join(names, ", "), more)
+	add(refused, "are not answered (SERVFAIL)")
+	add(answered, "answer by last resort")
+	return strings.Join(parts, "; ")
+}
+
+// fewNames is what a sentence says of a list.
+func fewNames(names []string) string {
+	const shown = 3
+	if len(names) > shown {
+		return strings.Join(names[:shown], ", ") + ", ..."
+	}
+	return strings.Join(names, ", ")
 }
 
 func (s *Status) healthySentence() string {

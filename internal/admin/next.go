@@ -35,7 +35,7 @@ func (n *Next) before(o *Next) bool {
 func (p *page) returnOf(i int32, n int) *Next {
 	s, st := &p.plan().Services[i], p.pub.State(i)
 	ps, mem := &st.Pools[n], &st.Memory.Pools[n]
-	if !mem.Out || !p.strayed(i, st.Memory.Used) || drainedOrOff(ps) {
+	if s.Observe || !mem.Out || !p.strayed(i, st.Memory.Used) || drainedOrOff(ps) {
 		return nil
 	}
 	out := &Next{Region: p.plan().Regions[s.Pools[n].Region].Name, Service: people(s.Name)}

@@ -51,7 +51,7 @@ func (p *page) inRegions(i int32) map[int]*part {
 			out[pool.Region] = in
 		}
 		ps := &st.Pools[n]
-		in.serving = in.serving || st.Memory.Used&(1<<n) != 0
+		in.serving = in.serving || st.From&(1<<n) != 0
 		in.returning = in.returning || ps.Why == steer.WhyFailback || ps.Why == steer.WhyRamp
 		if ps.Why == steer.WhyRamp {
 			in.share = min(in.share, ps.Share)

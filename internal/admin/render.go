@@ -3,6 +3,7 @@ package admin
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -112,7 +113,7 @@ func (s *Status) riskLines() (out []string) {
 		hint := s.hintText(&r)
 		switch {
 		case r.Panic:
-			first = append(first, r.Service+" has NOTHING HEALTHY"+hint)
+			first = append(first, r.Service+" has NOTHING HEALTHY"+r.refusedText()+hint)
 		case r.Lost:
 			then = append(then, r.Service+" has NO backup"+hint)
 		default:
@@ -130,6 +131,13 @@ func (s *Status) riskLines() (out []string) {
 		return []string{"nothing"}
 	}
 	return out
+}
+
+func (r *Risk) refusedText() string {
+	if r.Refused {
+		return ", and is not answered (SERVFAIL)"
+	}
+	return ""
 }
 
 // hintText says what would help a service: "azure/westeurope drained by jo until
@@ -318,7 +326,7 @@ func (s *Status) serviceTable(w io.Writer, all bool) {
 			hidden++
 			continue
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\n", v.Name, orNothing(v.Using), v.Reason, s.agoOf(v.Since), v.Backups, v.poolText())
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\n", v.Name, v.from(), v.Reason, s.agoOf(v.Since), v.Backups, v.poolText())
 	}
 	_ = t.Flush() // into memory
 	if hidden > 0 {
@@ -326,11 +334,20 @@ func (s *Status) serviceTable(w io.Writer, all bool) {
 	}
 }
 
-func orNothing(list []string) string {
-	if len(list) == 0 {
+func (v *Service) from() string {
+	switch {
+	case v.Refused:
+		return "nothing (SERVFAIL)"
+	case v.Fixed:
+		return "fixed addresses"
+	case len(v.Using) == 0:
 		return "nothing"
 	}
-	return strings.Join(list, ", ")
+	out := strings.Join(v.Using, ", ")
+	if v.Observe && !slices.Equal(v.Using, v.Would) {
+		out += " (would be " + strings.Join(v.Would, ", ") + ")"
+	}
+	return out
 }
 
 func (v *Service) poolText() string {

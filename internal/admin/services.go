@@ -11,8 +11,11 @@ func (p *page) service(i int32) Service {
 	s, st := &p.plan().Services[i], p.pub.State(i)
 	out := Service{
 		Name: people(s.Name), Policy: s.Policy.String(), Observe: s.Observe, Reason: st.Reason.String(),
-		Using: p.regionsOf(i, st.Memory.Used), Since: st.Memory.Since, Backups: st.Backups,
+		Using: p.regionsOf(i, st.From), Fixed: st.Fixed && st.From == 0, Refused: st.Refused, Backups: st.Backups,
 		Frozen: st.Frozen, Pending: st.Pending, DrainHid: st.DrainHid, Why: []string{},
+	}
+	if st.From == st.Memory.Used { // else nobody remembers
+		out.Since = st.Memory.Since
 	}
 	if s.Observe {
 		out.Would = p.regionsOf(i, st.Would)
@@ -52,8 +55,8 @@ func (p *page) regionsOf(i int32, pools uint64) []string {
 // risk says whether the next failure leaves the service without an answer.
 func (p *page) risk(i int32) (Risk, bool) {
 	s, st := &p.plan().Services[i], p.pub.State(i)
-	used := len(p.regionsOf(i, st.Memory.Used))
-	out := Risk{Service: people(s.Name), Lost: p.couldHaveBackup(i), Panic: p.panics(i)}
+	used := len(p.regionsOf(i, st.From))
+	out := Risk{Service: people(s.Name), Refused: st.Refused, Lost: p.couldHaveBackup(i), Panic: p.panics(i)}
 	if out.Panic {
 		out.Lost = true
 	}
@@ -129,9 +132,9 @@ func (p *page) moved() Moved {
 		switch {
 		case s.Observe && p.strayed(int32(i), st.Would):
 			out.Would++
-		case !s.Observe && p.strayed(int32(i), st.Memory.Used):
+		case !s.Observe && !st.Refused && p.strayed(int32(i), st.From):
 			out.add(s, st)
-			for _, r := range p.regionsOf(int32(i), st.Memory.Used) {
+			for _, r := range p.regionsOf(int32(i), st.From) {
 				to[r]++
 			}
 		}

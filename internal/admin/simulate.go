@@ -109,8 +109,8 @@ func (s *Simulation) add(i int32, a, b *page, to map[string]int) {
 	case b.plan().Services[i].Observe && b.strayed(i, is.Would):
 		s.Observed = append(s.Observed, name)
 	}
-	if was.Memory.Used != is.Memory.Used {
-		m := Move{name, a.regionsOf(i, was.Memory.Used), b.regionsOf(i, is.Memory.Used)}
+	if was.From != is.From {
+		m := Move{name, a.regionsOf(i, was.From), b.regionsOf(i, is.From)}
 		s.Moves = append(s.Moves, m)
 		for _, r := range m.To {
 			to[r]++

@@ -21,8 +21,8 @@ func (s *Server) whatIf(o steer.Override) (*Changed, error) {
 		i := int32(i)
 		name := people(b.plan().Services[i].Name)
 		from, to := now.State(i), then.State(i)
-		if from.Memory.Used != to.Memory.Used {
-			out.Moves = append(out.Moves, Move{name, a.regionsOf(i, from.Memory.Used), b.regionsOf(i, to.Memory.Used)})
+		if from.From != to.From {
+			out.Moves = append(out.Moves, Move{name, a.regionsOf(i, from.From), b.regionsOf(i, to.From)})
 		}
 		acts = out.sort(name, from, to, &o) || acts
 		if a.spare(i) && !b.spare(i) {
@@ -70,7 +70,7 @@ func voids(st *steer.ServiceState, target string) bool {
 // spare reports whether a service could lose a region.
 func (p *page) spare(i int32) bool {
 	st := p.pub.State(i)
-	return len(p.regionsOf(i, st.Memory.Used))-1+st.Backups > 0
+	return len(p.regionsOf(i, st.From))-1+st.Backups > 0
 }
 
 func (s *Server) putFreeze(r *http.Request) (any, error) {

@@ -116,15 +116,14 @@ func (c *Core) Replan(p *plan.Plan, now time.Time, force bool) error {
 
 // move is a service whose regions in use are others under another plan.
 type move struct {
-	service int32
-	from    string
-	pools   uint64 // that were left, all if they are not known by number
+	from   string
+	change steer.Change // Change.From is all if the pools that were left are not known by number
 }
 
 func sample(p *steer.Plan, moved []move) string {
 	var names []string
 	for _, m := range moved[:min(len(moved), 3)] {
-		names = append(names, people(p.Services[m.service].Name))
+		names = append(names, people(p.Services[m.change.Service].Name))
 	}
 	if len(moved) > len(names) {
 		names = append(names, "...")
@@ -144,14 +143,14 @@ func (c *Core) moves(snap *steer.Snapshot) []move {
 	var out []move
 	for i := range snap.Plan.Services {
 		if b, ok := before[snap.Plan.Services[i].Name]; ok && b != usedRegions(snap, int32(i)) {
-			out = append(out, move{int32(i), b, ^uint64(0)})
+			out = append(out, move{b, steer.Change{Service: int32(i), From: ^uint64(0), To: snap.Answered(int32(i))}})
 		}
 	}
 	return out
 }
 
 func usedRegions(s *steer.Snapshot, i int32) string {
-	return regionsIn(s.Plan, i, s.State(i).Memory.Used)
+	return places(s.Plan, i, s.Answered(i), s.State(i).Fixed)
 }
 
 // predecessors finds the states that a new plan's checks start with.

@@ -106,6 +106,6 @@ var refusedText = map[string]string{
 	RefusedCap:      "would be down, but as many regions as limits.regions_out allows are out already",
 	RefusedBrake:    "would be down, but the brake is on",
 	RefusedFrozen:   "would move, but an operator froze it",
-	RefusedNoBackup: "has nothing healthy to move to, and answers by last resort",
+	RefusedNoBackup: "has nothing healthy to move to, and is left to its last resort",
 	RefusedVoid:     "would be left without any endpoint by a drain, which does not act on it",
 }

@@ -26,6 +26,7 @@ const (
 	RefusedFrozen   = "frozen"    // a service would move, but an operator froze it
 	RefusedNoBackup = "no_backup" // a service has nothing healthy to move to
 	RefusedVoid     = "void"      // a drain would leave a service without any endpoint
+	RefusedObserve  = "observe"   // a service would move, but is only observed
 	RefusedReload   = "reload"    // a new configuration would move too many services
 )
 
@@ -67,7 +68,7 @@ func newCounters() counters {
 		moves: map[Moved]uint64{}, probes: map[string]*Histogram{}, refused: map[string]uint64{},
 		builds: newHistogram(0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3),
 	}
-	for _, why := range []string{RefusedCap, RefusedBrake, RefusedFrozen, RefusedNoBackup, RefusedVoid, RefusedReload} {
+	for _, why := range []string{RefusedCap, RefusedBrake, RefusedFrozen, RefusedNoBackup, RefusedVoid, RefusedObserve, RefusedReload} {
 		c.refused[why] = 0 // so that an increase can be seen from the first on
 	}
 	return c

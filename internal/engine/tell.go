@@ -29,9 +29,10 @@ func (e *Engine) tell(old *Published, s *steer.Snapshot) {
 	e.tellRegions(old, s)
 	moves := make([]move, len(s.Changes))
 	for i, c := range s.Changes {
-		moves[i] = move{c.Service, regionsIn(s.Plan, c.Service, c.From), c.From}
+		moves[i] = move{places(s.Plan, c.Service, c.From, c.WasFixed), c}
 	}
 	e.tellMoves(s, moves, "")
+	e.tellWould(s)
 	e.tellRefusals(s)
 	e.tellEnds(old, s.At)
 }
@@ -64,8 +65,8 @@ func (g *moveGroups) add(k moveKind, name string) {
 func (e *Engine) tellMoves(s *steer.Snapshot, moved []move, because string) {
 	groups := moveGroups{names: map[moveKind][]string{}}
 	for _, m := range moved {
-		name := people(s.Plan.Services[m.service].Name)
-		k := e.logMove(s, m, name)
+		name := people(s.Plan.Services[m.change.Service].Name)
+		k := e.logMove(s, "service moved", m)
 		groups.add(k, name)
 		e.count.moves[Moved{name, k.from, k.to, cmp.Or(because, k.reason)}]++
 	}
@@ -88,16 +89,36 @@ func (k *moveKind) text(names []string) string {
 	return text
 }
 
-// logMove writes the line of one service that moved.
-func (e *Engine) logMove(s *steer.Snapshot, m move, name string) moveKind {
-	st := s.State(m.service)
-	why, since := whyMoved(s, steer.Change{Service: m.service, From: m.pools, To: st.Memory.Used})
-	k := moveKind{m.from, regionsIn(s.Plan, m.service, st.Memory.Used), st.Reason.String(), why}
-	args := []any{"service", name, "from", k.from, "to", k.to, "reason", k.reason, "why", why, "gen", s.Gen}
+// tellWould tells which observed services would have moved. It is no move: it is
+// told and counted with those that are refused.
+func (e *Engine) tellWould(s *steer.Snapshot) {
+	groups := moveGroups{names: map[moveKind][]string{}}
+	for _, c := range s.Would {
+		m := move{regionsIn(s.Plan, c.Service, c.From), c}
+		groups.add(e.logMove(s, "service would have moved, but is only observed", m), people(s.Plan.Services[c.Service].Name))
+	}
+	e.count.refused[RefusedObserve] += uint64(len(s.Would))
+	for _, k := range groups.order {
+		names := groups.names[k]
+		e.record(journal.Event{
+			Kind: journal.Refused, Text: "only observed, would have moved: " + k.text(names),
+			Services: names, Count: len(names), From: k.from, To: k.to, Why: RefusedObserve,
+		})
+	}
+}
+
+// logMove writes the line of one service that moved, or would have.
+func (e *Engine) logMove(s *steer.Snapshot, text string, m move) moveKind {
+	service := m.change.Service
+	st := s.State(service)
+	to := places(s.Plan, service, m.change.To, st.Fixed)
+	why, since := whyMoved(s, m.change)
+	k := moveKind{m.from, to, st.Reason.String(), why}
+	args := []any{"service", people(s.Plan.Services[service].Name), "from", k.from, "to", k.to, "reason", k.reason, "why", why, "gen", s.Gen}
 	if !since.IsZero() {
 		args = append(args, "since", since.UTC().Format(time.RFC3339))
 	}
-	e.log.Info("service moved", args...)
+	e.log.Info(text, args...)
 	return k
 }
 

@@ -28,6 +28,15 @@ func regionsIn(p *steer.Plan, service int32, pools uint64) string {
 	return strings.Join(out, "+")
 }
 
+// places names the regions that a service is answered from, or says that its
+// addresses are those of its last resort.
+func places(p *steer.Plan, service int32, pools uint64, fixed bool) string {
+	if pools == 0 && fixed {
+		return "fixed addresses"
+	}
+	return regionsIn(p, service, pools)
+}
+
 // whyMoved says what is wrong with the pools that were left, or what is right
 // again with those that were entered, and since when.
 func whyMoved(s *steer.Snapshot, c steer.Change) (why string, since time.Time) {

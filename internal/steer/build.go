@@ -178,9 +178,7 @@ func (b *build) assemble(in Input) *Snapshot {
 			s.hash -= old.hash
 		}
 		b.countReturning(i, old, st)
-		if c, changed := change(i, old, st); changed {
-			s.Changes = append(s.Changes, c)
-		}
+		s.note(i, old, st)
 	}
 	b.number()
 	s.salts = salts(b.plan, b.regions)
@@ -209,19 +207,4 @@ func (b *build) number() {
 			b.regions[r].Number++
 		}
 	}
-}
-
-// Change is a service whose pools in use are others than before.
-type Change struct {
-	Service  int32
-	From, To uint64 // bit per pool; From is 0 at a first Build
-	Reason   Reason
-}
-
-func change(i int32, old, st *ServiceState) (Change, bool) {
-	c := Change{Service: i, To: st.Memory.Used, Reason: st.Reason}
-	if old != nil {
-		c.From = old.Memory.Used
-	}
-	return c, old != nil && c.From != c.To
 }

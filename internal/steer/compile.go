@@ -56,7 +56,7 @@ func (c *compiler) anyShare() bool {
 // choice compiles what one location class gets, for one family or both (0).
 func (c *compiler) choice(order []int, fam uint8) choice {
 	if !c.addressed() {
-		return choice{refuse: true} // saying "no such data" would be cached, and be a lie
+		return choice{refuse: true, bare: true} // saying "no such data" would be cached, and be a lie
 	}
 	ranks := c.familyRanks(fam)
 	best := bestOutside(ranks)
@@ -202,6 +202,7 @@ func (c *compiler) lastResort(fam uint8) (choice, bool) {
 	case ResortNone:
 		return choice{refuse: true}, true
 	case ResortAddrs:
+		c.st.Fixed = true
 		for _, ip := range c.s.LastResort.Addrs {
 			c.add(ip, weightUnit, endRef{-1, -1}, fam)
 		}
@@ -218,6 +219,7 @@ func (c *compiler) addAll(fam uint8) {
 	for p := range c.s.Pools {
 		for e := range c.s.Pools[p].Endpoints {
 			if c.standing(p, e) > None {
+				c.st.From |= 1 << p
 				c.addEndpoint(p, e, fam, false)
 			}
 		}
@@ -252,6 +254,9 @@ func (c *compiler) set(pools []int, fam uint8, share int) set {
 	for _, p := range pools {
 		best := c.bestOfFamily(p, fam)
 		s.panic = s.panic || best.Panic() && !c.ideal
+		if share >= 100 && best != None {
+			c.st.From |= 1 << p
+		}
 		for e := range c.s.Pools[p].Endpoints {
 			if st := c.standing(p, e); st == best && st != None {
 				c.addEndpoint(p, e, fam, !c.ideal)

@@ -2,6 +2,7 @@ package steer
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -9,7 +10,8 @@ import (
 type choice struct {
 	sets   []set // the first whose share holds the client; weighted: by weight
 	drawn  bool  // weighted
-	refuse bool  // last resort none: SERVFAIL
+	refuse bool  // SERVFAIL: last resort none, or bare
+	bare   bool  // no address is known
 }
 
 // set is the addresses of one pool, or of several that are answered together.
@@ -64,6 +66,7 @@ func (b *build) finish(i int32, blk *block) {
 			st.choices = append(st.choices, c.choice(order(s, b.plan, home), fam))
 		}
 	}
+	st.Refused = !slices.ContainsFunc(st.choices, func(c choice) bool { return !c.refuse })
 	st.Backups = st.backups(s)
 	st.DrainHid = st.drainHides()
 	st.hash = st.digest(s)

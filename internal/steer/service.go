@@ -17,7 +17,10 @@ type ServiceState struct {
 	DrainHid bool // only a drained endpoint is healthy: undraining it would help
 	nearest  bool
 	separate bool
+	From     uint64 // the pools that clients outside any ramp are answered from, as dig shows it
 	Would    uint64 // mode observe: the pools that would be in use
+	Refused  bool   // SERVFAIL for everybody: last resort none, or no address is known
+	Fixed    bool   // last resort addresses: they are of no pool
 	Backups  int    // other regions that could take over now
 	Void     []Override
 	choices  []choice

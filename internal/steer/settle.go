@@ -21,8 +21,8 @@ func (b *build) settle(s *Service, st *ServiceState) {
 	for !st.Frozen && b.enter(s, st, used) {
 		used = usedBy(s, b.ranks(s, st), b.plan)
 	}
-	if st.Frozen && m.Used != 0 && st.answerable(m.Used) {
-		st.Pending = used != m.Used
+	if st.Frozen && m.Used&st.enabled() != 0 {
+		st.Pending = used != m.Used&st.enabled()
 		st.keepOut(used&^m.Used, b.now)
 		used = m.Used
 	}
@@ -178,12 +178,12 @@ func drainedPool(ps *PoolState) bool {
 	return false
 }
 
-// answerable reports whether some pool in the mask has an enabled endpoint.
-func (st *ServiceState) answerable(mask uint64) bool {
+// enabled returns the pools that have an enabled endpoint, a bit for each.
+func (st *ServiceState) enabled() (pools uint64) {
 	for p := range st.Pools {
-		if mask&(1<<p) != 0 && st.Pools[p].Standing != None {
-			return true
+		if st.Pools[p].Standing != None {
+			pools |= 1 << p
 		}
 	}
-	return false
+	return pools
 }

@@ -13,6 +13,7 @@ type Snapshot struct {
 	Gen     uint64
 	Regions []RegionState
 	Changes []Change // against the previous snapshot
+	Would   []Change // mode observe: services that would have moved since then
 	Built   []int32  // services that were built anew
 
 	quick []quick // by service

@@ -1,0 +1,95 @@
+package admin
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/detour-dns/detour/config"
+)
+
+// service returns one service of a status.
+func (s *Status) service(name string) *Service {
+	i := slices.IndexFunc(s.Services, func(s Service) bool { return s.Name == name })
+	return &s.Services[i]
+}
+
+// region returns one region of a status.
+func (s *Status) region(name string) *Region {
+	i := slices.IndexFunc(s.Regions, func(r Region) bool { return r.Name == name })
+	return &s.Regions[i]
+}
+
+// row returns the line of a status that begins with a word.
+func (s *Status) row(t *testing.T, word string) string {
+	t.Helper()
+	for _, line := range strings.Split(said(func(b *strings.Builder) error { return WriteStatus(b, s, true) }), "\n") {
+		if strings.HasPrefix(line, word) {
+			return strings.Join(strings.Fields(line), " ")
+		}
+	}
+	t.Fatalf("no line begins with %s", word)
+	return ""
+}
+
+// What is observed is shown where its answers come from, everywhere.
+func TestObservedIsShownWhereItIsAnswered(t *testing.T) {
+	s := newSystem(t, strings.Replace(fleet, "single_writer: true", "mode: observe", 1))
+	c := client(t, s.listen(t, config.Admin{}))
+	s.world.refuse("192.0.2.20")
+	st := eventually(t, c, "told what would be", func(s *Status) bool { return s.Moved.Would == 1 })
+	db, err := c.Service(t.Context(), "db.example.org")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(db.Using, []string{"aws/us-east-1"}) || !slices.Equal(db.Would, []string{"gcp/europe-west1"}) || !db.Pools[0].InUse || db.Pools[1].InUse {
+		t.Errorf("%+v", db)
+	}
+	if row := st.row(t, "db.example.org"); !strings.HasPrefix(row, "db.example.org aws/us-east-1 (would be gcp/europe-west1) observe ") {
+		t.Error(row)
+	}
+	if got := st.region("aws/us-east-1").Serving; got != 3 || st.Next != nil {
+		t.Errorf("%d services are served from the region, next %+v", got, st.Next)
+	}
+	x, err := c.Simulate(t.Context(), "aws/us-east-1")
+	if err != nil || slices.ContainsFunc(x.Moves, func(m Move) bool { return m.Service == "db.example.org" }) || !slices.Contains(x.Observed, "db.example.org") {
+		t.Errorf("%v %+v", err, x)
+	}
+}
+
+// What is answered SERVFAIL is answered from nowhere.
+func TestLastResortNoneIsShown(t *testing.T) {
+	s := newSystem(t, strings.Replace(fleet, "single_writer: true", "last_resort: {mode: none}", 1))
+	c := client(t, s.listen(t, config.Admin{}))
+	s.world.refuse("192.0.2.20", "198.51.100.20")
+	st := eventually(t, c, "in panic", func(s *Status) bool { return s.State == Panic })
+	if st.ExitCode != 2 || st.Sentence != "1 of 4 services have nothing healthy and are not answered (SERVFAIL): db.example.org" {
+		t.Errorf("%d %s", st.ExitCode, st.Sentence)
+	}
+	if row := st.row(t, "db.example.org"); !strings.HasPrefix(row, "db.example.org nothing (SERVFAIL) panic ") {
+		t.Error(row)
+	}
+	if db := st.service("db.example.org"); len(db.Using) != 0 || !db.Refused || st.Moved.Services != 0 {
+		t.Errorf("%+v, moved %+v", db, st.Moved)
+	}
+	if got := st.region("aws/us-east-1").Serving; got != 2 {
+		t.Errorf("%d services are served from the region, want 2", got)
+	}
+}
+
+// A drained pool is not answered from, though a freeze keeps the pools in use.
+func TestADrainUnderAFreezeIsShown(t *testing.T) {
+	s := newSystem(t, fleet)
+	c := client(t, s.listen(t, config.Admin{}))
+	eventually(t, c, "all up", func(now *Status) bool { return now.Checks.Up == now.Checks.Total })
+	if _, err := c.PutFreeze(t.Context(), PutFreeze{Reason: "r", Owner: "o"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.PutOverride(t.Context(), "aws/us-east-1", PutOverride{Do: "drain", Reason: "r", Owner: "o", BreakGlass: true}); err != nil {
+		t.Fatal(err)
+	}
+	st := eventually(t, c, "drained", func(now *Status) bool { return len(now.Overrides) == 2 })
+	if got := st.service("*.wild.example.org"); !slices.Equal(got.Using, []string{"gcp/europe-west1"}) || got.Pending {
+		t.Errorf("%+v", got)
+	}
+}

@@ -1,0 +1,109 @@
+package steer
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/detour-dns/detour/internal/health"
+)
+
+// told is what a snapshot says that a service is answered from, and its changes.
+type told struct {
+	from, to       uint64 // of the one change that there is
+	moves, would   int
+	now            uint64
+	refused, fixed bool
+}
+
+// outage builds a service while all is well, then with some checks timed out.
+func outage(edit func(*Service), dead ...int) (*Snapshot, told) {
+	p := small("aws/a", "gcp/b", "azure/c")
+	edit(&p.Services[0])
+	p.Index()
+	s := Build(Input{Plan: p, Now: t0, Checks: up(3)})
+	s = Build(Input{Plan: p, Now: t0.Add(time.Minute), Checks: down(up(3), health.CauseTimeout, dead...), Prev: s, All: true})
+	st := s.State(0)
+	out := told{moves: len(s.Changes), would: len(s.Would), now: st.From, refused: st.Refused, fixed: st.Fixed}
+	if out.moves > 0 {
+		out.from, out.to = s.Changes[0].From, s.Changes[0].To
+	}
+	return s, out
+}
+
+// A change is a change of what is answered, and nothing else.
+func TestChangesAreOfAnswers(t *testing.T) {
+	for name, tt := range map[string]struct {
+		edit func(*Service)
+		dead []int
+		want told
+	}{
+		"moved": {func(*Service) {}, []int{0}, told{from: 0b1, to: 0b10, moves: 1, now: 0b10}},
+		"observed": {
+			func(s *Service) { s.Observe = true },
+			[]int{0},
+			told{would: 1, now: 0b1},
+		},
+		"observed, all dark": {
+			func(s *Service) { s.Observe, s.LastResort.Mode = true, ResortNone },
+			[]int{0, 1, 2},
+			told{now: 0b1},
+		},
+		"last resort none": {
+			func(s *Service) { s.LastResort.Mode = ResortNone },
+			[]int{0, 1, 2},
+			told{from: 0b1, moves: 1, refused: true},
+		},
+		"last resort all": {
+			func(s *Service) { s.LastResort.Mode = ResortAll },
+			[]int{0, 1, 2},
+			told{from: 0b1, to: 0b111, moves: 1, now: 0b111},
+		},
+		"last resort addresses": {
+			func(s *Service) {
+				s.LastResort = LastResort{Mode: ResortAddrs, Addrs: []netip.Addr{netip.MustParseAddr("10.9.9.9")}}
+			},
+			[]int{0, 1, 2},
+			told{from: 0b1, moves: 1, fixed: true},
+		},
+	} {
+		if _, got := outage(tt.edit, tt.dead...); got != tt.want {
+			t.Errorf("%s: got %+v, want %+v", name, got, tt.want)
+		}
+	}
+}
+
+// Names that are looked up for the first time move nothing.
+func TestALookupIsNoMove(t *testing.T) {
+	for _, observe := range []bool{false, true} {
+		p := small("aws/a")
+		s := &p.Services[0]
+		s.Observe = observe
+		s.Pools[0].Endpoints[0] = Endpoint{Label: "lb.example.net", Target: "lb.example.net.", Weight: 1, Enabled: true, Unresolved: true}
+		p.Index()
+		snap := Build(Input{Plan: p, Now: t0, Checks: up(1)})
+		if st := snap.State(0); !st.Refused || st.From != 0 || snap.Answered(0) != 1 {
+			t.Errorf("observe %v: refused %v, from %b, answered %b", observe, st.Refused, st.From, snap.Answered(0))
+		}
+	}
+}
+
+// What is drained under a freeze is not answered, and nothing waits for the end of
+// the freeze because of that.
+func TestADrainUnderAFreeze(t *testing.T) {
+	p := small("aws/a", "gcp/b")
+	p.Services[0].Policy = Weighted
+	p.Index()
+	freeze := []Freeze{{Until: t0.Add(time.Hour)}}
+	s := Build(Input{Plan: p, Now: t0, Checks: up(2), Freezes: freeze})
+	s = Build(Input{
+		Plan: p, Now: t0.Add(time.Second), Checks: up(2), Prev: s, All: true, Freezes: freeze,
+		Overrides: []Override{{Target: "aws/a", Kind: Drain}},
+	})
+	if st := s.State(0); st.From != 0b10 || st.Pending {
+		t.Errorf("answers from pools %b, pending %v; want the second, and nothing pending", st.From, st.Pending)
+	}
+	if got := s.Changes; len(got) != 1 || got[0].From != 0b11 || got[0].To != 0b10 {
+		t.Errorf("changes %+v", got)
+	}
+}
