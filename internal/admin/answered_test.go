@@ -93,3 +93,27 @@ func TestADrainUnderAFreezeIsShown(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// A freeze that keeps a service at dead addresses is panic, and whose it is and
+// what its end would give is said.
+func TestFrozenAtWhatIsDeadIsShown(t *testing.T) {
+	s := newSystem(t, fleet)
+	c := client(t, s.listen(t, config.Admin{}))
+	eventually(t, c, "all up", func(now *Status) bool { return now.Checks.Up == now.Checks.Total })
+	if _, err := c.PutFreeze(t.Context(), PutFreeze{Target: "shop.example.org", Reason: "r", Owner: "jo"}); err != nil {
+		t.Fatal(err)
+	}
+	s.world.refuse("192.0.2.10", "192.0.2.11")
+	st := eventually(t, c, "in panic", func(s *Status) bool { return s.State == Panic })
+	const because = "because of the freeze by jo; unfreeze would give gcp/europe-west1"
+	if want := "1 of 4 services answer dead addresses " + because + ": shop.example.org"; st.ExitCode != 2 || st.Sentence != want {
+		t.Errorf("%d %s", st.ExitCode, st.Sentence)
+	}
+	if row := st.row(t, "at risk"); row != "at risk shop.example.org answers DEAD addresses "+because {
+		t.Error(row)
+	}
+	x, err := c.Simulate(t.Context(), "aws/us-east-1")
+	if err != nil || !slices.Equal(x.Frozen, []string{"shop.example.org"}) || len(x.Without) != 0 {
+		t.Errorf("%v %+v", err, x)
+	}
+}

@@ -70,12 +70,14 @@ type Count struct {
 
 // Risk is a service that the next failure would leave without an answer.
 type Risk struct {
-	Service string `json:"service"`
-	Lost    bool   `json:"lost"` // it had a backup; false: it never has one, by its configuration
-	Panic   bool   `json:"panic"`
-	Refused bool   `json:"refused,omitempty"` // of panic: it is answered SERVFAIL
-	Hint    string `json:"hint,omitempty"`    // what stands in the way of one
-	Lift    string `json:"lift,omitempty"`    // the override that does: ending it would help
+	Service  string   `json:"service"`
+	Lost     bool     `json:"lost"` // it had a backup; false: it never has one, by its configuration
+	Panic    bool     `json:"panic"`
+	FrozenBy []string `json:"frozen_by,omitempty"` // of panic: owners of the freezes without which it would be well
+	Thawed   []string `json:"thawed,omitempty"`    // and the regions that would answer then
+	Refused  bool     `json:"refused,omitempty"`   // of panic: it is answered SERVFAIL
+	Hint     string   `json:"hint,omitempty"`      // what stands in the way of one
+	Lift     string   `json:"lift,omitempty"`      // the override that does: ending it would help
 }
 
 // Override is what an operator decided for a target.

@@ -43,39 +43,6 @@ func (s *Status) judge() {
 	}
 }
 
-// panicSentence tells the worst first: who is not answered at all.
-func (s *Status) panicSentence() string {
-	var refused, answered []string
-	for _, r := range s.AtRisk {
-		switch {
-		case !r.Panic:
-		case r.Refused:
-			refused = append(refused, r.Service)
-		default:
-			answered = append(answered, r.Service)
-		}
-	}
-	var parts []string
-	add := func(names []string, what string) {
-		if len(names) > 0 {
-			parts = append(parts, fmt.Sprintf("%d of %s nothing healthy and %s: %s",
-				len(names), count(len(s.Services), "service has", "services have"), what, fewNames(names)))
-		}
-	}
-	add(refused, "are not answered (SERVFAIL)")
-	add(answered, "answer by last resort")
-	return strings.Join(parts, "; ")
-}
-
-// fewNames is what a sentence says of a list.
-func fewNames(names []string) string {
-	const shown = 3
-	if len(names) > shown {
-		return strings.Join(names[:shown], ", ") + ", ..."
-	}
-	return strings.Join(names, ", ")
-}
-
 func (s *Status) healthySentence() string {
 	out := fmt.Sprintf("%s in %s, all where they belong; ",
 		count(len(s.Services), "service", "services"), count(s.usedRegions(), "region", "regions"))

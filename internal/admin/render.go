@@ -103,58 +103,6 @@ func countList(list []Count) string {
 	return strings.Join(parts, ", ")
 }
 
-// riskLines tells the services without a backup: those in panic, then those that
-// lost theirs, then how many never have one.
-func (s *Status) riskLines() (out []string) {
-	const most = 5
-	var first, then []string
-	single := 0
-	for _, r := range s.AtRisk {
-		hint := s.hintText(&r)
-		switch {
-		case r.Panic:
-			first = append(first, r.Service+" has NOTHING HEALTHY"+r.refusedText()+hint)
-		case r.Lost:
-			then = append(then, r.Service+" has NO backup"+hint)
-		default:
-			single++
-		}
-	}
-	out = append(first, then...)
-	if n := len(out) - most; n > 0 {
-		out = append(out[:most], fmt.Sprintf("... and %s more", count(n, "service", "services")))
-	}
-	if single > 0 {
-		out = append(out, count(single, "service never has a backup, by its configuration", "services never have a backup, by their configuration"))
-	}
-	if len(out) == 0 {
-		return []string{"nothing"}
-	}
-	return out
-}
-
-func (r *Risk) refusedText() string {
-	if r.Refused {
-		return ", and is not answered (SERVFAIL)"
-	}
-	return ""
-}
-
-// hintText says what would help a service: "azure/westeurope drained by jo until
-// 06:00:00: undrain would give one".
-func (s *Status) hintText(r *Risk) string {
-	if r.Hint == "" {
-		return ""
-	}
-	text := r.Hint
-	for _, o := range s.Overrides {
-		if o.Target == r.Lift {
-			text += until(o.Until, s.At) + ": undrain would " + map[bool]string{true: "end this", false: "give one"}[r.Panic]
-		}
-	}
-	return " (" + text + ")"
-}
-
 func (s *Status) handLines() []string {
 	freeze := "freeze off"
 	if len(s.Freezes) > 0 {

@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"slices"
+
 	"github.com/detour-dns/detour/internal/engine"
 	"github.com/detour-dns/detour/internal/health"
 	"github.com/detour-dns/detour/internal/steer"
@@ -56,7 +58,10 @@ func (p *page) regionsOf(i int32, pools uint64) []string {
 func (p *page) risk(i int32) (Risk, bool) {
 	s, st := &p.plan().Services[i], p.pub.State(i)
 	used := len(p.regionsOf(i, st.From))
-	out := Risk{Service: people(s.Name), Refused: st.Refused, Lost: p.couldHaveBackup(i), Panic: p.panics(i)}
+	out := Risk{Service: people(s.Name), Refused: st.Refused, Lost: p.couldHaveBackup(i), Panic: st.Panic}
+	if st.Stuck {
+		out.FrozenBy, out.Thawed = p.frozenBy(i), p.regionsOf(i, st.Thawed)
+	}
 	if out.Panic {
 		out.Lost = true
 	}
@@ -67,16 +72,14 @@ func (p *page) risk(i int32) (Risk, bool) {
 	return out, true
 }
 
-func (p *page) panics(i int32) bool {
-	st := p.pub.State(i)
-	if st.Reason == steer.ReasonPanic {
-		return true
+// frozenBy names the owners of the freezes on a service.
+func (p *page) frozenBy(i int32) (owners []string) {
+	for f := range p.freezes {
+		if p.freezes[f].Holds(p.plan(), i) && !slices.Contains(owners, p.freezes[f].Owner) {
+			owners = append(owners, p.freezes[f].Owner)
+		}
 	}
-	best := steer.None
-	for n := range st.Pools {
-		best = max(best, st.Pools[n].Standing)
-	}
-	return best.Panic() && st.Reason != steer.ReasonObserve
+	return owners
 }
 
 // couldHaveBackup reports whether the configuration gives the service a second

@@ -102,7 +102,7 @@ func (s *Simulation) add(i int32, a, b *page, to map[string]int) {
 	name := people(b.plan().Services[i].Name)
 	was, is := a.pub.State(i), b.pub.State(i)
 	switch {
-	case b.panics(i):
+	case is.Panic && !is.Stuck:
 		s.Without = append(s.Without, name)
 	case is.Pending:
 		s.Frozen = append(s.Frozen, name)

@@ -107,3 +107,37 @@ func TestADrainUnderAFreeze(t *testing.T) {
 		t.Errorf("changes %+v", got)
 	}
 }
+
+// A freeze keeps what is in use; that it is dead is panic all the same.
+func TestFrozenAtWhatIsDead(t *testing.T) {
+	for name, tt := range map[string]struct {
+		policy Policy
+		cause  health.Cause
+		dead   []int
+		stuck  bool
+		panics bool
+		ttl    uint32
+	}{
+		"well":              {Failover, health.CauseStatus, nil, false, false, 30},
+		"sick":              {Failover, health.CauseStatus, []int{0}, true, true, 5},
+		"dark":              {Failover, health.CauseTimeout, []int{0}, true, true, 5},
+		"nothing better":    {Failover, health.CauseTimeout, []int{0, 1, 2}, false, true, 5},
+		"one of many":       {All, health.CauseTimeout, []int{0}, true, true, 5},
+		"another than used": {Failover, health.CauseTimeout, []int{1}, false, false, 30},
+	} {
+		p := small("aws/a", "gcp/b", "azure/c")
+		s := &p.Services[0]
+		s.Policy, s.Settled, s.Changing = tt.policy, 30*time.Second, 5*time.Second
+		p.Index()
+		freeze := []Freeze{{Until: t0.Add(time.Hour), Target: s.Name}}
+		snap := Build(Input{Plan: p, Now: t0, Checks: up(3), Freezes: freeze})
+		snap = Build(Input{Plan: p, Now: t0.Add(time.Minute), Checks: down(up(3), tt.cause, tt.dead...), Prev: snap, All: true, Freezes: freeze})
+		st, d := snap.State(0), snap.Decide(Query{Client: client(1)})
+		if st.Stuck != tt.stuck || st.Panic != tt.panics || d.Panic != tt.panics || d.Reason != ReasonFrozen || d.TTL > tt.ttl || d.TTL < tt.ttl*4/5 {
+			t.Errorf("%s: stuck %v, panic %v, answered with panic %v, reason %v, TTL %d", name, st.Stuck, st.Panic, d.Panic, d.Reason, d.TTL)
+		}
+		if tt.stuck && tt.policy == Failover && st.Thawed != 0b10 {
+			t.Errorf("%s: without the freeze pools %b", name, st.Thawed)
+		}
+	}
+}

@@ -263,6 +263,9 @@ func (c *compiler) set(pools []int, fam uint8, share int) set {
 			}
 		}
 	}
+	if s.panic {
+		s.ttl = seconds(c.s.Changing) // under a freeze too
+	}
 	s.close(&c.b.scratch)
 	return s
 }

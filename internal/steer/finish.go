@@ -67,6 +67,7 @@ func (b *build) finish(i int32, blk *block) {
 		}
 	}
 	st.Refused = !slices.ContainsFunc(st.choices, func(c choice) bool { return !c.refuse })
+	st.panics(s)
 	st.Backups = st.backups(s)
 	st.DrainHid = st.drainHides()
 	st.hash = st.digest(s)
@@ -167,6 +168,20 @@ func (ps *PoolState) changing() bool {
 		}
 	}
 	return false
+}
+
+// panics says whether the service is in panic. A freeze that keeps it at what is
+// sick or dark does not hide that; who only observes answers as if all were healthy.
+func (st *ServiceState) panics(s *Service) {
+	best, worst := None, Ready
+	for p := range st.Pools {
+		best = max(best, st.Pools[p].Standing)
+		if st.From&(1<<p) != 0 {
+			worst = min(worst, st.Pools[p].Standing)
+		}
+	}
+	st.Stuck = !s.Observe && st.Frozen && worst.Panic() && !best.Panic()
+	st.Panic = !s.Observe && best.Panic() || st.Stuck
 }
 
 // backups counts the regions that would be left if the one that serves a client

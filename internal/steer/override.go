@@ -182,10 +182,15 @@ func boolCmp(a, b bool) int {
 
 // frozen reports whether a freeze holds for service s.
 func (b *build) frozen(s *Service) bool {
-	return slices.ContainsFunc(b.freezes, func(f Freeze) bool {
-		if f.Target == "" || f.Target == s.Name {
-			return true
-		}
-		return slices.ContainsFunc(s.Pools, func(p Pool) bool { return b.plan.Regions[p.Region].Name == f.Target })
-	})
+	return slices.ContainsFunc(b.freezes, func(f Freeze) bool { return f.holds(b.plan, s) })
+}
+
+// Holds reports whether the freeze is on a service of p, its time aside.
+func (f *Freeze) Holds(p *Plan, service int32) bool { return f.holds(p, &p.Services[service]) }
+
+func (f *Freeze) holds(plan *Plan, s *Service) bool {
+	if f.Target == "" || f.Target == s.Name {
+		return true
+	}
+	return slices.ContainsFunc(s.Pools, func(p Pool) bool { return plan.Regions[p.Region].Name == f.Target })
 }

@@ -14,12 +14,15 @@ type ServiceState struct {
 	Reason   Reason
 	Frozen   bool
 	Pending  bool // frozen, and it would have moved
+	Panic    bool // some clients are answered from what is sick or dark, or not at all; in mode observe never
+	Stuck    bool // in panic, and only by a freeze: something better is there
 	DrainHid bool // only a drained endpoint is healthy: undraining it would help
 	nearest  bool
 	separate bool
 	From     uint64 // the pools that clients outside any ramp are answered from, as dig shows it
 	Would    uint64 // mode observe: the pools that would be in use
 	Refused  bool   // SERVFAIL for everybody: last resort none, or no address is known
+	Thawed   uint64 // frozen: the pools that would be in use without the freeze
 	Fixed    bool   // last resort addresses: they are of no pool
 	Backups  int    // other regions that could take over now
 	Void     []Override

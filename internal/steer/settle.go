@@ -23,6 +23,7 @@ func (b *build) settle(s *Service, st *ServiceState) {
 	}
 	if st.Frozen && m.Used&st.enabled() != 0 {
 		st.Pending = used != m.Used&st.enabled()
+		st.Thawed = used
 		st.keepOut(used&^m.Used, b.now)
 		used = m.Used
 	}

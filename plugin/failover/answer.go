@@ -109,7 +109,7 @@ func (q *query) options(m *dns.Msg, d *steer.Decision) {
 	if d.Refuse {
 		opt.Option = append(opt.Option, &dns.EDNS0_EDE{InfoCode: dns.ExtendedErrorCodeNotReady, ExtraText: "no healthy or known address"})
 	} else if d.Panic {
-		opt.Option = append(opt.Option, &dns.EDNS0_EDE{InfoCode: ExtendedErrorSynthesized, ExtraText: lastResortText})
+		opt.Option = append(opt.Option, &dns.EDNS0_EDE{InfoCode: ExtendedErrorSynthesized, ExtraText: panicText(d)})
 	}
 	if q.ecs != nil {
 		scope := uint8(0)
@@ -138,7 +138,18 @@ func replyOPT(req *dns.OPT) *dns.OPT {
 // 29, "Synthesized" (IANA registry of RFC 8914).
 const ExtendedErrorSynthesized uint16 = 29
 
-const lastResortText = "last resort: no endpoint is healthy"
+const (
+	lastResortText = "last resort: no endpoint is healthy"
+	frozenText     = "frozen by an operator: no endpoint of the pools in use is healthy"
+)
+
+// panicText says why addresses are answered that are not healthy.
+func panicText(d *steer.Decision) string {
+	if d.Reason == steer.ReasonFrozen {
+		return frozenText
+	}
+	return lastResortText
+}
 
 // negative makes the reply that the name exists without the asked type (RFC 2308
 // section 2.2), with the SOA that lets it be cached no longer than that may stay so.

@@ -107,7 +107,7 @@ func collectServices(all *scrape, pub *engine.Published, summed bool) {
 		if summed {
 			name, flags = everyService, sum
 		}
-		all.merge(flags, servicePanic, flag(panics(s, st)), name)
+		all.merge(flags, servicePanic, flag(st.Panic), name)
 		all.merge(flags, onlyDrained, flag(st.DrainHid), name)
 		if severalRegions(s) {
 			all.merge(math.Min, serviceBackups, float64(st.Backups), name)
@@ -117,16 +117,6 @@ func collectServices(all *scrape, pub *engine.Published, summed bool) {
 			all.merge(math.Min, serviceStanding, rank(bestIn(s, st, r)), name, p.Regions[r].Name)
 		}
 	}
-}
-
-// panics reports whether a service has nothing better than sick. A freeze does not
-// hide that, and who only observes answers as if all were healthy.
-func panics(s *steer.Service, st *steer.ServiceState) bool {
-	best := steer.None
-	for n := range st.Pools {
-		best = max(best, st.Pools[n].Standing)
-	}
-	return !s.Observe && best.Panic()
 }
 
 // severalRegions reports whether a service could have a backup.

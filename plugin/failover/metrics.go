@@ -41,7 +41,7 @@ var (
 	serviceStanding = gauge("service_standing", "Rank of a service's pool in a region: 0 none, 1 dark, 1.5 reserve, 2 sick, 3 doubtful, 4 held, 5 ready.", "service", "region")
 	endpointStood   = gauge("endpoint_standing", "Rank of an endpoint that is not ready.", "service", "region", "endpoint")
 	serviceBackups  = gauge("service_backups", "Regions that could take over a service if the one that serves it failed now.", "service")
-	servicePanic    = gauge("service_panic", "1 while a service has nothing better than sick and is answered as a last resort.", "service")
+	servicePanic    = gauge("service_panic", "1 while a service is answered from what is sick or dark, as a last resort or by a freeze, or not at all.", "service")
 	onlyDrained     = gauge("drained_but_only_healthy", "1 while all that is healthy of a service is drained.", "service")
 	movesTotal      = counter("moves_total", "Moves of services between regions.", "service", "from", "to", "why")
 	refusedTotal    = counter("refused_moves_total", "Moves that were wanted and not made.", "why")

@@ -12,6 +12,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/detour-dns/detour/config"
+	"github.com/detour-dns/detour/internal/steer"
 )
 
 // TestTransfersAreNeverTouched: a zone's transfer holds CNAMEs, and that its apex
@@ -224,5 +225,31 @@ func TestPrefixesAreClients(t *testing.T) {
 	}
 	if f.shared.crowd.few(time.Now()) {
 		t.Error("sixty prefixes count as few clients")
+	}
+}
+
+// TestFrozenAtWhatIsDownIsMarked: it is not said that nothing is healthy.
+func TestFrozenAtWhatIsDownIsMarked(t *testing.T) {
+	f := handler(t, twoRegions, say(dns.RcodeNameError))
+	e, end := f.shared.engine(), time.Now().Add(time.Hour)
+	if err := e.PutFreeze(steer.Freeze{Until: end, Owner: "jo", Reason: "test"}, "test"); err != nil {
+		t.Fatal(err)
+	}
+	down := steer.Override{Target: "old.example.org./192.0.2.20", Kind: steer.ForceDown, Until: end, Owner: "jo", Reason: "test"}
+	if err := e.PutOverride(down, "test"); err != nil {
+		t.Fatal(err)
+	}
+	r := question("old.example.org.", dns.TypeA)
+	r.SetEdns0(1232, false)
+	m, _ := ask(t, f, "10.240.0.1", r)
+	if got := addrsOf(m); len(got) != 1 || got[0] != "192.0.2.20" || m.Answer[0].Header().Ttl > 5 {
+		t.Errorf("frozen: %v, want the pool in use for 5 s at most", m.Answer)
+	}
+	opt := m.IsEdns0()
+	if opt == nil || len(opt.Option) != 1 || opt.Option[0].(*dns.EDNS0_EDE).ExtraText != frozenText {
+		t.Errorf("EDNS = %v, want that it is frozen", opt)
+	}
+	if got := scraped(t, f)[`service_panic{service="old.example.org"}`]; got != 1 {
+		t.Errorf("service_panic is %v", got)
 	}
 }
