@@ -2,6 +2,7 @@ package steer
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -139,5 +140,29 @@ func TestFrozenAtWhatIsDead(t *testing.T) {
 		if tt.stuck && tt.policy == Failover && st.Thawed != 0b10 {
 			t.Errorf("%s: without the freeze pools %b", name, st.Thawed)
 		}
+	}
+}
+
+// Of an override its own age is said, and beside it that of the verdict.
+func TestExplainSaysHowOldAnOverrideIs(t *testing.T) {
+	p := small("aws/a", "gcp/b")
+	p.Services[0].HoldDown = HoldDown{Step: 30 * time.Second, Max: time.Minute, Window: time.Hour}
+	p.Index()
+	views := up(2)
+	for i := range views {
+		views[i].Since = t0.Add(-75 * time.Second)
+	}
+	says := func(s *Snapshot, now time.Time) string {
+		return strings.TrimSpace(s.Explain(Query{Client: client(1)}, now).Steps[2])
+	}
+	drain := Override{Target: "aws/a", Kind: Drain, Made: t0, Until: t0.Add(time.Minute)}
+	s := Build(Input{Plan: p, Now: t0, Checks: views, Overrides: []Override{drain}})
+	if got, want := says(s, t0.Add(time.Second)), "10.0.0.0 none: drained for 1s, its checks: up for 1m16s, by the override on aws/a"; got != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+	now := t0.Add(2 * time.Second)
+	s = Build(Input{Plan: p, Now: now, Checks: views, Prev: s, All: true})
+	if got, want := says(s, now.Add(time.Second)), "10.0.0.0 held: override ended 1s ago, its checks: up for 1m18s, until 29s from now"; got != want {
+		t.Errorf("%s\nwant %s", got, want)
 	}
 }

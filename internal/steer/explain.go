@@ -85,7 +85,7 @@ func (e *explainer) pool(p int, q Query) {
 	}
 	e.addf("%s", line)
 	for i := range ps.Ends {
-		e.endpoint(&pool.Endpoints[i], &ps.Ends[i])
+		e.endpoint(&pool.Endpoints[i], &ps.Ends[i], &e.st.Memory.Pools[p].Ends[i])
 	}
 	e.quota(pool, ps)
 }
@@ -108,15 +108,16 @@ func (e *explainer) quota(pool *Pool, ps *PoolState) {
 	}
 }
 
-func (e *explainer) endpoint(end *Endpoint, es *EndpointState) {
+func (e *explainer) endpoint(end *Endpoint, es *EndpointState, em *EndpointMemory) {
 	line := fmt.Sprintf("  %s %s: %s", end.Label, es.Standing, es.Why)
-	v := es.View
 	switch {
-	case v.Verdict == health.Down:
-		line += fmt.Sprintf(" (%s, for %s)", v.Cause, e.since(v.Since))
-	case v.Verdict == health.Up && !v.Since.IsZero():
-		line += fmt.Sprintf(" for %s", e.since(v.Since))
+	case es.Why == WhyReleased:
+		line += fmt.Sprintf(" %s ago", e.since(em.Released))
+	case es.Why.handed() && !es.Made.IsZero():
+		line += fmt.Sprintf(" for %s", e.since(es.Made))
 	}
+	v := es.View
+	line += e.verdict(es)
 	if v.Confirming {
 		line += ", a change is being confirmed"
 	}
@@ -130,6 +131,26 @@ func (e *explainer) endpoint(end *Endpoint, es *EndpointState) {
 		line += fmt.Sprintf(", %d addresses kept", len(end.Addrs))
 	}
 	e.addf("%s", line)
+}
+
+// verdict says since when the endpoint's checks say what they say. Of what stands as
+// it does for another reason they are named: that reason has another age.
+func (e *explainer) verdict(es *EndpointState) string {
+	v, who := &es.View, ""
+	if !es.Why.judged() {
+		who = ", its checks:"
+	}
+	switch {
+	case v.Verdict == health.Down && who == "":
+		return fmt.Sprintf(" (%s, for %s)", v.Cause, e.since(v.Since))
+	case v.Verdict == health.Down:
+		return fmt.Sprintf("%s down (%s) for %s", who, v.Cause, e.since(v.Since))
+	case v.Verdict == health.Up && !v.Since.IsZero() && who == "":
+		return fmt.Sprintf(" for %s", e.since(v.Since))
+	case v.Verdict == health.Up && !v.Since.IsZero():
+		return fmt.Sprintf("%s up for %s", who, e.since(v.Since))
+	}
+	return ""
 }
 
 func (e *explainer) since(t time.Time) time.Duration {

@@ -144,7 +144,7 @@ func (b *build) endpoint(s *Service, e *Endpoint, es *EndpointState, o *Override
 		es.Standing, es.Why = Ready, WhyForcedUp
 	}
 	if o != nil {
-		es.Override = o.Target
+		es.Override, es.Made = o.Target, o.Made
 	}
 	return es.Standing
 }

@@ -80,6 +80,18 @@ func (w Why) String() string {
 	}[w]
 }
 
+// handed reports whether it is an override in force that gave the standing.
+func (w Why) handed() bool { return w == WhyDrained || w == WhyForcedDown || w == WhyForcedUp }
+
+// judged reports whether it is the verdict that gave the standing.
+func (w Why) judged() bool {
+	switch w { //nolint:exhaustive // the others are people's, or of time
+	case WhyUp, WhyDown, WhyHere, WhyUnproven, WhySiblings, WhyStale, WhyUnresolved:
+		return true
+	}
+	return false
+}
+
 // MarshalText implements encoding.TextMarshaler.
 func (w Why) MarshalText() ([]byte, error) { return []byte(w.String()), nil }
 
@@ -90,6 +102,7 @@ type EndpointState struct {
 	best     uint8 // rank of its best addresses, see Addr.rank
 	View     health.View
 	Override string    // target of the override that acts on it, "" if none does
+	Made     time.Time // when that was made, zero if nobody knows
 	Until    time.Time // when it leaves hold-down, zero if it is in none
 }
 
