@@ -74,6 +74,7 @@ type Engine struct {
 	unseen    Blind
 	count     counters
 	refused   refusals
+	ramps     ramps
 	warned    map[string]time.Time // overrides that are told to end soon: until when, by target
 	journal   *journal.Journal
 	ledger    *share.Ledger
@@ -98,7 +99,7 @@ func Start(o Options) (*Engine, error) {
 		log: o.Log, version: version(), dial: o.Dial, started: time.Now(),
 		calls: make(chan func()), reports: make(chan monitor.Report, 1024),
 		stop: make(chan struct{}), done: make(chan struct{}), first: make(chan struct{}), count: newCounters(),
-		refused: newRefusals(), warned: map[string]time.Time{}, journal: journal.New(),
+		refused: newRefusals(), ramps: newRamps(), warned: map[string]time.Time{}, journal: journal.New(),
 	}
 	if e.log == nil {
 		e.log = slog.Default()
@@ -244,6 +245,7 @@ func (e *Engine) work() {
 			e.catalogs.tell(time.Now())
 			e.tellSoon(time.Now())
 			e.tellBlind(time.Now())
+			e.tellRamps(time.Now())
 			e.save(time.Now(), false)
 		case <-wake.C:
 		}

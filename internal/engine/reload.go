@@ -61,6 +61,7 @@ func (e *Engine) apply(cfg *config.Config) error {
 		names[people(cfg.Services[i].Name)] = true
 	}
 	e.count.keepOnly(names)
+	e.ramps.keepOnly(names)
 	e.log.Info("configuration reloaded", "hash", short(cfg.Hash), "services", len(cfg.Services), "checks", len(e.core.Plan.Checks))
 	if e.rejoins(cfg) {
 		e.log.Warn("share: or self.name was edited, which counts only from the next start")

@@ -33,6 +33,8 @@ func (e *Engine) tell(old *Published, s *steer.Snapshot) {
 	}
 	e.tellMoves(s, moves, "")
 	e.tellWould(s)
+	e.noteRamps(s)
+	e.tellRamps(s.At)
 	e.tellRefusals(s)
 	e.tellEnds(old, s.At)
 }

@@ -49,18 +49,76 @@ func whyMoved(s *steer.Snapshot, c steer.Change) (why string, since time.Time) {
 		}
 		region := s.Plan.Regions[s.Plan.Services[c.Service].Pools[p].Region].Name
 		out = append(out, region+" "+Describe(&st.Pools[p]))
-		if t := failing(&st.Pools[p]); !t.IsZero() && (since.IsZero() || t.Before(since)) {
-			since = t
-		}
+		since = earlier(since, failing(&st.Pools[p]))
+	}
+	if since.IsZero() {
+		since = becauseOf(s, c)
 	}
 	return strings.Join(out, "; "), since
+}
+
+// becauseOf returns since when there is the reason of a move that no endpoint's
+// failure gave: a region's verdict, an override, or else that a pool is well again.
+func becauseOf(s *steer.Snapshot, c steer.Change) (since time.Time) {
+	st := s.State(c.Service)
+	for p := range st.Pools {
+		if bit := uint64(1) << p; c.From&bit != 0 && c.To&bit == 0 {
+			since = earlier(since, held(&st.Pools[p], &s.Regions[s.Plan.Services[c.Service].Pools[p].Region]))
+		}
+	}
+	for p := range st.Pools {
+		if bit := uint64(1) << p; since.IsZero() && c.From&bit == 0 && c.To&bit != 0 {
+			since = risen(&st.Pools[p], st.Memory.Pools[p].Ends)
+		}
+	}
+	return since
+}
+
+// held returns since when people or a region's verdict keep a pool from use.
+func held(ps *steer.PoolState, r *steer.RegionState) (since time.Time) {
+	for i := range ps.Ends {
+		switch es := &ps.Ends[i]; es.Why { //nolint:exhaustive // the others are no reasons of this kind
+		case steer.WhyRegion:
+			since = earlier(since, r.Since)
+		case steer.WhyDrained, steer.WhyForcedDown:
+			since = earlier(since, es.Made)
+		}
+	}
+	return since
+}
+
+// risen returns since when a pool has an endpoint that is Up and may be used.
+func risen(ps *steer.PoolState, mem []steer.EndpointMemory) (since time.Time) {
+	for i := range ps.Ends {
+		v := &ps.Ends[i].View
+		if v.Verdict != health.Up {
+			continue
+		}
+		since = earlier(since, later(v.Since, mem[i].Released))
+	}
+	return since
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// earlier returns the earlier of two times, of which the zero time is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // failing returns since when a pool fails: its oldest endpoint that is Down.
 func failing(ps *steer.PoolState) (oldest time.Time) {
 	for i := range ps.Ends {
-		if v := &ps.Ends[i].View; v.Verdict == health.Down && (oldest.IsZero() || v.Since.Before(oldest)) {
-			oldest = v.Since
+		if v := &ps.Ends[i].View; v.Verdict == health.Down {
+			oldest = earlier(oldest, v.Since)
 		}
 	}
 	return oldest

@@ -18,6 +18,7 @@ const (
 	Check    Kind = "check"    // endpoints whose checks changed their verdict
 	Region   Kind = "region"   // a region is judged down, or up again
 	Moved    Kind = "move"     // services that answer from elsewhere
+	Ramp     Kind = "ramp"     // services that begin to answer a part of the clients from a better pool, or more
 	Refused  Kind = "refused"  // a move that was wanted and not made
 	Override Kind = "override" // made, lifted, ended, or about to end
 	Freeze   Kind = "freeze"   // made, lifted or ended
@@ -31,7 +32,7 @@ const (
 )
 
 // Kinds is every kind, in the order in which they are documented.
-var Kinds = []Kind{Started, Stopped, Check, Region, Moved, Refused, Override, Freeze, Failback, Brake, Reload, State, Sharing, Overload, Guard}
+var Kinds = []Kind{Started, Stopped, Check, Region, Moved, Ramp, Refused, Override, Freeze, Failback, Brake, Reload, State, Sharing, Overload, Guard}
 
 // MaxNames bounds the names that one event lists; Count says how many there were.
 const MaxNames = 1000

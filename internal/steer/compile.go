@@ -254,9 +254,7 @@ func (c *compiler) set(pools []int, fam uint8, share int) set {
 	for _, p := range pools {
 		best := c.bestOfFamily(p, fam)
 		s.panic = s.panic || best.Panic() && !c.ideal
-		if share >= 100 && best != None {
-			c.st.From |= 1 << p
-		}
+		c.from(p, best, share)
 		for e := range c.s.Pools[p].Endpoints {
 			if st := c.standing(p, e); st == best && st != None {
 				c.addEndpoint(p, e, fam, !c.ideal)
@@ -268,6 +266,17 @@ func (c *compiler) set(pools []int, fam uint8, share int) set {
 	}
 	s.close(&c.b.scratch)
 	return s
+}
+
+// from notes that clients are answered from pool p.
+func (c *compiler) from(p int, best Standing, share int) {
+	switch {
+	case best == None:
+	case share < 100:
+		c.st.Ramps |= 1 << p
+	default:
+		c.st.From |= 1 << p
+	}
 }
 
 func (c *compiler) bestOfFamily(p int, fam uint8) Standing {

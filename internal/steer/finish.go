@@ -66,6 +66,7 @@ func (b *build) finish(i int32, blk *block) {
 			st.choices = append(st.choices, c.choice(order(s, b.plan, home), fam))
 		}
 	}
+	st.Ramps &^= st.From
 	st.Refused = !slices.ContainsFunc(st.choices, func(c choice) bool { return !c.refuse })
 	st.panics(s)
 	st.Backups = st.backups(s)

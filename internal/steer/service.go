@@ -20,6 +20,7 @@ type ServiceState struct {
 	nearest  bool
 	separate bool
 	From     uint64 // the pools that clients outside any ramp are answered from, as dig shows it
+	Ramps    uint64 // the pools that only those clients are answered from whom a ramp lets in
 	Would    uint64 // mode observe: the pools that would be in use
 	Refused  bool   // SERVFAIL for everybody: last resort none, or no address is known
 	Thawed   uint64 // frozen: the pools that would be in use without the freeze
