@@ -25,7 +25,7 @@ func completeTargets(cmd *cobra.Command, args []string, typed string) ([]string,
 // completeNames offers its services.
 func completeNames(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
-		return []string{"A", "AAAA"}, cobra.ShellCompDirectiveNoFileComp
+		return []string{"A", "AAAA", "HTTPS", "SVCB", "SRV"}, cobra.ShellCompDirectiveNoFileComp
 	}
 	return known(cmd, typed, services), cobra.ShellCompDirectiveNoFileComp
 }

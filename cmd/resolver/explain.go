@@ -13,7 +13,7 @@ func newExplain() *cobra.Command {
 	var asJSON, all bool
 	var client string
 	cmd := &cobra.Command{
-		Use:   "explain NAME [A | AAAA]",
+		Use:   "explain NAME [A | AAAA | HTTPS | SVCB | SRV]",
 		Short: "Show step by step why a name is answered as it is",
 		Long: `Show step by step why a running resolver answers a name as it does, by the same
 code that answers. Without --client it explains what the resolver's own machine

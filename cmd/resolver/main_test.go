@@ -144,7 +144,7 @@ func TestCompletion(t *testing.T) {
 		{[]string{"ev"}, "events"},
 		{[]string{"drain", "--admin", addr, "a"}, "aws/us-east-1 api.example.org"},
 		{[]string{"explain", "--admin", addr, ""}, "api.example.org shop.example.org"},
-		{[]string{"explain", "--admin", addr, "shop.example.org", ""}, "A AAAA"},
+		{[]string{"explain", "--admin", addr, "shop.example.org", ""}, "A AAAA HTTPS SVCB SRV"},
 		{[]string{"simulate", "--admin", addr, "--down", ""}, "aws/us-east-1 gcp/europe-west1"},
 		{[]string{"drain", "--admin", "http://127.0.0.1:1", "a"}, ""},
 	} {

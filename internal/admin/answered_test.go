@@ -117,3 +117,39 @@ func TestFrozenAtWhatIsDeadIsShown(t *testing.T) {
 		t.Errorf("%v %+v", err, x)
 	}
 }
+
+// What leads to a service is explained as it is answered.
+func TestExplainRecords(t *testing.T) {
+	s := newSystem(t, strings.NewReplacer("\"*.wild.example.org\":", "\"*.wild.example.org\":\n    port: 8443\n    alpn: [h2]", "services:", `services:
+  ldap.example.org:
+    monitors: [web]
+    port: 389
+    srv: [_ldap._tcp]
+    pools: [{aws/us-east-1: [192.0.2.60, "2001:db8::60"]}]`).Replace(fleet))
+	c := client(t, s.listen(t, config.Admin{}))
+	for _, tt := range []struct{ name, kind, want, owner string }{
+		{"a.wild.example.org", "https", "1 . alpn=h2 port=8443", "a.wild.example.org"},
+		{"a.wild.example.org", "SVCB", "1 . alpn=h2 port=8443", "a.wild.example.org"},
+		{"_ldap._tcp.ldap.example.org", "SRV", "0 0 389 ldap.example.org.", "_ldap._tcp.ldap.example.org"},
+		{"ldap.example.org.", "srv", "0 0 389 ldap.example.org.", "_ldap._tcp.ldap.example.org"},
+	} {
+		x, err := c.Explain(t.Context(), tt.name, tt.kind, "", false)
+		if err != nil {
+			t.Errorf("%s %s: %v", tt.name, tt.kind, err)
+			continue
+		}
+		if x.Answer != "record" || x.Record != tt.want || x.Name != tt.owner || x.Type != strings.ToUpper(tt.kind) || len(x.Addresses) == 0 {
+			t.Errorf("%s %s: %+v", tt.name, tt.kind, x)
+		}
+		if text := said(func(b *strings.Builder) error { return WriteExplanation(b, x) }); !strings.HasSuffix(text, "\n"+tt.want+"  "+strings.Join(x.Addresses, " ")+"\n") {
+			t.Error(text)
+		}
+	}
+	x, err := c.Explain(t.Context(), "shop.example.org", "HTTPS", "", false)
+	if err != nil || x.Answer != "nodata" || len(x.Addresses) != 0 {
+		t.Errorf("%v %+v", err, x)
+	}
+	if _, err := c.Explain(t.Context(), "shop.example.org", "SRV", "", false); err == nil || !strings.Contains(err.Error(), "no service answers SRV") {
+		t.Error(err)
+	}
+}

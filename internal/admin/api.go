@@ -234,7 +234,8 @@ type Explanation struct {
 	Home       string   `json:"home,omitempty"` // region that the client is local to
 	Region     string   `json:"region,omitempty"`
 	Reason     string   `json:"reason"`
-	Answer     string   `json:"answer"` // addresses, nodata or servfail
+	Answer     string   `json:"answer"`           // addresses, record (of HTTPS, SVCB and SRV), nodata or servfail
+	Record     string   `json:"record,omitempty"` // what that says besides the addresses
 	Addresses  []string `json:"addresses"`
 	TTL        uint32   `json:"ttl"`
 	Panic      bool     `json:"panic,omitempty"`

@@ -20,12 +20,8 @@ func (s *Server) getExplain(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	v6, err := familyOf(q.Get("type"))
-	if err != nil {
-		return nil, err
-	}
 	pub := s.eng.Load()
-	out, err := s.explain(pub, q.Get("name"), v6, client, time.Now())
+	out, err := s.explainType(pub, q.Get("name"), q.Get("type"), client, time.Now())
 	if err == nil {
 		err = s.addElsewhere(pub, out)
 	}
@@ -77,6 +73,11 @@ func (s *Server) addSays(pub *engine.Published, out *Explanation) error {
 }
 
 func (s *Server) explain(pub *engine.Published, name string, v6 bool, client netip.Addr, now time.Time) (*Explanation, error) {
+	return s.explainSeed(pub, name, v6, client, now, rand.Uint64())
+}
+
+// explainSeed explains the decision that chance gives.
+func (s *Server) explainSeed(pub *engine.Published, name string, v6 bool, client netip.Addr, now time.Time, seed uint64) (*Explanation, error) {
 	if name == "" {
 		return nil, problem(http.StatusBadRequest, "say which name: /v1/explain?name=shop.example.org")
 	}
@@ -90,7 +91,7 @@ func (s *Server) explain(pub *engine.Published, name string, v6 bool, client net
 	}
 	spread := s.few() || slices.ContainsFunc(pub.Plan.Config.Forwarders, func(p netip.Prefix) bool { return p.Contains(client) })
 	x := pub.Explain(steer.Query{
-		Service: i, V6: v6, Client: client, Minute: uint32(now.Unix() / 60), Seed: rand.Uint64(), Spread: spread,
+		Service: i, V6: v6, Client: client, Minute: uint32(now.Unix() / 60), Seed: seed, Spread: spread,
 	}, now)
 	out := &Explanation{
 		Name: people(full), Service: people(pub.Plan.Steer.Services[i].Name), Type: "A", Client: client.String(),
@@ -125,14 +126,4 @@ func clientOf(s string) (netip.Addr, error) {
 		return a, problem(http.StatusBadRequest, "client %s is not an address: write it such as 10.20.3.4", quote(s))
 	}
 	return a.Unmap(), nil
-}
-
-func familyOf(s string) (v6 bool, err error) {
-	switch strings.ToUpper(s) {
-	case "", "A":
-		return false, nil
-	case "AAAA":
-		return true, nil
-	}
-	return false, problem(http.StatusBadRequest, "type %s is not steered: explain A or AAAA", quote(s))
 }

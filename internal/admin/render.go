@@ -344,6 +344,8 @@ func (x *Explanation) text() string {
 		return "SERVFAIL"
 	case "nodata":
 		return "NODATA"
+	case "record":
+		return strings.TrimSpace(x.Record + "  " + strings.Join(x.Addresses, " "))
 	}
 	return strings.Join(x.Addresses, " ")
 }

@@ -35,7 +35,7 @@ var api = []route{
 		method: http.MethodGet, path: "/v1/explain", says: "One decision, step by step, by the code that answers.",
 		query: []param{
 			{"name", "the name that is asked for (needed)"},
-			{"type", "A or AAAA; A if it is not given"},
+			{"type", "A, AAAA, HTTPS, SVCB or SRV; A if it is not given"},
 			{"client", "an address; the resolver's own machine if it is not given"},
 			{"all", "1: also what each observer says of each check"},
 		},

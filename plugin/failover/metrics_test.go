@@ -119,6 +119,25 @@ self: {checks: ["tcp://192.0.2.1:53"]}
 	})
 }
 
+// TestRecordsAreCounted: HTTPS, SVCB and SRV are answers as A and AAAA are, and
+// what the service does not answer is none.
+func TestRecordsAreCounted(t *testing.T) {
+	f := handler(t, `
+services:
+  web.example.org: {monitors: [web], port: 443, srv: [_https._tcp], pools: [{aws/us-east-1: [192.0.2.30]}]}
+  bare.example.org: {monitors: [web], pools: [{aws/us-east-1: [192.0.2.31]}]}
+`, nil)
+	for name, kind := range map[string]uint16{"web.example.org.": dns.TypeHTTPS, "WEB.example.org.": dns.TypeSVCB, "_https._tcp.web.example.org.": dns.TypeSRV} {
+		ask(t, f, "10.240.0.1", question(name, kind))
+	}
+	ask(t, f, "10.240.0.1", question("bare.example.org.", dns.TypeHTTPS))
+	ask(t, f, "10.240.0.1", question("_https._tcp.web.example.org.", dns.TypeTXT))
+	assertScraped(t, scraped(t, f), map[string]float64{
+		`answers_total{reason="policy",region="aws/us-east-1",service="web.example.org"}`:  3,
+		`answers_total{reason="policy",region="aws/us-east-1",service="bare.example.org"}`: missing,
+	})
+}
+
 // TestHashesCompareResolvers: two with the same file agree, one that decides
 // otherwise does not, and no digit is lost in a float.
 func TestHashesCompareResolvers(t *testing.T) {

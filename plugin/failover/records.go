@@ -19,6 +19,7 @@ func (f *Failover) binding(ctx context.Context, q *query, i int32, t uint16) (in
 	if s.Port == 0 && len(s.ALPN) == 0 {
 		return q.send(f.negative(q, i))
 	}
+	f.shared.count(q.pub, i, &d4)
 	m := new(dns.Msg)
 	f.start(m, q, true)
 	m.Question = []dns.Question{q.r.Question[0]}
@@ -73,6 +74,7 @@ func (f *Failover) srv(ctx context.Context, q *query, i int32) (int, error) {
 		m.Ns = []dns.RR{q.zones(f).soa(q.pub, i)}
 		return q.send(q.finish(m, &d))
 	}
+	f.shared.count(q.pub, i, &d)
 	m.Answer = []dns.RR{&dns.SRV{
 		Hdr:  dns.RR_Header{Name: q.r.Question[0].Name, Rrtype: dns.TypeSRV, Class: dns.ClassINET, Ttl: d.TTL},
 		Port: s.Port, Target: s.Name,

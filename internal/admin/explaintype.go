@@ -1,0 +1,96 @@
+package admin
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/detour-dns/detour/config"
+	"github.com/detour-dns/detour/internal/engine"
+	"github.com/detour-dns/detour/internal/plan"
+)
+
+// explainType explains what a question of some type is answered.
+func (s *Server) explainType(pub *engine.Published, name, kind string, client netip.Addr, now time.Time) (*Explanation, error) {
+	switch kind = strings.ToUpper(kind); kind {
+	case "", "A", "AAAA":
+		return s.explain(pub, name, kind == "AAAA", client, now)
+	case "HTTPS", "SVCB":
+		return s.explainRecord(pub, name, kind, client, now)
+	case "SRV":
+		return s.explainSRV(pub, name, client, now)
+	}
+	return nil, problem(http.StatusBadRequest, "type %s is not steered: explain A, AAAA, HTTPS, SVCB or SRV", quote(kind))
+}
+
+// explainSRV explains what is answered at an SRV owner. Who names the service means
+// its first one.
+func (s *Server) explainSRV(pub *engine.Published, name string, client netip.Addr, now time.Time) (*Explanation, error) {
+	full := strings.ToLower(strings.TrimSuffix(name, ".")) + "."
+	for i := range pub.Plan.Config.Services {
+		svc := &pub.Plan.Config.Services[i]
+		for _, label := range svc.SRV {
+			owner := plan.SRVOwner(svc, label)
+			if full != owner && full != svc.Name {
+				continue
+			}
+			out, err := s.explainRecord(pub, svc.Name, "SRV", client, now)
+			if err == nil {
+				out.Name = people(owner)
+			}
+			return out, err
+		}
+	}
+	return nil, problem(http.StatusNotFound, "no service answers SRV at %s: its srv: in failover.yaml says where", quote(name))
+}
+
+// explainRecord explains a record that leads to a service: one decision for each
+// family, of the same client and the same chance, gives the addresses in it or
+// beside it.
+func (s *Server) explainRecord(pub *engine.Published, name, kind string, client netip.Addr, now time.Time) (*Explanation, error) {
+	seed := rand.Uint64()
+	out, err := s.explainSeed(pub, name, false, client, now, seed)
+	if err != nil {
+		return nil, err
+	}
+	six, err := s.explainSeed(pub, name, true, client, now, seed)
+	if err != nil {
+		return nil, err
+	}
+	svc, _ := pub.Plan.Config.Service(out.Service)
+	last := len(out.Steps) - 1
+	out.Type, out.Record = kind, record(svc, kind)
+	out.Steps = append(out.Steps[:last:last], "A: "+out.Steps[last], "AAAA: "+six.Steps[len(six.Steps)-1])
+	if out.Record == "" {
+		out.Answer, out.Addresses = "nodata", []string{}
+		out.Steps = append(out.Steps, "the service declares neither port nor alpn: NODATA")
+		return out, nil
+	}
+	out.Answer, out.Addresses = "record", append(out.Addresses, six.Addresses...)
+	out.Steps = append(out.Steps, kind+": "+out.Record+", with the addresses of both, TTL "+fmt.Sprint(out.TTL))
+	return out, nil
+}
+
+// record writes what a record says besides addresses, "" if there is none.
+func record(s *config.Service, kind string) string {
+	if kind == "SRV" {
+		return fmt.Sprintf("0 0 %d %s", s.Port, s.Name)
+	}
+	if s.Port == 0 && len(s.ALPN) == 0 {
+		return ""
+	}
+	out := "1 ."
+	if len(s.ALPN) > 0 {
+		out += " alpn=" + strings.Join(s.ALPN, ",")
+	}
+	if s.Port != 0 && (s.Port != httpsPort || kind == "SVCB") {
+		out += fmt.Sprintf(" port=%d", s.Port)
+	}
+	return out
+}
+
+// httpsPort is the port that an HTTPS record need not say.
+const httpsPort = 443
