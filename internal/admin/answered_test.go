@@ -1,9 +1,11 @@
 package admin
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/detour-dns/detour/config"
 )
@@ -151,5 +153,34 @@ func TestExplainRecords(t *testing.T) {
 	}
 	if _, err := c.Explain(t.Context(), "shop.example.org", "SRV", "", false); err == nil || !strings.Contains(err.Error(), "no service answers SRV") {
 		t.Error(err)
+	}
+}
+
+// Of thousands of services a few are named, and how many there are.
+func TestLongListsAreShort(t *testing.T) {
+	names, moves := make([]string, 1500), make([]Move, 1500)
+	risks := make([]Risk, 1500)
+	for i := range names {
+		names[i] = fmt.Sprintf("s%04d.example.org", i)
+		moves[i] = Move{names[i], []string{"aws/us-east-1"}, []string{"gcp/europe-west1"}}
+		risks[i] = Risk{Service: names[i], Lost: true}
+	}
+	texts := map[string]string{
+		"drain": said(func(b *strings.Builder) error {
+			return WriteChanged(b, "in force", &Changed{Moves: moves, Stays: names, NoReady: names, NoBackup: names}, time.Now())
+		}),
+		"simulate": said(func(b *strings.Builder) error {
+			return WriteSimulation(b, &Simulation{Affected: 1500, Moves: moves, Without: names, NoBackup: names, Frozen: names, Observed: names}, false)
+		}),
+		"status":  said(func(b *strings.Builder) error { return WriteStatus(b, &Status{AtRisk: risks}, false) }),
+		"refusal": new(Client).tell(&Problem{Title: "Conflict", Detail: "no", Services: names}).Error(),
+	}
+	for name, text := range texts {
+		if len(text) > 3000 || !strings.Contains(text, " more") || !strings.Contains(text, "s0004.example.org") {
+			t.Errorf("%s says %d bytes: %.2000s", name, len(text), text)
+		}
+	}
+	if !strings.Contains(texts["drain"], "s0009.example.org and 1490 more (--json has all): this takes the last one\n") {
+		t.Error(texts["drain"])
 	}
 }

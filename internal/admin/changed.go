@@ -34,17 +34,21 @@ func WriteChanged(w io.Writer, did string, c *Changed, now time.Time) error {
 	if c.Failback > 0 {
 		fmt.Fprintln(w, count(c.Failback, "pool takes its traffic back", "pools take their traffic back"))
 	}
-	for _, m := range c.Moves {
+	for i, m := range c.Moves {
+		if i == someNames {
+			fmt.Fprintf(w, "moves      and %s more (%s)\n", count(len(c.Moves)-i, "service", "services"), jsonHasAll)
+			break
+		}
 		fmt.Fprintf(w, "moves      %s: %s -> %s\n", m.Service, list(m.From), list(m.To))
 	}
 	if len(c.Stays) > 0 {
-		fmt.Fprintf(w, "STAYS      %s: would be left with nothing, and so still answers from there\n", nameList(c.Stays, false))
+		fmt.Fprintf(w, "STAYS      %s: would be left with nothing, and so still answers from there\n", nameList(c.Stays, jsonHasAll))
 	}
 	if len(c.NoReady) > 0 {
-		fmt.Fprintf(w, "no region  %s: left without a ready region\n", strings.Join(c.NoReady, ", "))
+		fmt.Fprintf(w, "no region  %s: left without a ready region\n", nameList(c.NoReady, jsonHasAll))
 	}
 	if len(c.NoBackup) > 0 {
-		fmt.Fprintf(w, "no backup  %s: this takes the last one\n", strings.Join(c.NoBackup, ", "))
+		fmt.Fprintf(w, "no backup  %s: this takes the last one\n", nameList(c.NoBackup, jsonHasAll))
 	}
 	if c.Warning != "" {
 		fmt.Fprintf(w, "warning    %s\n", c.Warning)

@@ -258,7 +258,7 @@ func (c *Client) tell(p *Problem) error {
 	case p.Status == http.StatusUnauthorized && c.token == "":
 		return fmt.Errorf("%s wants a token: name the file that holds it with --token-file", c.said)
 	case len(p.Services) > 0:
-		return fmt.Errorf("%w: %s", p, strings.Join(p.Services, ", "))
+		return fmt.Errorf("%w: %s", p, nameList(p.Services, "--dry-run --json has all"))
 	}
 	return p
 }

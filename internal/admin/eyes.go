@@ -43,9 +43,13 @@ func WriteSimulation(w io.Writer, s *Simulation, all bool) error {
 	default:
 		fmt.Fprintf(&b, "NOT OK  if %s were silent, %s\n", down, count(n, "service would be left without a healthy answer", "services would be left without a healthy answer"))
 	}
+	how := "--all"
+	if all {
+		how = ""
+	}
 	row := func(label, text string, names []string) {
 		if len(names) > 0 {
-			fmt.Fprintf(&b, "%-10s %s: %s\n", label, text, nameList(names, all))
+			fmt.Fprintf(&b, "%-10s %s: %s\n", label, text, nameList(names, how))
 		}
 	}
 	row("without", count(len(s.Without), "service has nothing healthy elsewhere", "services have nothing healthy elsewhere"), s.Without)
@@ -67,11 +71,16 @@ func WriteSimulation(w io.Writer, s *Simulation, all bool) error {
 	return err
 }
 
-func nameList(names []string, all bool) string {
-	if all || len(names) <= someNames {
+// jsonHasAll says where a list is whole that has no flag of its own for that.
+const jsonHasAll = "--json has all"
+
+// nameList writes names, of many the first ones; how says how to see the others, ""
+// writes all.
+func nameList(names []string, how string) string {
+	if how == "" || len(names) <= someNames {
 		return strings.Join(names, ", ")
 	}
-	return strings.Join(names[:someNames], ", ") + fmt.Sprintf(" and %d more (--all)", len(names)-someNames)
+	return strings.Join(names[:someNames], ", ") + fmt.Sprintf(" and %d more (%s)", len(names)-someNames, how)
 }
 
 func moveTable(w io.Writer, moves []Move) {
@@ -178,7 +187,7 @@ func WriteCompared(w io.Writer, c *Compared) error {
 		fmt.Fprintf(&b, "%-8s %s\n", "moves", count(len(c.Moves), "service would answer from elsewhere", "services would answer from elsewhere"))
 		row := func(label, one, many string, names []string) {
 			if len(names) > 0 {
-				fmt.Fprintf(&b, "%-8s %s: %s\n", label, count(len(names), one, many), nameList(names, false))
+				fmt.Fprintf(&b, "%-8s %s: %s\n", label, count(len(names), one, many), nameList(names, jsonHasAll))
 			}
 		}
 		writeOthers(&b, c.Others)
