@@ -124,7 +124,7 @@ func differ(now, then *page, was, is int32) (what []string) {
 // answers are made of while these are well.
 func (p *page) offered(i int32) map[string]int {
 	out := map[string]int{}
-	used := p.pub.State(i).Memory.Used
+	used := p.pub.Answered(i)
 	for n := range p.plan().Services[i].Pools {
 		pool := &p.plan().Services[i].Pools[n]
 		if used&(1<<n) == 0 {

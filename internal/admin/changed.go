@@ -34,13 +34,7 @@ func WriteChanged(w io.Writer, did string, c *Changed, now time.Time) error {
 	if c.Failback > 0 {
 		fmt.Fprintln(w, count(c.Failback, "pool takes its traffic back", "pools take their traffic back"))
 	}
-	for i, m := range c.Moves {
-		if i == someNames {
-			fmt.Fprintf(w, "moves      and %s more (%s)\n", count(len(c.Moves)-i, "service", "services"), jsonHasAll)
-			break
-		}
-		fmt.Fprintf(w, "moves      %s: %s -> %s\n", m.Service, list(m.From), list(m.To))
-	}
+	c.writeMoves(w)
 	if len(c.Stays) > 0 {
 		fmt.Fprintf(w, "STAYS      %s: would be left with nothing, and so still answers from there\n", nameList(c.Stays, jsonHasAll))
 	}
@@ -54,6 +48,17 @@ func WriteChanged(w io.Writer, did string, c *Changed, now time.Time) error {
 		fmt.Fprintf(w, "warning    %s\n", c.Warning)
 	}
 	return nil
+}
+
+// writeMoves lists the first moves.
+func (c *Changed) writeMoves(w io.Writer) {
+	some := c.Moves[:min(len(c.Moves), someNames)]
+	for _, m := range some {
+		fmt.Fprintf(w, "moves      %s: %s -> %s\n", m.Service, list(m.From), list(m.To))
+	}
+	if n := len(c.Moves) - len(some); n > 0 {
+		fmt.Fprintf(w, "moves      and %s more (%s)\n", count(n, "service", "services"), jsonHasAll)
+	}
 }
 
 func ends(t, now time.Time) string {

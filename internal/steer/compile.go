@@ -254,11 +254,9 @@ func (c *compiler) set(pools []int, fam uint8, share int) set {
 	for _, p := range pools {
 		best := c.bestOfFamily(p, fam)
 		s.panic = s.panic || best.Panic() && !c.ideal
-		c.from(p, best, share)
-		for e := range c.s.Pools[p].Endpoints {
-			if st := c.standing(p, e); st == best && st != None {
-				c.addEndpoint(p, e, fam, !c.ideal)
-			}
+		if best != None {
+			c.from(p, share)
+			c.addBest(p, best, fam)
 		}
 	}
 	if s.panic {
@@ -269,13 +267,20 @@ func (c *compiler) set(pools []int, fam uint8, share int) set {
 }
 
 // from notes that clients are answered from pool p.
-func (c *compiler) from(p int, best Standing, share int) {
-	switch {
-	case best == None:
-	case share < 100:
+func (c *compiler) from(p, share int) {
+	if share < 100 {
 		c.st.Ramps |= 1 << p
-	default:
+	} else {
 		c.st.From |= 1 << p
+	}
+}
+
+// addBest adds the endpoints of pool p that stand best.
+func (c *compiler) addBest(p int, best Standing, fam uint8) {
+	for e := range c.s.Pools[p].Endpoints {
+		if c.standing(p, e) == best {
+			c.addEndpoint(p, e, fam, !c.ideal)
+		}
 	}
 }
 
