@@ -41,7 +41,7 @@ var conditions = slices.Concat(alone, together, others)
 var alone = []condition{
 	{
 		alert: "DetourServicePanic", labels: "job: detour, service: shop.example.org",
-		says:  "Service shop.example.org has nothing healthy left. Clients get its least bad addresses.",
+		says:  "Service shop.example.org is answered from what is down, or not at all.",
 		cause: func(r *resolver) { r.w.stop(r.w.web, aws, gcp, azure) },
 		seen:  is(`service_panic{service="shop.example.org"}`, "1"),
 	},
@@ -78,6 +78,7 @@ var alone = []condition{
 	},
 	{
 		alert: "DetourRefusedMoves", labels: "job: detour, why: frozen",
+		also: []string{"DetourServicePanic"}, // it is frozen at what is dead
 		says: "A move was wanted and not made (frozen). Traffic stays where it is.",
 		cause: func(r *resolver) {
 			r.do("freeze", "--reason", "test")
