@@ -272,26 +272,32 @@ func (q *query) locate(cfg *config.Config) {
 	if opt == nil || !contains(cfg.ECSTrust, q.client) {
 		return
 	}
-	for _, o := range opt.Option {
-		e, ok := o.(*dns.EDNS0_SUBNET)
-		if !ok {
-			continue
-		}
-		if e.SourceNetmask == 0 {
-			q.ecs = e
-			return
-		}
-		a, ok := netip.AddrFromSlice(e.Address)
-		a = a.Unmap()
-		if !ok || a.Is4() != (e.Family == 1) {
-			return
-		}
-		p, err := a.Prefix(min(int(e.SourceNetmask), scopeLimit(a)))
-		if err == nil {
-			q.place, q.ecs = p.Addr(), e
-		}
+	e := subnetIn(opt)
+	switch {
+	case e == nil:
+		return
+	case e.SourceNetmask == 0:
+		q.ecs = e
 		return
 	}
+	a, ok := netip.AddrFromSlice(e.Address)
+	a = a.Unmap()
+	if !ok || a.Is4() != (e.Family == 1) {
+		return
+	}
+	if p, err := a.Prefix(min(int(e.SourceNetmask), scopeLimit(a))); err == nil {
+		q.place, q.ecs = p.Addr(), e
+	}
+}
+
+// subnetIn returns the first client-subnet option, nil if there is none.
+func subnetIn(opt *dns.OPT) *dns.EDNS0_SUBNET {
+	for _, o := range opt.Option {
+		if e, ok := o.(*dns.EDNS0_SUBNET); ok {
+			return e
+		}
+	}
+	return nil
 }
 
 func scopeLimit(a netip.Addr) int {
