@@ -88,6 +88,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 // execute runs the command and returns its exit code: 0; 1 for an error; others
 // as the verb says.
 func execute(args []string, stdout, stderr io.Writer) int {
+	stdout, stderr = shown{stdout}, shown{stderr}
 	root := newRoot()
 	root.SuggestionsMinimumDistance = 2
 	root.SetArgs(args)

@@ -36,8 +36,8 @@ const (
 // watchStatus shows the status until it is interrupted. A resolver that stops
 // answering leaves its last status, with a line that says so.
 func watchStatus(cmd *cobra.Command, c *admin.Client, all bool) error {
-	out, ok := cmd.OutOrStdout().(*os.File)
-	if !ok || !term.IsTerminal(int(out.Fd())) {
+	out, ok := terminal(cmd.OutOrStdout())
+	if !ok {
 		return errors.New("--watch needs a terminal: for a program there are resolver status --json and resolver events --follow")
 	}
 	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
@@ -66,6 +66,15 @@ func watchStatus(cmd *cobra.Command, c *admin.Client, all bool) error {
 	}
 }
 
+// terminal returns the terminal that out writes to.
+func terminal(out io.Writer) (*os.File, bool) {
+	if p, ok := out.(shown); ok {
+		out = p.to
+	}
+	f, ok := out.(*os.File)
+	return f, ok && term.IsTerminal(int(f.Fd()))
+}
+
 // lost brings the status up to date, and returns why it could not.
 func lost(ctx context.Context, c *admin.Client, status **admin.Status) error {
 	s, err := c.Status(ctx)
@@ -79,9 +88,9 @@ func lost(ctx context.Context, c *admin.Client, status **admin.Status) error {
 func page(s *admin.Status, lost error, all bool) string {
 	var b bytes.Buffer
 	if lost != nil {
-		fmt.Fprintf(&b, "NO ANSWER since %s: %v; what follows is of then\n", s.At.Local().Format(time.TimeOnly), lost)
+		fmt.Fprintf(shown{&b}, "NO ANSWER since %s: %v; what follows is of then\n", s.At.Local().Format(time.TimeOnly), lost)
 	}
-	_ = admin.WriteStatus(&b, s, all) // into memory
+	_ = admin.WriteStatus(shown{&b}, s, all) // into memory
 	return b.String()
 }
 

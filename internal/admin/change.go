@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/detour-dns/detour/config"
 	"github.com/detour-dns/detour/internal/engine"
 	"github.com/detour-dns/detour/internal/steer"
 )
@@ -127,12 +128,22 @@ func (in *PutOverride) override(target string, now time.Time) (steer.Override, e
 
 // accountable requires that others can see why, and whom to ask.
 func accountable(reason, owner string) error {
-	for _, f := range []struct{ name, text string }{{"reason", reason}, {"owner", owner}} {
-		switch {
-		case strings.TrimSpace(f.text) == "":
-			return problem(http.StatusUnprocessableEntity, "%s is missing: others must see why this is so, and whom to ask", f.name)
-		case len(f.text) > maxText:
-			return problem(http.StatusUnprocessableEntity, "%s is longer than %d bytes", f.name, maxText)
+	for _, f := range [][2]string{{"reason", reason}, {"owner", owner}} {
+		if strings.TrimSpace(f[1]) == "" {
+			return problem(http.StatusUnprocessableEntity, "%s is missing: others must see why this is so, and whom to ask", f[0])
+		}
+	}
+	return legible(reason, owner)
+}
+
+// legible requires that a reason and an owner can be shown to others in a line.
+func legible(reason, owner string) error {
+	for _, f := range [][2]string{{"reason", reason}, {"owner", owner}} {
+		if len(f[1]) > maxText {
+			return problem(http.StatusUnprocessableEntity, "%s is longer than %d bytes", f[0], maxText)
+		}
+		if r, found := config.Control(f[1]); found {
+			return problem(http.StatusUnprocessableEntity, "%s holds %U, a character that steers terminals or ends a line: write it as plain text in one line", f[0], r)
 		}
 	}
 	return nil

@@ -213,6 +213,30 @@ func TestTargets(t *testing.T) {
 	}
 }
 
+// What is shown to others in a line of a terminal can neither end it nor steer the
+// terminal.
+func TestControlCharacters(t *testing.T) {
+	s := newSystem(t, fleet)
+	srv := s.listen(t, config.Admin{})
+	for _, evil := range []string{`\u001b]0;pwned\u0007`, `a\nb`, `a\tb`, `\u009b2K`, `a\u202eb`, `a\u2028b`} {
+		for path, rest := range map[string]string{
+			"PUT /v1/freeze":                  `}`,
+			"PUT /v1/overrides/aws/us-east-1": `,"do":"drain"}`,
+			"POST /v1/failback":               `,"target":"*"}`,
+		} {
+			method, path, _ := strings.Cut(path, " ")
+			for _, who := range []string{`{"reason":"` + evil + `","owner":"jo"`, `{"owner":"` + evil + `","reason":"r"`} {
+				if r := send(t, srv, method, path, who+rest); r.status != 422 || !strings.Contains(r.body, "a character that steers terminals") {
+					t.Errorf("%s %s%s: %d %s", path, who, rest, r.status, r.body)
+				}
+			}
+		}
+	}
+	if r := send(t, srv, "PUT", "/v1/freeze", `{"reason":"Störung 🛠️","owner":"山田"}`); r.status != 200 {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+}
+
 func TestFreeze(t *testing.T) {
 	s := newSystem(t, fleet)
 	srv := s.listen(t, config.Admin{})

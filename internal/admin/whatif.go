@@ -155,6 +155,9 @@ func (s *Server) postFailback(r *http.Request) (any, error) {
 	if in.Target == "" {
 		return nil, problem(http.StatusUnprocessableEntity, "target is missing: a region, a service, or * for all")
 	}
+	if err := legible(in.Reason, in.Owner); err != nil {
+		return nil, err
+	}
 	if in.Target == "*" {
 		in.Target = ""
 	}

@@ -1,6 +1,7 @@
 package consul
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/base64"
 	"encoding/binary"
@@ -13,6 +14,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/detour-dns/detour/config"
 	"github.com/detour-dns/detour/internal/health"
 	"github.com/detour-dns/detour/internal/share"
 )
@@ -237,6 +239,8 @@ func faulty(r *share.Record) error {
 		return fmt.Errorf("a record of unknown kind %q", r.Kind)
 	case r.Target == "" || len(r.Target) > maxTarget || !printable(r.Target):
 		return errors.New("a record without a sound target")
+	case r.Kind != share.InUse && steers(r.Value):
+		return errors.New("a record with control characters in it")
 	}
 	return faultyVersion(r)
 }
@@ -251,6 +255,22 @@ func faultyVersion(r *share.Record) error {
 		return errors.New("a record that ends before it begins")
 	}
 	return nil
+}
+
+// steers reports whether a text in a value holds characters that steer a terminal.
+// What people wrote is shown as it is.
+func steers(value json.RawMessage) bool {
+	for d := json.NewDecoder(bytes.NewReader(value)); ; {
+		t, err := d.Token()
+		if err != nil {
+			return false
+		}
+		if text, ok := t.(string); ok {
+			if _, found := config.Control(text); found {
+				return true
+			}
+		}
+	}
 }
 
 func decode(value []byte, most int, into any) error {

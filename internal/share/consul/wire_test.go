@@ -173,6 +173,9 @@ func TestHostileValues(t *testing.T) {
 		{inCtl, "freeze/x", `{"kind":"freeze","target":"x","version":{"n":1,"writer":"w"},"ttl":-1}`},
 		{inCtl, "freeze/x", `{"kind":"freeze","target":"x","version":{"n":1,"writer":"w","over":true},"ttl":1}`},
 		{inCtl, "reboot/x", `{"kind":"reboot","target":"x","version":{"n":1,"writer":"w"}}`},
+		{inCtl, "freeze/x", `{"kind":"freeze","target":"x","version":{"n":1,"writer":"w"},"value":{"Reason":"\u001b[2J"}}`},
+		{inCtl, "override/x", `{"kind":"override","target":"x","version":{"n":1,"writer":"w"},"value":{"Owner":"a\nb"}}`},
+		{inCtl, "override/x", `{"kind":"override","target":"x","version":{"n":1,"writer":"w"},"value":{"Owner":"a\u202eb"}}`},
 		{inCtl, "freeze", `{"kind":"freeze","target":"","version":{"n":1,"writer":"w"}}`},
 		{inCtl, "freeze/~78", `{"kind":"freeze","target":"x","version":{"n":1,"writer":"w"}}`},
 	} {
@@ -191,6 +194,7 @@ func TestHostileValues(t *testing.T) {
 		{inOp, "a", `{"boot":"b","judged":[{"verdict":"down","cause":"from_a_newer_version","checks":"AAAAAAAAAAE","ages":[1]}]}`},
 		{inCtl, "freeze/x", `{"kind":"freeze","target":"x","version":{"n":1,"writer":"w"}}`},
 		{inCtl, "freeze/x", `{"kind":"freeze","target":"x","version":{"n":1,"writer":"w","over":true},"ttl":1,"deleted":true}`},
+		{inCtl, "override/x", `{"kind":"override","target":"x","version":{"n":1,"writer":"w"},"value":{"Owner":"山田"}}`},
 		{inCtl, "in_use/~2E.~2Fx", `{"kind":"in_use","target":"../x","version":{"n":1,"writer":"w"}}`},
 	} {
 		if _, ok := decodeEntry(c.which, c.name, []byte(c.text)); !ok {
