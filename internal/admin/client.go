@@ -279,7 +279,7 @@ func (c *Client) unreachable(err error) error {
 	case errors.As(err, &op) && op.Op == "dial":
 		return fmt.Errorf("no resolver answers at %s: is it running? give its address with --admin (%w)", c.said, op.Err)
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return fmt.Errorf("%s accepts and then says nothing for %d s: its log may tell more", c.said, writeTimeout/time.Second)
+		return fmt.Errorf("%s accepts and then says nothing for %d s: its log may tell more, and a file in overrides.d of its state directory drains without it", c.said, writeTimeout/time.Second)
 	}
 	var inner *url.Error
 	if errors.As(err, &inner) {

@@ -184,6 +184,7 @@ type peerKey struct{}
 
 // withPeer notes who is at the other end of a connection.
 func withPeer(ctx context.Context, c net.Conn) context.Context {
+	ctx = context.WithValue(ctx, placeKey{}, placeOf(c))
 	for {
 		below, ok := c.(interface{ NetConn() net.Conn })
 		if !ok {

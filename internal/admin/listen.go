@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -69,60 +68,3 @@ func removeStale(path string) error {
 	}
 	return nil
 }
-
-// limit bounds the connections that are open at once. More wait in the system's
-// queue: they cost us nothing, and those that idle are closed soon.
-func limit(l net.Listener, n int) net.Listener {
-	return &limited{Listener: l, slots: make(chan struct{}, n), closed: make(chan struct{})}
-}
-
-type limited struct {
-	net.Listener
-	slots  chan struct{}
-	once   sync.Once
-	closed chan struct{}
-}
-
-// Accept implements net.Listener.
-func (l *limited) Accept() (net.Conn, error) {
-	select {
-	case l.slots <- struct{}{}:
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-	c, err := l.Listener.Accept()
-	if err != nil {
-		<-l.slots
-		return nil, err
-	}
-	return &slotted{Conn: c, release: sync.OnceFunc(func() { <-l.slots })}, nil
-}
-
-// Close implements net.Listener.
-func (l *limited) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	return l.Listener.Close()
-}
-
-// slotted is a connection that counts.
-type slotted struct {
-	net.Conn
-	release func()
-}
-
-// Close implements net.Conn.
-func (c *slotted) Close() error {
-	defer c.release()
-	return c.Conn.Close()
-}
-
-// CloseWrite lets a peer read to the end what it is told before it is cut off.
-func (c *slotted) CloseWrite() error {
-	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return w.CloseWrite()
-	}
-	return nil
-}
-
-// NetConn returns the connection below, as tls.Conn does.
-func (c *slotted) NetConn() net.Conn { return c.Conn }

@@ -17,7 +17,7 @@ import (
 // Bounds of one server. Nobody needs more, and a client that is slow or many
 // must not cost the resolver anything.
 const (
-	maxConns      = 64
+	maxConns      = 256
 	maxHeader     = 16 << 10
 	headerTimeout = 5 * time.Second
 	readTimeout   = 10 * time.Second
@@ -79,7 +79,7 @@ func Listen(cfg config.Admin, e *engine.Engine, log *slog.Logger, opts ...Option
 	s.http = &http.Server{
 		Handler: s.guard(s.routes()), TLSConfig: tlsConf,
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
-		MaxHeaderBytes: maxHeader, ConnContext: withPeer,
+		MaxHeaderBytes: maxHeader, ConnContext: withPeer, ConnState: connState,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), // what strangers do wrong
 	}
 	go s.serve(limit(s.listen, maxConns))
