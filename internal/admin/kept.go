@@ -77,6 +77,14 @@ func guarded(all bool) *Guard {
 	return out
 }
 
+// guardFault says why what guards keep is not on disk, "" if it is.
+func guardFault() string {
+	if k := keepers(); k != nil {
+		return k.Fault()
+	}
+	return ""
+}
+
 func wireKept(r *guard.Report) Kept {
 	k := Kept{
 		Name: people(r.Name), Block: r.Block, Pattern: r.Pattern, Standing: r.Standing, Failing: r.Failing, Since: r.Since,

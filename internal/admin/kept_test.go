@@ -3,6 +3,7 @@ package admin
 import (
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,9 +16,11 @@ import (
 type kept struct {
 	names              []guard.Report
 	forgotten, trusted []string
+	fault              string
 }
 
 func (k *kept) Report(bool) ([]guard.Report, int) { return k.names, 7 }
+func (k *kept) Fault() string                     { return k.fault }
 func (k *kept) Proofs() int                       { return 2 }
 
 func (k *kept) Forget(name string) bool { k.forgotten = append(k.forgotten, name); return k.has(name) }
@@ -47,6 +50,16 @@ func keep(t *testing.T) *kept {
 	keepers = func() guard.Guards { return k }
 	t.Cleanup(func() { keepers = old })
 	return k
+}
+
+// TestStatusTellsOfGuardsFile holds that a file that guards cannot use shows.
+func TestStatusTellsOfGuardsFile(t *testing.T) {
+	keep(t).fault = "the disk is full"
+	s := newSystem(t, fleet)
+	srv := s.listen(t, config.Admin{})
+	eventually(t, client(t, srv), "guard", func(now *Status) bool {
+		return now.State == Degraded && slices.Contains(now.Warnings, "a restart would forget what is known of names of others: the disk is full")
+	})
 }
 
 // TestStatusTellsOfOthersDNS holds that what stands in is on the first screen.

@@ -102,6 +102,9 @@ func (p *page) warnings() []string {
 	if p.sum.Blind != "" {
 		out = append(out, p.sum.Blind)
 	}
+	if fault := guardFault(); fault != "" {
+		out = append(out, "a restart would forget what is known of names of others: "+fault)
+	}
 	if p.sum.EventsLost != "" {
 		out = append(out, "events are kept in memory only: "+p.sum.EventsLost)
 	}

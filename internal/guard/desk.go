@@ -29,9 +29,16 @@ type Guards interface {
 	// Accept makes what the name's DNS says now the truth, and reports whether the
 	// name is guarded.
 	Accept(name string) bool
+	// Fault says why what is kept is not on disk, "" if it is, or need not be.
+	Fault() string
 	// Proofs returns how many proofs began in the last second.
 	Proofs() int
 }
+
+// StateDir is the key under which a Caddy instance holds the state directory of the
+// process, as failover.yaml names it, for guards that are told of no other. Block is
+// the number of the server block that it is of, from 1; 0 is for all others.
+type StateDir struct{ Block int }
 
 // Desk is where the running guards are found by those that show them to people.
 // The zero value is empty. It is safe for concurrent use.

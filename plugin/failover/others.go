@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/coredns/caddy"
+
 	"github.com/detour-dns/detour/internal/engine"
 	"github.com/detour-dns/detour/internal/exchange"
 	"github.com/detour-dns/detour/internal/guard"
@@ -20,6 +22,15 @@ func hearGuards(e *engine.Engine) {
 		}
 		e.Journal().Add(journal.Event{At: time.Now(), Kind: journal.Guard, Text: ev.Text, Services: names, Count: len(ev.Names)})
 	})
+}
+
+// tellGuards tells guards of this instance where the process keeps its state. They
+// ask when they start, which is after all setups.
+func tellGuards(c *caddy.Controller, state string) {
+	c.Set(guard.StateDir{Block: c.ServerBlockIndex + 1}, state)
+	if c.Get(guard.StateDir{}) == nil {
+		c.Set(guard.StateDir{}, state)
+	}
 }
 
 // firstStock is how long a start waits for what the guards of other resolvers keep:

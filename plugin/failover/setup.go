@@ -39,6 +39,7 @@ func setup(c *caddy.Controller) error {
 		return f
 	})
 	addGate(c, block, s.door)
+	tellGuards(c, cfg.State.Dir)
 	inst := instanceOf(c)
 	inst.add(f, cfg)
 	c.OnStartup(func() error {

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/detour-dns/detour/config"
 	"github.com/detour-dns/detour/internal/guard"
 	"github.com/detour-dns/detour/internal/state"
 )
@@ -39,10 +40,10 @@ type disk struct {
 	hung atomic.Bool  // told that it does not answer
 	late atomic.Bool  // what was loaded was not taken in yet
 
-	mu     sync.Mutex // guards what follows
-	store  *state.Store
-	from   state.Bucket // what is read from it
-	failed bool         // told that it fails
+	mu    sync.Mutex // guards what follows
+	store *state.Store
+	from  state.Bucket // what is read from it
+	fault string       // why it fails, "" if it does not; that was told
 }
 
 // openDisk opens the file of a directory and begins to keep it up. It waits only
@@ -65,7 +66,10 @@ func openDisk(dir string, home *bureau) *disk {
 // run opens the file, saves what changes, and closes it.
 func (d *disk) run(opened chan struct{}) {
 	defer close(d.done)
-	d.work(d.open)
+	d.work(func() {
+		d.tellOfOther(config.DefaultStateDir())
+		d.open()
+	})
 	close(opened)
 	born := time.Now()
 	d.copied = guard.At(born)
@@ -115,6 +119,32 @@ func (d *disk) watch(now guard.Stamp) {
 	}
 	stateErrorsTotal.WithLabelValues().Inc()
 	log.Errorf("State directory %s does not answer since %s: what is learned is not kept, and a restart would lose it", d.dir, since.Time().UTC().Format(time.TimeOnly))
+}
+
+// wayOut is what helps where the file cannot be used as it is.
+const wayOut = "state DIR in the guard block names another directory"
+
+// sick says why what is kept is not on disk, "" if it is.
+func (d *disk) sick() string {
+	if d.hung.Load() {
+		return "state directory " + d.dir + " does not answer; " + wayOut
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.fault == "" {
+		return ""
+	}
+	return d.fault + "; " + wayOut
+}
+
+// tellOfOther tells of a file that was used while none was named and is no more,
+// unless another process uses it. It is left where it is.
+func (d *disk) tellOfOther(dir string) {
+	if dir == "" || dir == d.dir || state.Has(d.dir, state.GuardFile) || !state.Has(dir, state.GuardFile) || state.Busy(dir, state.GuardFile) {
+		return
+	}
+	log.Warningf("What was learned before may be in %s, which is not used: stop, move %s from there to %s and start again to use it, or say state %s in the guard block",
+		dir, state.GuardFile, d.dir, dir)
 }
 
 // reopen tries again to open a file that another process had, or a disk that was
@@ -303,13 +333,14 @@ func (d *disk) tell(err error) {
 
 func (d *disk) tellLocked(err error) {
 	switch {
-	case err != nil && !d.failed:
-		log.Errorf("What is kept is not on disk, and a restart would lose it: %v", err)
-	case err == nil && d.failed:
+	case err != nil && d.fault == "":
+		log.Errorf("What is kept is not on disk, and a restart would lose it: %v; %s", err, wayOut)
+	case err == nil && d.fault != "":
 		log.Infof("State directory %s works again", d.dir)
 	}
-	d.failed = err != nil
+	d.fault = ""
 	if err != nil {
+		d.fault = err.Error()
 		stateErrorsTotal.WithLabelValues().Inc()
 	}
 }

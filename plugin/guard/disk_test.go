@@ -205,3 +205,34 @@ func TestAHangingDiskIsTold(t *testing.T) {
 		t.Error("not told that it answers again")
 	}
 }
+
+// TestAFileOfAnother holds that a file which another process has is told of, with the
+// way out, until it is free.
+func TestAFileOfAnother(t *testing.T) {
+	dir := t.TempDir()
+	other, _, err := state.OpenFile(dir, state.GuardFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !state.Busy(dir, state.GuardFile) {
+		t.Error("a file that is held is not busy")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, diskConf(dir), newScript())
+		defer w.end()
+		fault := w.at.Fault()
+		if !strings.Contains(fault, "held by another process: "+filepath.Join(dir, state.GuardFile)) || !strings.Contains(fault, "state DIR in the guard block") {
+			t.Errorf("the fault is %q", fault)
+		}
+		if err := other.Close(); err != nil {
+			t.Fatal(err)
+		}
+		wait(2 * saveEvery)
+		if fault := w.at.Fault(); fault != "" {
+			t.Errorf("free, and the fault is %q", fault)
+		}
+	})
+	if state.Busy(dir, state.GuardFile) || !state.Has(dir, state.GuardFile) || state.Has(t.TempDir(), state.GuardFile) {
+		t.Error("a file that is free is busy, or not there")
+	}
+}

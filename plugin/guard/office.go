@@ -3,6 +3,7 @@ package guard
 import (
 	"cmp"
 	"context"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -277,6 +278,18 @@ func (t *table) forget(e *entry) (had bool) {
 	t.stand(e, false)
 	t.note(e)
 	return had
+}
+
+// Fault implements guard.Guards.
+func (b *bureau) Fault() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, dir := range slices.Sorted(maps.Keys(b.disks)) {
+		if fault := b.disks[dir].sick(); fault != "" {
+			return fault
+		}
+	}
+	return ""
 }
 
 // Proofs implements guard.Guards.

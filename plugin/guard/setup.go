@@ -25,6 +25,7 @@ type options struct {
 	port  uint16 // of proof tcp
 	allow []netip.Prefix
 	state string // directory, "" = none
+	said  bool   // the block itself says which
 
 	dial  func(ctx context.Context, network string, to netip.AddrPort) (net.Conn, error) // nil = the system's
 	roots *x509.CertPool                                                                 // nil = the system's
@@ -80,6 +81,7 @@ func setup(c *caddy.Controller) error {
 	g.table = newTable("", office, nil) // until it starts
 	c.OnStartup(func() error {
 		if g.Next != nil { // else another key of the same server block has it
+			g.opts.settle(c)
 			office.enter(g, block.Zone+":"+block.Port+"/"+block.ViewName)
 		}
 		return nil
@@ -87,6 +89,20 @@ func setup(c *caddy.Controller) error {
 	c.OnShutdown(func() error { office.depart(g); return nil })
 	c.OnFinalShutdown(func() error { office.leave(); return nil })
 	return nil
+}
+
+// settle takes the state directory of the process, if failover.yaml names one and the
+// block does not. It is known once every directive was set up.
+func (o *options) settle(c *caddy.Controller) {
+	if o.said {
+		return
+	}
+	for _, block := range []int{c.ServerBlockIndex + 1, 0} {
+		if dir, ok := c.Get(guard.StateDir{Block: block}).(string); ok {
+			o.state = dir
+			return
+		}
+	}
 }
 
 // parse reads the directive of a server block.
@@ -196,6 +212,7 @@ func readAllow(g *Guard, c *caddy.Controller, args []string) error {
 }
 
 func readState(g *Guard, c *caddy.Controller, args []string) error {
+	g.opts.said = true
 	switch {
 	case len(args) == 1 && args[0] == "off":
 		g.opts.state = ""
