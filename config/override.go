@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"go.yaml.in/yaml/v3"
 )
 
 var overrideBlock = newBlock("override",
@@ -20,8 +22,8 @@ var overrideBlock = newBlock("override",
 const maxHandFile = 64 << 10 // bytes
 
 // ParseOverrides reads data, the content of a file of overrides at path: a list
-// such as that under overrides: here, with targets that c has. An empty file has
-// none. The error is of type Faults and holds every fault.
+// such as that under overrides: here, or overrides: with the list, with targets that
+// c has. An empty file has none. The error is of type Faults and holds every fault.
 func (c *Config) ParseOverrides(path string, data []byte) ([]Override, error) {
 	if len(data) > maxHandFile {
 		return nil, Faults{{File: path, Message: "the file is larger than 64 KiB: it is no list of overrides"}}
@@ -36,11 +38,41 @@ func (c *Config) ParseOverrides(path string, data []byte) ([]Override, error) {
 	d := newDecoder(path)
 	d.cfg, d.services, d.regions = c, c.index.services, c.index.regions
 	var out Config
-	decodeOverrides(d, value{"overrides", root}, &out)
+	if list := d.bareList(root); list != nil {
+		decodeOverrides(d, value{"overrides", list}, &out)
+	}
 	if len(d.faults) > 0 {
 		return nil, d.faults.sorted()
 	}
 	return out.Overrides, nil
+}
+
+// bareList returns the list that a file of overrides is, or has under overrides:; nil
+// if there is none, which is a fault unless overrides: is empty.
+func (d *decoder) bareList(root *yaml.Node) *yaml.Node {
+	switch {
+	case root.Kind == yaml.SequenceNode:
+		return root
+	case root.Kind != yaml.MappingNode || len(root.Content) != 2 || root.Content[0].Value != "overrides":
+		d.fault(value{"file", root}, "the file is %s: write only a list into it, as under overrides: of failover.yaml: - {target: aws/us-east-1, do: drain, reason: why, owner: you}", kind(root))
+		return nil
+	}
+	list := resolve(root.Content[1])
+	if list.ShortTag() == "!!null" {
+		return nil
+	}
+	return list
+}
+
+// OverridesOver warns of those of the file that are over at a time: they do nothing.
+func (c *Config) OverridesOver(now time.Time) (out []Fault) {
+	for _, o := range c.Overrides {
+		if !o.Until.IsZero() && !o.Until.After(now) {
+			out = append(out, Fault{File: c.Path, Line: o.Line, Col: o.Col, Message: "the override on " + plain(o.Target) + " is over since " +
+				o.Until.UTC().Format(time.RFC3339) + " and does nothing: give it another until:, or remove it"})
+		}
+	}
+	return out
 }
 
 // decodeOverrides reads the overrides that live in the file.

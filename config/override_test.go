@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 )
 
 const handsOf = "monitors: {web: {type: tcp, port: 1}}\nservices:\n  shop.example.org: {monitors: [web], pools: [{aws/us-east-1: [192.0.2.10]}, {gcp/europe-west1: [198.51.100.7]}]}\n"
@@ -25,7 +26,12 @@ func TestParseOverrides(t *testing.T) {
 		{"two lines", "- {target: aws/us-east-1, do: drain, reason: r, owner: \"jo\\nann\"}\n", "FAULT h.yaml:1:56: owner holds U+000A, "},
 		{"from right to left", "- {target: aws/us-east-1, do: drain, reason: \"a\u202Eb\", owner: jo}\n", "FAULT h.yaml:1:46: reason holds U+202E, "},
 		{"letters of all kinds", "- {target: aws/us-east-1, do: drain, reason: Störung 🛠️, owner: 山田}\n", "aws/us-east-1"},
-		{"a mapping", "overrides: []\n", "FAULT h.yaml:1:1: overrides is"},
+		{"as in failover.yaml", "overrides:\n  - {target: aws/us-east-1, do: drain, reason: r, owner: jo}\n", "aws/us-east-1"},
+		{"as there, empty", "overrides: []\n", ""},
+		{"as there, nothing", "overrides:\n#  - {target: aws/us-east-1}\n", ""},
+		{"as there, one only", "overrides: {target: aws/us-east-1}\n", "FAULT h.yaml:1:12: overrides is a block of keys: write it as a list"},
+		{"one only", "target: aws/us-east-1\ndo: drain\n", "FAULT h.yaml:1:1: the file is a block of keys: write only a list into it"},
+		{"a word", "drain\n", "FAULT h.yaml:1:1: the file is a single value: write only a list into it"},
 		{"not YAML", "- {target\n", "FAULT h.yaml:"},
 		{"large", strings.Repeat("#", maxHandFile+1), "FAULT h.yaml: the file is larger"},
 	} {
@@ -47,6 +53,21 @@ func TestParseOverrides(t *testing.T) {
 				t.Error("the configuration was changed")
 			}
 		})
+	}
+}
+
+// What is over is told, for it does nothing.
+func TestOverridesOver(t *testing.T) {
+	c, err := Parse("f.yaml", []byte(handsOf+"overrides:\n"+
+		"  - {target: aws/us-east-1, do: drain, reason: r, owner: jo, until: 2019-12-31T22:00:00Z}\n"+
+		"  - {target: gcp/europe-west1, do: up, reason: r, owner: jo, until: 2019-12-31T23:00:00Z}\n"+
+		"  - {target: shop.example.org, do: up, reason: r, owner: jo}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := c.OverridesOver(time.Date(2019, 12, 31, 22, 30, 0, 0, time.UTC))
+	if len(got) != 1 || !strings.Contains(got[0].Error(), "/f.yaml:5:5: the override on aws/us-east-1 is over since 2019-12-31T22:00:00Z and does nothing") {
+		t.Error(got)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -124,6 +125,7 @@ func (c *checked) addServices(path string, faults bool) {
 		return
 	}
 	c.Warnings = append(c.Warnings, convert(cfg.Warnings)...)
+	c.Warnings = append(c.Warnings, convert(cfg.OverridesOver(time.Now()))...)
 	c.Warnings = append(c.Warnings, unreadable(cfg)...)
 	c.Services = append(c.Services, boundsOf(cfg)...)
 }

@@ -65,6 +65,9 @@ func ends(t, now time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
+	if !t.After(now) {
+		return overSince(t)
+	}
 	return fmt.Sprintf(" until %s (%s)", t.Local().Format("15:04:05"), t.Sub(now).Round(time.Second))
 }
 
@@ -92,8 +95,12 @@ func WriteHands(w io.Writer, h *Hands, now time.Time) error {
 	fmt.Fprintln(t, "TARGET\tDO\tOWNER\tENDS\tREASON")
 	for _, o := range h.Overrides {
 		end := "when the file says so"
-		if !o.Until.IsZero() {
+		switch {
+		case o.Until.IsZero():
+		case o.Until.After(now):
 			end = "in " + o.Until.Sub(now).Round(time.Second).String()
+		default:
+			end = strings.TrimPrefix(overSince(o.Until), ", ")
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", o.Target, o.Do, o.Owner, end, o.Reason)
 	}

@@ -17,11 +17,12 @@ func WriteEvent(w io.Writer, e, last *Event) error {
 			return err
 		}
 	}
+	const below = "\n                    " // a text of several lines
 	who := ""
 	if e.Who != "" {
 		who = "  (" + e.Who + ")"
 	}
-	_, err := fmt.Fprintf(w, "%s  %-8s  %s%s\n", at.Format(time.TimeOnly), e.Kind, e.Text, who)
+	_, err := fmt.Fprintf(w, "%s  %-8s  %s%s\n", at.Format(time.TimeOnly), e.Kind, strings.ReplaceAll(e.Text, "\n", below), who)
 	return err
 }
 

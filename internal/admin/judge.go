@@ -74,7 +74,7 @@ func (s *Status) complaint() string {
 	case s.Moved.Pending > 0:
 		return fmt.Sprintf("a freeze keeps %s from moving", count(s.Moved.Pending, "service", "services"))
 	case len(s.Warnings) > 0:
-		return s.Warnings[0]
+		return firstLine(s.Warnings[0])
 	case s.Checks.Total > 0 && s.Checks.Unknown == s.Checks.Total && s.At.Sub(s.Started) >= settling:
 		return fmt.Sprintf("none of %s a verdict, so nothing is known: look at this machine's own network", count(s.Checks.Total, "check has", "checks has"))
 	case s.Guard != nil && s.Guard.StandingIn+s.Guard.Lost > 0:
@@ -83,6 +83,15 @@ func (s *Status) complaint() string {
 		return fmt.Sprintf("%d of %s", s.Checks.Down, count(s.Checks.Total, "check fails", "checks fail"))
 	}
 	return ""
+}
+
+// firstLine is the first line of several, which follow below.
+func firstLine(text string) string {
+	first, rest, more := strings.Cut(text, "\n")
+	if more {
+		first += fmt.Sprintf(" (and %d more)", 1+strings.Count(rest, "\n"))
+	}
+	return first
 }
 
 // backText says whether traffic is on its way back.

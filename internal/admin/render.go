@@ -38,11 +38,11 @@ func WriteStatus(w io.Writer, status *Status, all bool) error {
 // lines are the labeled lines below the sentence. A label is said once.
 func (s *Status) lines() (out [][2]string) {
 	add := func(label string, texts ...string) {
-		for i, t := range texts {
-			if i > 0 {
+		for _, text := range texts {
+			for t := range strings.SplitSeq(text, "\n") {
+				out = append(out, [2]string{label, t})
 				label = ""
 			}
-			out = append(out, [2]string{label, t})
 		}
 	}
 	add("also", s.alsoLines()...)
@@ -120,7 +120,11 @@ func (s *Status) handLines() []string {
 }
 
 func (s *Status) overrideText(o Override) string {
-	out := fmt.Sprintf("%s %s by %s%s: %s", o.Do, o.Target, o.Owner, until(o.Until, s.At), o.Reason)
+	end := until(o.Until, s.At)
+	if !o.Until.IsZero() && !o.Until.After(s.At) {
+		end = overSince(o.Until)
+	}
+	out := fmt.Sprintf("%s %s by %s%s: %s", o.Do, o.Target, o.Owner, end, o.Reason)
 	if o.File != "" {
 		out += " (in " + o.File + ")"
 	}
@@ -135,6 +139,12 @@ func until(t, now time.Time) string {
 		return ""
 	}
 	return " until " + clock(t, now)
+}
+
+// overSince says that the end of a decision lies in the past: that of one in a file,
+// which stays there.
+func overSince(t time.Time) string {
+	return ", is over since " + t.Local().Format("2006-01-02 15:04") + " and does nothing"
 }
 
 func (s *Status) brakeText() string {

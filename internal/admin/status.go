@@ -111,6 +111,9 @@ func (p *page) warnings() []string {
 	for _, fault := range p.sum.HandFaults {
 		out = append(out, "a file of overrides is not taken, what it said before stays: "+fault)
 	}
+	for _, path := range p.sum.HandStrays {
+		out = append(out, path+" is not read: files of overrides end in .yaml, rename it if it is one")
+	}
 	out = append(out, p.catalogWarnings()...)
 	if p.sum.Rejoins {
 		out = append(out, "share: or self.name was edited, which counts only from the next start: start this resolver anew")

@@ -101,5 +101,8 @@ func lasting(until, now time.Time) string {
 	if until.IsZero() {
 		return ""
 	}
+	if !until.After(now) {
+		return ", is over since " + until.UTC().Format(time.RFC3339) + " and does nothing"
+	}
 	return " for " + until.Sub(now).Round(time.Second).String()
 }

@@ -15,13 +15,14 @@ import (
 	"github.com/detour-dns/detour/internal/steer"
 )
 
-// HandsDir is the folder in the state directory whose *.yaml files hold overrides
-// as well. It works when the API and its token are gone.
+// HandsDir is the folder in the state directory whose *.yaml and *.yml files hold
+// overrides as well. It works when the API and its token are gone.
 const HandsDir = "overrides.d"
 
 // Bounds of that folder, and how often it is looked at.
 const (
 	maxHandFiles = 64
+	maxStrays    = 8 // that are told of
 	maxHandSize  = 64 << 10
 	handsEvery   = time.Second
 )
@@ -30,6 +31,7 @@ const (
 type handFile struct {
 	path  string
 	text  string
+	stray bool // it is not read, by its name
 	made  time.Time
 	fault string           // why it is not taken, "" if it is
 	good  []steer.Override // what it said when it was last without a fault
@@ -54,6 +56,16 @@ func (h handFiles) faults() (out []string) {
 	return out
 }
 
+// strays are the files that are not read and that somebody may think are.
+func (h handFiles) strays() (out []string) {
+	for i := range h {
+		if h[i].stray {
+			out = append(out, h[i].path)
+		}
+	}
+	return out
+}
+
 func (h handFiles) find(path string) *handFile {
 	for i := range h {
 		if h[i].path == path {
@@ -65,30 +77,41 @@ func (h handFiles) find(path string) *handFile {
 
 // readHandFiles reads the folder. A folder that is not there has no files.
 func readHandFiles(dir string) (out handFiles) {
-	names, err := filepath.Glob(filepath.Join(escapeGlob(dir), "*.yaml"))
-	if err != nil {
-		return nil
-	}
-	slices.Sort(names)
-	for i, path := range names {
-		f := handFile{path: path}
-		switch {
-		case i >= maxHandFiles:
-			continue
-		case i == maxHandFiles-1 && len(names) > maxHandFiles:
+	names, strays := handNames(dir)
+	for i, name := range names[:min(len(names), maxHandFiles)] {
+		f := handFile{path: filepath.Join(dir, name)}
+		if i == maxHandFiles-1 && len(names) > maxHandFiles {
 			f.fault = dir + ": more than 64 files, the last ones are not read: put several overrides into one file"
-		default:
+		} else {
 			f.read()
 		}
 		out = append(out, f)
 	}
+	for _, name := range strays[:min(len(strays), maxStrays)] {
+		out = append(out, handFile{path: filepath.Join(dir, name), stray: true})
+	}
 	return out
 }
 
-// escapeGlob makes a path stand for itself in a pattern.
-func escapeGlob(path string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
+// handNames returns the names of the folder's files that are read, and of those that
+// are not and that somebody may think are.
+func handNames(dir string) (names, strays []string) {
+	entries, _ := os.ReadDir(dir) // what could be read
+	for _, entry := range entries {
+		name := entry.Name()
+		switch ext := filepath.Ext(name); {
+		case strings.HasPrefix(name, ".") || strings.HasPrefix(name, "#") || strings.HasSuffix(name, "~") || slices.Contains(editors, ext):
+		case ext == ".yaml" || ext == ".yml":
+			names = append(names, name)
+		case !entry.IsDir():
+			strays = append(strays, name)
+		}
+	}
+	return names, strays
 }
+
+// editors are the endings of what editors and packages leave beside a file.
+var editors = []string{".swp", ".swo", ".bak", ".tmp", ".orig", ".dpkg-old", ".dpkg-dist", ".rpmsave", ".rpmnew"}
 
 func (f *handFile) read() {
 	info, err := os.Stat(f.path)
@@ -134,6 +157,9 @@ func (h handFiles) understand(cfg *config.Config, before handFiles) handFiles {
 	out := slices.Clone(h)
 	for i := range out {
 		f := &out[i]
+		if f.stray {
+			continue
+		}
 		if f.text != "" || f.fault == "" {
 			f.fault = ""
 			list, err := cfg.ParseOverrides(f.path, []byte(f.text))
@@ -182,6 +208,11 @@ func (e *Engine) tellHandFiles(before, now handFiles) {
 	for _, o := range was {
 		if !slices.ContainsFunc(is, func(n steer.Override) bool { return n.Target == o.Target && n.From == o.From }) {
 			e.tellHand(journal.Override, o.Target, "override on "+people(o.Target)+lifted(false), "", byFile+o.From)
+		}
+	}
+	for _, path := range now.strays() {
+		if !slices.Contains(before.strays(), path) {
+			e.log.Warn("file in "+HandsDir+" not read, its name does not end in .yaml: rename it if it holds overrides", "file", path)
 		}
 	}
 	for _, fault := range now.faults() {

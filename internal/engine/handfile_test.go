@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -103,6 +105,39 @@ func TestStrangeFilesOfOverrides(t *testing.T) {
 		defer e.Close()
 		if got := e.Summary().HandFaults; len(got) != 3 || !strings.Contains(strings.Join(got, "\n"), "dir.yaml: cannot be read: not a regular file") {
 			t.Errorf("%q", got)
+		}
+	})
+}
+
+// What somebody puts there acts, or is told of: a file by another name is not passed
+// over without a word, and one whose time is over says so.
+func TestNamesOfFilesOfOverrides(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		folder := filepath.Join(dir, HandsDir)
+		if err := os.MkdirAll(filepath.Join(folder, "old"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{".hidden", "x~", "#x#", "x.swp", "x.bak", ".x.yaml.swp", "jo", "jo.txt"} {
+			put(t, filepath.Join(folder, name), drainByFile)
+		}
+		e := begin(t, parse(t, shop(dir)), &world{})
+		defer e.Close()
+		pass(20 * time.Second)
+		strays := []string{filepath.Join(folder, "jo"), filepath.Join(folder, "jo.txt")}
+		if got := e.Summary().HandStrays; !slices.Equal(got, strays) || e.used() != "aws/us-east-1" {
+			t.Errorf("not read, and told of: %q; answers from %s", got, e.used())
+		}
+		if err := os.Rename(strays[0], strays[0]+".yml"); err != nil {
+			t.Fatal(err)
+		}
+		put(t, strays[1]+".yaml", "- {target: gcp/europe-west1, do: down, reason: r, owner: jo, until: 1999-12-31T23:00:00Z}\n")
+		pass(1100 * time.Millisecond)
+		if e.used() != "gcp/europe-west1" {
+			t.Errorf("drained by jo.yml, and answers from %s", e.used())
+		}
+		if story := fmt.Sprint(e.Journal().Find(journal.Query{})); !strings.Contains(story, "down of gcp/europe-west1 by jo, is over since 1999-12-31T23:00:00Z and does nothing") {
+			t.Errorf("the story is %q", story)
 		}
 	})
 }

@@ -20,6 +20,7 @@ type Summary struct {
 	Blind       string   // what this machine keeps us from seeing, "" if nothing
 	EventsLost  string   // why the history is in memory only, "" if all is well
 	HandFaults  []string // what is wrong with files of overrides
+	HandStrays  []string // files beside them that are not read, by their names
 	Rejoins     bool     // share: or self.name was edited, which counts from the next start
 }
 
@@ -46,6 +47,7 @@ func (e *Engine) Summary() Summary {
 		out.StateLost, out.StateErrors, out.StateForgot = e.disk.lost, e.disk.errors, e.forgot(time.Now())
 		out.Blind = e.unseen.String()
 		out.HandFaults, out.Rejoins = e.hands.files.faults(), e.rejoins(c.Plan.Config)
+		out.HandStrays = e.hands.files.strays()
 		if err := e.journal.Problem(); err != nil {
 			out.EventsLost = err.Error()
 		}
