@@ -28,14 +28,14 @@ const (
 
 // Server is the admin API of one engine.
 type Server struct {
-	eng     *engine.Engine
-	log     *slog.Logger
-	few     func() bool
-	trouble func(now time.Time) string
-	cfg     config.Admin
-	http    *http.Server
-	listen  net.Listener
-	done    chan struct{}
+	eng      *engine.Engine
+	log      *slog.Logger
+	few      func() bool
+	troubles func(now time.Time) []string
+	cfg      config.Admin
+	http     *http.Server
+	listen   net.Listener
+	done     chan struct{}
 
 	ending    context.Context // ends before the listener does
 	end       context.CancelFunc
@@ -50,9 +50,11 @@ type Option func(*Server)
 // ramp are drawn per answer. An explanation says so then.
 func WithFew(f func() bool) Option { return func(s *Server) { s.few = f } }
 
-// WithTrouble tells how to learn what is wrong with the resolver that its engine does
-// not see, in one line; "" if nothing is.
-func WithTrouble(f func(now time.Time) string) Option { return func(s *Server) { s.trouble = f } }
+// WithTroubles tells how to learn what is wrong with the resolver that its engine does
+// not see.
+func WithTroubles(f func(now time.Time) []string) Option {
+	return func(s *Server) { s.troubles = f }
+}
 
 // Listen serves the API of e where cfg says. With `listen: off` it returns a nil
 // Server, which may be closed. An error says in one line what to do; it is no
@@ -64,7 +66,7 @@ func Listen(cfg config.Admin, e *engine.Engine, log *slog.Logger, opts ...Option
 	if log == nil {
 		log = slog.Default()
 	}
-	s := &Server{eng: e, log: log, cfg: cfg, few: func() bool { return false }, trouble: func(time.Time) string { return "" }, done: make(chan struct{}), probing: make(chan struct{}, 1)}
+	s := &Server{eng: e, log: log, cfg: cfg, few: func() bool { return false }, troubles: func(time.Time) []string { return nil }, done: make(chan struct{}), probing: make(chan struct{}, 1)}
 	s.ending, s.end = context.WithCancel(context.Background())
 	for _, o := range opts {
 		o(s)

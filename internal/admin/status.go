@@ -22,7 +22,7 @@ type page struct {
 	freezes   []steer.Freeze
 	listings  []engine.Listing
 	guard     *Guard
-	trouble   string
+	troubles  []string
 	now       time.Time
 }
 
@@ -31,7 +31,7 @@ func (s *Server) getStatus(*http.Request) (any, error) {
 	p.overrides, p.freezes = s.eng.Hands()
 	p.listings = s.eng.Listings()
 	p.guard = guarded(false).brief()
-	p.trouble = s.trouble(p.now)
+	p.troubles = s.troubles(p.now)
 	out := p.status()
 	out.Started, out.Sharing = s.eng.Started(), s.sharing()
 	return out, nil
@@ -86,10 +86,7 @@ func (p *page) checks() Checks {
 
 // warnings says what is wrong with the resolver itself.
 func (p *page) warnings() []string {
-	out := []string{}
-	if p.trouble != "" {
-		out = append(out, p.trouble)
-	}
+	out := append([]string{}, p.troubles...)
 	if r := p.sum.Reload; !r.OK && r.Error != "" {
 		out = append(out, "the last change of failover.yaml was refused, the one before is in use: "+r.Error)
 	}

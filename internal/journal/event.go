@@ -24,7 +24,7 @@ const (
 	Freeze   Kind = "freeze"   // made, lifted or ended
 	Failback Kind = "failback" // asked for by an operator
 	Brake    Kind = "brake"    // on or off
-	Reload   Kind = "reload"   // of failover.yaml: taken or refused
+	Reload   Kind = "reload"   // of failover.yaml or the Corefile: taken or refused
 	State    Kind = "state"    // the disk: lost, or back
 	Sharing  Kind = "sharing"  // other resolvers: heard, or no longer
 	Overload Kind = "overload" // more questions wait for upstreams than may

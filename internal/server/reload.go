@@ -7,6 +7,8 @@ import (
 
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/plugin/pkg/log"
+
+	"github.com/detour-dns/detour/plugin/failover"
 )
 
 // look tells the server that it is time to see whether the Corefile changed. It
@@ -49,6 +51,9 @@ func (s *Server) reloadIfChanged() error {
 	}
 	now := fingerprint(in)
 	if now == s.applied {
+		if s.rejected != nil {
+			failover.CorefileTaken(s.name)
+		}
 		s.rejected = nil
 		return nil
 	}
@@ -74,6 +79,7 @@ func (s *Server) apply(in caddy.CaddyfileInput, now hash) error {
 	}
 	showVersion(s.applied, now)
 	s.addrs, s.applied, s.rejected = report.Addrs, now, nil
+	failover.CorefileTaken(s.name)
 	log.Infof("Reloaded %s, serving %s", s.name, s.where())
 	return nil
 }
@@ -143,6 +149,7 @@ func (s *Server) refuse(now hash, err error) error {
 	}
 	s.rejected = &rejection{fingerprint: now, why: why, retry: true}
 	reloads().failed.Inc()
+	failover.CorefileRefused(s.name, err)
 	var faults Faults
 	if errors.As(err, &faults) {
 		for _, f := range faults {

@@ -39,7 +39,7 @@ type adminAPI struct {
 
 func (a *adminAPI) open(cfg config.Admin) {
 	a.cfg = cfg
-	srv, err := admin.Listen(cfg, a.shared.engine(), a.log, admin.WithFew(a.shared.few.Load), admin.WithTrouble(a.shared.overloaded))
+	srv, err := admin.Listen(cfg, a.shared.engine(), a.log, admin.WithFew(a.shared.few.Load), admin.WithTroubles(a.shared.troubles))
 	a.server = srv
 	switch {
 	case err == nil && a.failed != "":

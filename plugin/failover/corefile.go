@@ -1,0 +1,55 @@
+package failover
+
+import (
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/detour-dns/detour/internal/journal"
+)
+
+// refusedCorefile is why the last change of the Corefile was refused; nil if it was
+// taken, or if nobody tells.
+var refusedCorefile atomic.Pointer[string]
+
+// CorefileRefused puts into the history of all engines, and into `status`, that a
+// Corefile was refused and why. It is for the server that reads it.
+func CorefileRefused(name string, why error) {
+	text := why.Error()
+	refusedCorefile.Store(&text)
+	first, rest, more := strings.Cut(text, "\n")
+	if more {
+		first += fmt.Sprintf(" (and %d more)", 1+strings.Count(rest, "\n"))
+	}
+	engines.tell(journal.Event{Kind: journal.Reload, To: "refused", Why: "corefile", Text: name + " refused, what was in use stays: " + first})
+}
+
+// CorefileTaken says that a Corefile was taken into use, or holds again what is.
+func CorefileTaken(name string) {
+	refusedCorefile.Store(nil)
+	engines.tell(journal.Event{Kind: journal.Reload, To: "taken", Why: "corefile", Text: name + " taken"})
+}
+
+// tell puts an event into the history of each engine that runs.
+func (r *registry) tell(ev journal.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ev.At = time.Now()
+	for _, s := range r.shared {
+		if e := s.engine(); e != nil {
+			e.Journal().Add(ev)
+		}
+	}
+}
+
+// troubles says for `status` what its engine does not see.
+func (s *shared) troubles(now time.Time) (out []string) {
+	if why := refusedCorefile.Load(); why != nil {
+		out = append(out, "the last change of the Corefile was refused, the one before is in use: "+*why)
+	}
+	if text := s.overloaded(now); text != "" {
+		out = append(out, text)
+	}
+	return out
+}
