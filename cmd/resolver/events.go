@@ -40,12 +40,17 @@ over restarts. With --json each line is one event.`,
 			return err
 		}
 		show := showEvents(cmd, asJSON)
-		if follow {
+		if follow && target == "" {
 			return followEvents(cmd, c, since, target, show)
 		}
 		list, err := c.Events(cmd.Context(), since, target)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
+		case list.Warning != "": // silence would be taken for peace
+			return errors.New(list.Warning)
+		case follow:
+			return followEvents(cmd, c, since, target, show)
 		}
 		return listEvents(cmd, list.Events, asJSON, show)
 	}

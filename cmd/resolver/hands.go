@@ -26,7 +26,11 @@ type hand struct {
 // newHand adds the flags of hands to a verb. length 0 means that it has no end.
 func newHand(cmd *cobra.Command, length time.Duration) *hand {
 	h := &hand{to: reach(cmd.Flags()), did: "in force"}
-	cmd.Flags().StringVar(&h.reason, "reason", "", "why, for those who find it later (needed)")
+	why := "why, for the log"
+	if length > 0 {
+		why = "why, for those who find it later (needed)"
+	}
+	cmd.Flags().StringVar(&h.reason, "reason", "", why)
 	cmd.Flags().StringVar(&h.owner, "owner", whoami(), "whom to ask about it (default: whoever types)")
 	cmd.Flags().Lookup("owner").DefValue = "" // so that help and manual are the same for everyone
 	cmd.Flags().BoolVar(&h.asJSON, "json", false, "print JSON")
@@ -34,6 +38,14 @@ func newHand(cmd *cobra.Command, length time.Duration) *hand {
 		cmd.Flags().DurationVar(&h.length, "for", length, "until it ends by itself")
 	}
 	return h
+}
+
+// notKept says of a verb that ends something that it takes a reason and an owner only
+// so that a line can be edited into it.
+func notKept(cmd *cobra.Command) {
+	for _, name := range []string{"reason", "owner"} {
+		cmd.Flags().Lookup(name).Usage = "not needed here, and not kept"
+	}
 }
 
 // whoami is the person at the keyboard, also behind sudo.
@@ -68,6 +80,16 @@ func oneTarget(verb string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) != 1 {
 			return fmt.Errorf("say which target, a region, a service or service/endpoint: resolver %s aws/us-east-1", verb)
+		}
+		return nil
+	}
+}
+
+// someTarget takes one argument or none.
+func someTarget(verb string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return fmt.Errorf("name one target, a region or a service, or none for everything: resolver %s shop.example.org", verb)
 		}
 		return nil
 	}
@@ -115,6 +137,7 @@ func newUndrain() *cobra.Command {
 	}
 	h := newHand(cmd, 0)
 	h.did = "ended"
+	notKept(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return h.act(cmd, func(c *admin.Client) (*admin.Changed, error) {
 			return c.DeleteOverride(cmd.Context(), args[0])
@@ -127,7 +150,7 @@ func newFreeze() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "freeze [TARGET] --reason WHY", Short: "Stop automation for a while: pools in use stay",
 		Example: "  resolver freeze --reason \"incident 12\"\n  resolver freeze shop.example.org --reason \"cut-over\" --for 20m",
-		Args:    cobra.MaximumNArgs(1), ValidArgsFunction: completeTargets,
+		Args:    someTarget("freeze"), ValidArgsFunction: completeTargets,
 	}
 	h := newHand(cmd, time.Hour)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -140,10 +163,11 @@ func newFreeze() *cobra.Command {
 func newUnfreeze() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "unfreeze [TARGET]", Short: "Let automation go on",
-		Example: "  resolver unfreeze", Args: cobra.MaximumNArgs(1), ValidArgsFunction: completeTargets,
+		Example: "  resolver unfreeze", Args: someTarget("unfreeze"), ValidArgsFunction: completeTargets,
 	}
 	h := newHand(cmd, 0)
 	h.did = "ended"
+	notKept(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return h.act(cmd, func(c *admin.Client) (*admin.Changed, error) {
 			return c.DeleteFreeze(cmd.Context(), append(args, "")[0])
@@ -154,7 +178,7 @@ func newUnfreeze() *cobra.Command {
 
 func newFailback() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "failback TARGET --reason WHY", Short: "Let what is healthy again take its traffic now",
+		Use: "failback TARGET", Short: "Let what is healthy again take its traffic now",
 		Long: "Let the healthy pools of a region or a service that wait for it take their traffic\nnow, by the ramp; with --now all of it at once. This is how a manual failback is\ndone. * is everything.",
 		Example: "  resolver failback db.example.org --reason \"primary checked\"\n" +
 			"  resolver failback aws/us-east-1 --now --reason \"the other region is overloaded\"",

@@ -59,6 +59,9 @@ func TestErrors(t *testing.T) {
 		{[]string{"-c", "/no/Corefile"}, "resolver: there is no file /no/Corefile"},
 		{[]string{"serve", "--log-format", "xml"}, `resolver: unknown log format "xml"`},
 		{[]string{"check", "/no/Corefile"}, "resolver: there is no file /no/Corefile"},
+		{[]string{"status", "--watch", "--json"}, "resolver: --watch is for people and --json for programs: give one of them"},
+		{[]string{"man"}, "resolver: say into which directory: resolver man "},
+		{[]string{"freeze", "a", "b"}, "resolver: name one target, a region or a service, or none for everything: resolver freeze "},
 		{[]string{"version", "x"}, "resolver: resolver version takes no argument"},
 	} {
 		code, stdout, stderr := run(tt.args...)

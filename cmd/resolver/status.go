@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -39,8 +40,10 @@ has lost its last backup.`,
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().BoolVar(&all, "all", false, "list healthy services too, however many there are, and the observers of the cluster")
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show it anew every second, as much as fits the terminal; Ctrl-C ends it")
-	cmd.MarkFlagsMutuallyExclusive("json", "watch")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if asJSON && watch {
+			return errors.New("--watch is for people and --json for programs: give one of them; resolver events --follow --json goes on by itself")
+		}
 		c, err := admin.NewClient(*to)
 		switch {
 		case err != nil:

@@ -6,10 +6,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/detour-dns/detour/config"
+	"github.com/detour-dns/detour/internal/guard"
 	"github.com/detour-dns/detour/internal/journal"
 )
 
@@ -20,6 +23,8 @@ type Event = journal.Event
 type Events struct {
 	Events []Event `json:"events"` // oldest first
 	Last   uint64  `json:"last"`   // ID of the newest event that there is; give it as after
+
+	Warning string `json:"warning,omitempty"` // nothing is known, and nothing ever happened, by the name that was asked for
 }
 
 // Bounds of those who follow the events.
@@ -39,7 +44,7 @@ func (s *Server) getEvents(r *http.Request) (any, error) {
 	if r.Method == http.MethodHead || !strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
 		j := s.eng.Journal()
 		last := j.Last() // before, so that none is missed by whoever asks for those after it
-		return Events{j.Find(q), last}, nil
+		return Events{j.Find(q), last, s.mistaken(q.Target)}, nil
 	}
 	if n := s.followers.Add(1); n > maxFollowers {
 		s.followers.Add(-1)
@@ -49,6 +54,39 @@ func (s *Server) getEvents(r *http.Request) (any, error) {
 		defer s.followers.Add(-1)
 		s.follow(w, r, q)
 	}), nil
+}
+
+// mistaken says what was probably meant by a target of which neither the configuration
+// nor the history knows anything; "" if one does.
+func (s *Server) mistaken(target string) string {
+	if target == "" || len(s.eng.Journal().Find(journal.Query{Target: target, Limit: 1})) > 0 {
+		return ""
+	}
+	cfg := s.eng.Load().Plan.Config
+	if _, ok := cfg.Target(target); ok || hasEndpoint(cfg, target) || isGuarded(target) {
+		return ""
+	}
+	return unknown("region, service or endpoint", target, targets(cfg, target)).Detail
+}
+
+// hasEndpoint reports whether an endpoint of any service is called so.
+func hasEndpoint(cfg *config.Config, label string) bool {
+	for i := range cfg.Services {
+		if _, ok := cfg.Target(people(cfg.Services[i].Name) + "/" + label); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// isGuarded reports whether something is kept of a name.
+func isGuarded(name string) bool {
+	k := keepers()
+	if k == nil {
+		return false
+	}
+	names, _ := k.Report(true)
+	return slices.ContainsFunc(names, func(r guard.Report) bool { return people(r.Name) == name })
 }
 
 // eventQuery reads since (a time, or how long ago), after (an ID), target and

@@ -28,8 +28,13 @@ func TestEvents(t *testing.T) {
 	if err != nil || len(some.Events) == 0 || some.Events[0].Kind != journal.Override || some.Events[0].Who != "loopback" {
 		t.Errorf("%v, %+v", err, some)
 	}
-	if got, err := c.Events(t.Context(), "", "shop.example.com"); err != nil || len(got.Events) != 0 {
-		t.Errorf("%v, %+v", err, got)
+	for target, warning := range map[string]string{
+		"shop.example.com": "there is no region, service or endpoint \"shop.example.com\": did you mean shop.example.org?",
+		"solo.example.org": "", "203.0.113.30": "", "solo.example.org/203.0.113.30": "",
+	} {
+		if got, err := c.Events(t.Context(), "0s", target); err != nil || len(got.Events) != 0 || got.Warning != warning {
+			t.Errorf("%s: %v, %+v", target, err, got)
+		}
 	}
 	last := strconv.FormatUint(all.Last, 10)
 	for path, want := range map[string]string{

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"reflect"
+	"strings"
+	"time"
 )
 
 // maxBody is the largest body of a request. The largest useful one is a reason.
@@ -57,7 +60,43 @@ func read(r *http.Request, into any) error {
 	case tooLarge(err):
 		return problem(http.StatusRequestEntityTooLarge, "the body is larger than %d bytes", maxBody)
 	}
-	return problem(http.StatusBadRequest, "the body is not what is expected here: %v", err)
+	return problem(http.StatusBadRequest, "the body is not what is expected here: %s", amiss(err))
+}
+
+// amiss says what is wrong with a body, in the words of those who write it.
+func amiss(err error) string {
+	var kind *json.UnmarshalTypeError
+	var form *json.SyntaxError
+	var at *time.ParseError
+	unknown, isUnknown := strings.CutPrefix(err.Error(), "json: unknown field ")
+	switch {
+	case errors.Is(err, io.EOF):
+		return "it is empty, send a JSON object"
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return "it ends in the middle of an object"
+	case isUnknown:
+		return "there is no key " + unknown
+	case errors.As(err, &kind) && kind.Field == "":
+		return "it wants a JSON object, not " + kind.Value
+	case errors.As(err, &kind):
+		return kind.Field + " wants " + wanted(kind.Type) + ", not " + kind.Value
+	case errors.As(err, &form):
+		return fmt.Sprintf("it is no JSON at byte %d: %v", form.Offset, form)
+	case errors.As(err, &at), strings.Contains(err.Error(), "Time.UnmarshalJSON"):
+		return "a time is written such as \"2031-01-31T18:00:00Z\""
+	}
+	return err.Error()
+}
+
+// wanted is what a key of a type takes.
+func wanted(t reflect.Type) string {
+	switch t.Kind() { //nolint:exhaustive // the others are in no body
+	case reflect.Bool:
+		return "true or false"
+	case reflect.String:
+		return "a text in quotes"
+	}
+	return "something else"
 }
 
 func tooLarge(err error) bool {

@@ -148,6 +148,10 @@ func (s *Server) methods(m map[string]*route) http.Handler {
 			s.write(w, nil, problem(http.StatusMethodNotAllowed, "%s cannot be used with %s: use %s", r.Method, r.URL.Path, allow))
 			return
 		}
+		if err := to.strayKey(r.URL.Query()); err != nil {
+			s.write(w, nil, err)
+			return
+		}
 		r.Body = http.MaxBytesReader(w, awaited(r), max(maxBody, to.maxBody))
 		v, err := to.handle(s, r)
 		if stream, ok := v.(stream); ok && err == nil {

@@ -64,11 +64,16 @@ func TestBodies(t *testing.T) {
 		status int
 		says   string
 	}{
-		"empty":          {"", 400, "body"},
-		"no object":      {"[]", 400, "body"},
-		"half":           {`{"do":"drain"`, 400, "body"},
+		"empty":          {"", 400, "here: it is empty, send a JSON object"},
+		"no object":      {"[]", 400, "here: it wants a JSON object, not array"},
+		"half":           {`{"do":"drain"`, 400, "here: it ends in the middle"},
+		"no text":        {`{"do":"drain","reason":7}`, 400, "here: reason wants a text in quotes, not number"},
+		"no bool":        {`{"do":"drain","dry_run":"yes"}`, 400, "here: dry_run wants true or false, not string"},
+		"no time":        {`{"do":"drain","until":"soon"}`, 400, "here: a time is written such as"},
+		"number as time": {`{"do":"drain","until":7}`, 400, "here: a time is written such as"},
+		"no JSON":        {`do: drain`, 400, "here: it is no JSON at byte 1"},
 		"two":            {`{"do":"drain","reason":"r","owner":"o"} {}`, 400, "follows"},
-		"unknown key":    {`{"do":"drain","reasn":"r","owner":"o"}`, 400, "reasn"},
+		"unknown key":    {`{"do":"drain","reasn":"r","owner":"o"}`, 400, "here: there is no key \"reasn\""},
 		"too large":      {`{"do":"drain","owner":"o","reason":"` + strings.Repeat("x", maxBody) + `"}`, 413, "65536"},
 		"large after":    {`{"do":"drain","owner":"o","reason":"r"}` + strings.Repeat(" ", maxBody), 413, "65536"},
 		"long reason":    {`{"do":"drain","owner":"o","reason":"` + strings.Repeat("x", maxText+1) + `"}`, 422, "reason"},
@@ -92,6 +97,30 @@ func TestBodies(t *testing.T) {
 	}
 	if o, _ := s.eng.Hands(); len(o) != 1 {
 		t.Errorf("a bad body changed something: %v", o)
+	}
+}
+
+// A key that nobody reads is refused: who writes dry_run behind the address must not
+// drain.
+func TestQueryKeys(t *testing.T) {
+	s := newSystem(t, fleet)
+	srv := s.listen(t, config.Admin{})
+	const body = `{"do":"drain","reason":"r","owner":"o"}`
+	for line, says := range map[string]string{
+		"PUT /v1/overrides/aws/us-east-1?dry_run=true":            "there is no query key \"dry_run\" here: it belongs into the body, as {\"dry_run\": ...}",
+		"DELETE /v1/overrides/shop.example.org/203.0.113.7?owner": "there is no query key \"owner\" here: it takes none",
+		"GET /v1/events?sinse=1h":                                 "there is no query key \"sinse\" here: it takes since, after, target and limit",
+		"HEAD /v1/simulate?up=x":                                  "",
+		"DELETE /v1/freeze?reason=r":                              "there is no query key \"reason\" here: it takes target",
+	} {
+		method, path, _ := strings.Cut(line, " ")
+		r := send(t, srv, method, path, body)
+		if r.status != http.StatusBadRequest || says != "" && r.problemOf(t).Detail != says {
+			t.Errorf("%s: %d %s", line, r.status, r.body)
+		}
+	}
+	if o, _ := s.eng.Hands(); len(o) != 1 {
+		t.Errorf("a bad query changed something: %v", o)
 	}
 }
 

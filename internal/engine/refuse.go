@@ -90,7 +90,8 @@ func (e *Engine) tellRefusal(why string, subjects []string) {
 		subjects[i] = people(subjects[i])
 	}
 	slices.Sort(subjects)
-	ev := journal.Event{Kind: journal.Refused, Why: why, Count: len(subjects), Text: some(subjects) + " " + refusedText[why]}
+	text := refusedText[why][min(len(subjects)-1, 1)]
+	ev := journal.Event{Kind: journal.Refused, Why: why, Count: len(subjects), Text: some(subjects) + " " + text}
 	switch why {
 	case RefusedCap:
 		ev.Region = subjects[0]
@@ -98,14 +99,17 @@ func (e *Engine) tellRefusal(why string, subjects []string) {
 	default:
 		ev.Services = subjects
 	}
-	e.log.Warn("move refused", "why", why, "count", len(subjects), "which", some(subjects), "text", refusedText[why])
+	e.log.Warn("move refused", "why", why, "count", len(subjects), "which", some(subjects), "text", text)
 	e.record(ev)
 }
 
-var refusedText = map[string]string{
-	RefusedCap:      "would be down, but as many regions as limits.regions_out allows are out already",
-	RefusedBrake:    "would be down, but the brake is on",
-	RefusedFrozen:   "would move, but an operator froze it",
-	RefusedNoBackup: "has nothing healthy to move to, and is left to its last resort",
-	RefusedVoid:     "would be left without any endpoint by a drain, which does not act on it",
+// refusedText says why something does not move, and why several do not.
+var refusedText = map[string][2]string{
+	RefusedCap:      same2("would be down, but as many regions as limits.regions_out allows are out already"),
+	RefusedBrake:    same2("would be down, but the brake is on"),
+	RefusedFrozen:   {"would move, but an operator froze it", "would move, but an operator froze them"},
+	RefusedNoBackup: {"has nothing healthy to move to, and is left to its last resort", "have nothing healthy to move to, and are left to their last resort"},
+	RefusedVoid:     {"would be left without any endpoint by a drain, which does not act on it", "would be left without any endpoint by a drain, which does not act on them"},
 }
+
+func same2(text string) [2]string { return [2]string{text, text} }
