@@ -156,23 +156,26 @@ func (h handFiles) same(o handFiles) bool {
 func (h handFiles) understand(cfg *config.Config, before handFiles) handFiles {
 	out := slices.Clone(h)
 	for i := range out {
-		f := &out[i]
-		if f.stray {
-			continue
-		}
-		if f.text != "" || f.fault == "" {
-			f.fault = ""
-			list, err := cfg.ParseOverrides(f.path, []byte(f.text))
-			if f.good = overridesIn(list, f.path, f.made); err == nil {
-				continue
+		if f := &out[i]; !f.stray && !f.parse(cfg) {
+			if was := before.find(f.path); was != nil {
+				f.good = was.good
 			}
-			f.fault = err.Error()
-		}
-		if was := before.find(f.path); was != nil {
-			f.good = was.good
 		}
 	}
 	return out
+}
+
+// parse reads what a file says. It returns false if it has a fault.
+func (f *handFile) parse(cfg *config.Config) bool {
+	if f.text == "" && f.fault != "" {
+		return false
+	}
+	f.fault = ""
+	list, err := cfg.ParseOverrides(f.path, []byte(f.text))
+	if f.good = overridesIn(list, f.path, f.made); err != nil {
+		f.fault = err.Error()
+	}
+	return err == nil
 }
 
 // handFiles reads the folder of the state directory, and makes it, so that whoever
@@ -210,6 +213,11 @@ func (e *Engine) tellHandFiles(before, now handFiles) {
 			e.tellHand(journal.Override, o.Target, "override on "+people(o.Target)+lifted(false), "", byFile+o.From)
 		}
 	}
+	e.tellHandTrouble(before, now)
+}
+
+// tellHandTrouble tells of files that are not taken, and of those that are not read.
+func (e *Engine) tellHandTrouble(before, now handFiles) {
 	for _, path := range now.strays() {
 		if !slices.Contains(before.strays(), path) {
 			e.log.Warn("file in "+HandsDir+" not read, its name does not end in .yaml: rename it if it holds overrides", "file", path)
