@@ -105,18 +105,24 @@ func (p *page) warnings() []string {
 	if p.sum.EventsLost != "" {
 		out = append(out, "events are kept in memory only: "+p.sum.EventsLost)
 	}
-	for _, fault := range p.sum.HandFaults {
-		out = append(out, "a file of overrides is not taken, what it said before stays: "+fault)
-	}
-	for _, path := range p.sum.HandStrays {
-		out = append(out, path+" is not read: files of overrides end in .yaml, rename it if it is one")
-	}
+	out = append(out, p.handWarnings()...)
 	out = append(out, p.catalogWarnings()...)
 	if p.sum.Rejoins {
 		out = append(out, "share: or self.name was edited, which counts only from the next start: start this resolver anew")
 	}
 	if p.overdue > 0 {
 		out = append(out, "I cannot keep up: "+strconv.Itoa(p.overdue)+" checks are overdue by an interval or more")
+	}
+	return out
+}
+
+// handWarnings says which files of overrides do not act as they are.
+func (p *page) handWarnings() (out []string) {
+	for _, fault := range p.sum.HandFaults {
+		out = append(out, "a file of overrides is not taken, what it said before stays: "+fault)
+	}
+	for _, path := range p.sum.HandStrays {
+		out = append(out, path+" is not read: files of overrides end in .yaml, rename it if it is one")
 	}
 	return out
 }
