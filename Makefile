@@ -39,7 +39,7 @@ bench-short: ## the figures of what runs in process; fails at twice a target, an
 	./test/bench/run --short
 
 soak: ## what takes longer than a test may
-	DETOUR_SOAK=1 go test -count=1 -timeout 3h -v -run 'Soak' ./test/...
+	DETOUR_SOAK=1 go test -count=1 -timeout 3h -v -run 'Soak' ./internal/share/consul ./test/lab
 	./test/fuzz 10m
 
 tools: $(LINT) $(FUMPT)
