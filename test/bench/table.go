@@ -35,7 +35,7 @@ func page(b *bench) []byte {
 	var out bytes.Buffer
 	fmt.Fprintf(&out, `# Performance
 
-What `+"`make bench`"+` printed last, on %s. Repeat it with that command, in about fifteen minutes: it builds stock CoreDNS v1.15.0
+What `+"`make bench`"+` printed last, on %s. Repeat it with that command, in about 25 minutes: it builds stock CoreDNS v1.15.0
 from the same module version and a Consul server, and needs Debian's dnsperf; what probes and reloads cost it measures in network namespaces of its own,
 and needs root, iproute2 and nftables for that. The machine: %s, %d cores, %s, %s.
 
