@@ -90,6 +90,9 @@ func (p *page) warnings() []string {
 	if r := p.sum.Reload; !r.OK && r.Error != "" {
 		out = append(out, "the last change of failover.yaml was refused, the one before is in use: "+r.Error)
 	}
+	if p.sum.Crashed != "" {
+		out = append(out, p.sum.Crashed)
+	}
 	if p.sum.StateLost != "" {
 		out = append(out, "a restart would forget overrides and what moved: "+p.sum.StateLost)
 	}

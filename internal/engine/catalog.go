@@ -94,13 +94,17 @@ func (c *catalogs) take(u consul.Update) {
 	e, now := c.e, time.Now()
 	c.note(u)
 	delete(c.first, u.Service)
+	before := c.known
 	c.known = c.known.With(u.Service, u.Entry)
-	if (u.Places || u.Status) && e.disk.store != nil {
-		_, _ = e.write(now, state.Record{Bucket: state.Catalog, Key: u.Service, Value: u.Entry}) // noted
-	}
 	if u.Places {
 		e.log.Info("service has other instances in its catalog", "service", people(u.Service), "instances", len(u.Entry.Instances))
-		_ = e.replan(e.plan(c.file), now, true) // forced: it cannot be refused
+		if e.replan(func() *plan.Plan { return e.plan(c.file) }, now, true) != nil {
+			c.known = before // forced, so that it is a fault of ours, and logged
+			return
+		}
+	}
+	if (u.Places || u.Status) && e.disk.store != nil {
+		_, _ = e.write(now, state.Record{Bucket: state.Catalog, Key: u.Service, Value: u.Entry}) // noted
 	}
 	c.observe(u.Service, now)
 	e.heardAll()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/detour-dns/detour/config"
+	"github.com/detour-dns/detour/internal/crash"
 	"github.com/detour-dns/detour/internal/journal"
 	"github.com/detour-dns/detour/internal/monitor"
 	"github.com/detour-dns/detour/internal/plan"
@@ -58,6 +59,8 @@ type Engine struct {
 	monitor  *monitor.Monitor
 	names    *names
 	disk     *disk
+	book     *crash.Book // nil without a state file
+	ended    string      // how the process before did, if that was a fault of this program
 
 	// What follows belongs to the loop.
 	core      *Core
@@ -108,19 +111,23 @@ func Start(o Options) (*Engine, error) {
 		return nil, err
 	}
 	e.disk = openDisk(o.Config.State.Dir, e.log, e.journal, e.wrote)
-	kept := e.disk.load(e.started, o.Config)
-	e.found, e.hands = kept.found, kept.hands
-	e.catalogs = newCatalogs(e, kept.catalog)
-	p := e.plan(o.Config)
-	e.core = NewCore(p, kept.Checks, kept.Services, e.started)
-	e.ledger = share.NewLedger(o.Config.Self.Name, kept.records)
+	file := o.Config
+	e.openCrashes(file.Path)
+	o.Config = e.eligible(file)
+	e.begins(o.Config)
+	e.restore(o.Config, e.disk.load(e.started, o.Config))
+	p := e.core.Plan
 	if err := e.join(o); err != nil {
 		e.disk.close()
+		_ = e.book.Close() // nothing came of it
 		return nil, err
 	}
 	files := e.handFiles()
 	e.takeHandFiles(files)
 	e.reload = Reload{At: e.started, Hash: o.Config.Hash, OK: true}
+	if o.Config != file {
+		e.refuse(e.crashes(file.Hash))
+	}
 	e.monitor = monitor.New(monitor.Options{Out: e.reports, MaxInFlight: o.Config.Probes.MaxInFlight})
 	e.names = newNames(e, o.Lookup)
 	e.record(journal.Event{
@@ -246,6 +253,7 @@ func (e *Engine) work() {
 			e.tellSoon(time.Now())
 			e.tellBlind(time.Now())
 			e.tellRamps(time.Now())
+			e.mindTrial(time.Now())
 			e.save(time.Now(), false)
 		case <-wake.C:
 		}
@@ -305,4 +313,7 @@ func (e *Engine) shutdown() {
 	e.save(time.Now(), true)
 	e.record(journal.Event{Kind: journal.Stopped, Text: "stopped"})
 	e.disk.close()
+	if err := e.book.Close(); err != nil {
+		e.log.Warn("file for crashes", "error", err)
+	}
 }

@@ -153,11 +153,14 @@ func (e *Engine) learn(name string, ips []netip.Addr, ttl time.Duration, failure
 			e.log.Debug("name not resolved, what is known of it stays", "name", name, "error", failure, "kept", len(old.List()))
 			now = old.Fail(time.Now())
 		}
+		before := e.found
 		e.found = maps.Clone(e.found)
 		e.found[name] = now
 		if !asked || !old.Same(now) {
 			e.log.Info("endpoint name has other addresses", "name", name, "addresses", len(now.List()))
-			_ = e.replan(plan.Make(c.Plan.Config, e.found), time.Now(), true) // forced: it cannot be refused
+			if e.replan(func() *plan.Plan { return plan.Make(c.Plan.Config, e.found) }, time.Now(), true) != nil {
+				e.found = before // forced, so that it is a fault of ours, and logged
+			}
 		}
 		e.heardAll()
 	})
@@ -172,10 +175,12 @@ func possible(ips []netip.Addr, cfg *config.Config) []netip.Addr {
 	})
 }
 
-// replan moves to another plan. It runs on the loop.
-func (e *Engine) replan(p *plan.Plan, now time.Time, force bool) error {
+// replan moves to another plan. It runs on the loop. A plan over which this program
+// fails changes nothing.
+func (e *Engine) replan(compile func() *plan.Plan, now time.Time, force bool) error {
 	e.tellTurns() // they are numbered by the plan that ends
-	if err := e.core.Replan(p, now, force); err != nil {
+	var p *plan.Plan
+	if err := e.contain(func() error { p = compile(); return e.core.Replan(p, now, force) }); err != nil {
 		return err
 	}
 	e.watch(p)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/detour-dns/detour/config"
 	"github.com/detour-dns/detour/internal/journal"
+	"github.com/detour-dns/detour/internal/plan"
 )
 
 // Reload is how the last change of failover.yaml went.
@@ -20,23 +21,33 @@ type Reload struct {
 
 // Check reports whether Apply would take cfg now. It changes nothing.
 func (e *Engine) Check(cfg *config.Config) error {
-	if err := e.probable(cfg); err != nil {
+	err := e.admissible(cfg)
+	if err != nil {
 		return err
 	}
-	var err error
 	if derr := e.Do(func(c *Core) {
-		try := *c
-		err = try.Replan(e.plan(cfg), time.Now(), false)
+		err = e.contain(func() error {
+			try := *c
+			return try.Replan(e.plan(cfg), time.Now(), false)
+		})
 	}); derr != nil {
 		return derr
 	}
 	return err
 }
 
+// admissible reports whether a configuration may be tried, whatever it would move.
+func (e *Engine) admissible(cfg *config.Config) error {
+	if err := e.crashes(cfg.Hash); err != nil {
+		return err
+	}
+	return e.contain(func() error { return e.probable(cfg) })
+}
+
 // Apply moves to another configuration and keeps the health of every check that
 // both have. On error the one in use stays, and status says so.
 func (e *Engine) Apply(cfg *config.Config) error {
-	err := e.probable(cfg)
+	err := e.admissible(cfg)
 	if err == nil {
 		if derr := e.Do(func(*Core) { err = e.apply(cfg) }); derr != nil {
 			return derr
@@ -50,9 +61,10 @@ func (e *Engine) Apply(cfg *config.Config) error {
 
 func (e *Engine) apply(cfg *config.Config) error {
 	now := time.Now()
-	if err := e.replan(e.plan(cfg), now, false); err != nil {
+	if err := e.replan(func() *plan.Plan { return e.plan(cfg) }, now, false); err != nil {
 		return err
 	}
+	e.takes(cfg, now)
 	e.catalogs.follow(cfg)
 	e.takeHandFiles(e.hands.files) // their targets may be others now
 	e.reload = Reload{At: now, Hash: cfg.Hash, OK: true, Moved: len(e.core.moved)}
@@ -74,16 +86,19 @@ func (e *Engine) apply(cfg *config.Config) error {
 }
 
 // Refused notes that a new configuration was not taken, and why.
-func (e *Engine) Refused(why error) {
-	_ = e.Do(func(*Core) {
-		e.reload.OK, e.reload.Error = false, why.Error()
-		e.log.Error("new configuration refused, the one in use stays", "in_use", short(e.reload.Hash), "error", why)
-		if errors.Is(why, ErrTooManyMoves) {
-			e.count.refused[RefusedReload]++
-		}
-		first, _, _ := strings.Cut(why.Error(), "\n")
-		e.record(journal.Event{Kind: journal.Reload, To: "refused", Why: RefusedReload, Text: "new configuration refused, " + short(e.reload.Hash) + " stays: " + first})
-	})
+func (e *Engine) Refused(why error) { _ = e.Do(func(*Core) { e.refuse(why) }) }
+
+func (e *Engine) refuse(why error) {
+	if errors.Is(why, ErrCrashes) && e.reload.Error == why.Error() {
+		return // a start tells it, and what follows the file asks again
+	}
+	e.reload.OK, e.reload.Error = false, why.Error()
+	e.log.Error("new configuration refused, the one in use stays", "in_use", short(e.reload.Hash), "error", why)
+	if errors.Is(why, ErrTooManyMoves) {
+		e.count.refused[RefusedReload]++
+	}
+	first, _, _ := strings.Cut(why.Error(), "\n")
+	e.record(journal.Event{Kind: journal.Reload, To: "refused", Why: RefusedReload, Text: "new configuration refused, " + short(e.reload.Hash) + " stays: " + first})
 }
 
 // Restored notes that the file holds again what is in use, after something else

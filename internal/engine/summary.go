@@ -17,6 +17,7 @@ type Summary struct {
 	StateLost   string // why nothing is kept across a restart, "" if all is well
 	StateErrors int
 	StateForgot string   // what of the past this start could not read, "" if nothing
+	Crashed     string   // how the process before ended, if that was a fault of this program
 	Blind       string   // what this machine keeps us from seeing, "" if nothing
 	EventsLost  string   // why the history is in memory only, "" if all is well
 	HandFaults  []string // what is wrong with files of overrides
@@ -45,6 +46,7 @@ func (e *Engine) Summary() Summary {
 		out.SelfPassing, out.SelfFailing = now.SelfPassing, now.SelfFailing
 		out.Reload = e.reload
 		out.StateLost, out.StateErrors, out.StateForgot = e.disk.lost, e.disk.errors, e.forgot(time.Now())
+		out.Crashed = e.crashed(time.Now())
 		out.Blind = e.unseen.String()
 		out.HandFaults, out.Rejoins = e.hands.files.faults(), e.rejoins(c.Plan.Config)
 		out.HandStrays = e.hands.files.strays()

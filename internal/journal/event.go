@@ -15,6 +15,7 @@ type Kind string
 const (
 	Started  Kind = "start"    // of the resolver
 	Stopped  Kind = "stop"     // of the resolver, if it had the time to say so
+	Crashed  Kind = "crash"    // of the process before, by a fault of this program
 	Check    Kind = "check"    // endpoints whose checks changed their verdict
 	Region   Kind = "region"   // a region is judged down, or up again
 	Moved    Kind = "move"     // services that answer from elsewhere
@@ -32,7 +33,7 @@ const (
 )
 
 // Kinds is every kind, in the order in which they are documented.
-var Kinds = []Kind{Started, Stopped, Check, Region, Moved, Ramp, Refused, Override, Freeze, Failback, Brake, Reload, State, Sharing, Overload, Guard}
+var Kinds = []Kind{Started, Stopped, Crashed, Check, Region, Moved, Ramp, Refused, Override, Freeze, Failback, Brake, Reload, State, Sharing, Overload, Guard}
 
 // MaxNames bounds the names that one event lists; Count says how many there were.
 const MaxNames = 1000

@@ -22,6 +22,7 @@ import (
 const (
 	asResolver = "DETOUR_TEST_CORETEXT" // the text of a Corefile: serve it and nothing else
 	asFile     = "DETOUR_TEST_COREFILE" // the path of one
+	asVictim   = "DETOUR_TEST_VICTIM"   // where it is asked: it crashes once it answers with poison
 )
 
 func TestMain(m *testing.M) {
@@ -37,6 +38,9 @@ func TestMain(m *testing.M) {
 	}
 	if err := ConfigureLog("text", os.Stdout); err != nil {
 		panic(err)
+	}
+	if addr, ok := os.LookupEnv(asVictim); ok {
+		go poisoned(addr)
 	}
 	if err := Run(context.Background(), o); err != nil {
 		fmt.Println("resolver:", err)

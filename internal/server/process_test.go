@@ -19,12 +19,12 @@ type process struct {
 	done chan error
 }
 
-// spawn starts one in dir. env is asResolver or asFile with its value.
-func spawn(t *testing.T, dir, env string) *process {
+// spawn starts one in dir. env is asResolver or asFile with its value, and more.
+func spawn(t *testing.T, dir string, env ...string) *process {
 	t.Helper()
 	p := &process{t: t, out: &logBuffer{}, done: make(chan error, 1)}
 	p.cmd = exec.Command(os.Args[0])
-	p.cmd.Dir, p.cmd.Env = dir, append(os.Environ(), env)
+	p.cmd.Dir, p.cmd.Env = dir, append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)

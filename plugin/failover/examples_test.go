@@ -48,13 +48,13 @@ func TestExamplesAnswer(t *testing.T) {
 				}
 				return dns.RcodeSuccess, w.WriteMsg(m)
 			})
+			cfg.Admin.Off = true
 			e, err := engine.Start(engine.Options{Config: cfg, Lookup: lookupBelow(next), Log: slog.New(slog.DiscardHandler), Dial: silence})
 			if err != nil {
 				t.Fatal(err)
 			}
-			cfg.Admin.Off = true
 			s := &shared{path: cfg.Path, door: newDoor(limits())}
-			s.begin(e, cfg)
+			s.begin(e)
 			t.Cleanup(s.end)
 			f := &Failover{Next: next, shared: s}
 			name := strings.Replace(cfg.Services[0].Name, "*.", "some.", 1)

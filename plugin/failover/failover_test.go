@@ -49,7 +49,7 @@ func handler(t testing.TB, yaml string, next plugin.Handler) *Failover {
 		t.Fatal(err)
 	}
 	s := &shared{path: path, door: newDoor(limits())}
-	s.begin(e, cfg)
+	s.begin(e)
 	t.Cleanup(s.end)
 	return &Failover{Next: next, shared: s, recursive: true}
 }

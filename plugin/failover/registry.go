@@ -119,7 +119,7 @@ func (i *instance) start(s *shared) error {
 	if err != nil {
 		return fmt.Errorf("plugin/%s: %s: %w", pluginName, s.path, err)
 	}
-	s.begin(e, i.cfgs[s])
+	s.begin(e)
 	waitFirstRound(s)
 	return nil
 }
@@ -195,7 +195,7 @@ func (s *shared) isCommitted() bool {
 }
 
 // begin takes an engine into use and starts what goes with it.
-func (s *shared) begin(e *engine.Engine, cfg *config.Config) {
+func (s *shared) begin(e *engine.Engine) {
 	s.quit = make(chan struct{})
 	s.minute.Store(minuteOf(time.Now()))
 	s.few.Store(true)
@@ -205,7 +205,7 @@ func (s *shared) begin(e *engine.Engine, cfg *config.Config) {
 	s.wg.Go(s.tick)
 	s.wg.Go(s.watch)
 	s.wg.Go(s.mindDoor)
-	s.admin = s.listenAdmin(cfg)
+	s.admin = s.listenAdmin(e.Load().Plan.Config)
 	hearGuards(e)
 	s.fair = openFair(e)
 }
