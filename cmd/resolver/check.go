@@ -156,7 +156,7 @@ func unreadable(cfg *config.Config) (out server.Faults) {
 func convert(in []config.Fault) server.Faults {
 	out := make(server.Faults, len(in))
 	for i, f := range in {
-		out[i] = server.Fault(f)
+		out[i] = server.Fault{File: f.File, Line: f.Line, Col: f.Col, Message: f.Message}
 	}
 	return out
 }

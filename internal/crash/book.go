@@ -135,7 +135,7 @@ func (b *Book) Against(hash string) []Crash {
 // Good returns the content of the configuration that ran well last.
 func (b *Book) Good() ([]byte, error) {
 	if b == nil {
-		return nil, errNone
+		return nil, ErrNone
 	}
 	data, _, err := readGood(b.dir, b.file)
 	return data, err
@@ -147,12 +147,13 @@ func ReadGood(stateDir, file string) (data []byte, at time.Time, err error) {
 	return readGood(filepath.Join(stateDir, Dir), file)
 }
 
-var errNone = errors.New("no configuration is known to have run well")
+// ErrNone is returned where there is no configuration to go back to.
+var ErrNone = errors.New("no configuration is known to have run well")
 
 func readGood(dir, file string) (data []byte, at time.Time, err error) {
 	good := readHistory(dir).Good
 	if good.Hash == "" || good.Path != file {
-		return nil, at, errNone
+		return nil, at, ErrNone
 	}
 	path := filepath.Join(dir, goodFile)
 	data, err = readFile(path, maxFile)

@@ -79,20 +79,23 @@ func (e *Engine) crashes(hash string) error {
 }
 
 // eligible returns the configuration to start with: the one of the file, or the one
-// that ran well before if that of the file ended the program again and again. Where
-// there is none to go back to, the file's is tried once more: it answers until then.
-func (e *Engine) eligible(file *config.Config) *config.Config {
-	why := e.crashes(file.Hash)
-	if why == nil {
-		return file
+// that ran well before if that of the file cannot be used, or ended the program again
+// and again; then why says so. Where there is none to go back to one that crashes is
+// tried once more, for it answers until then.
+func (e *Engine) eligible(file *config.Config) (use *config.Config, why, err error) {
+	if why = e.admissible(file); why == nil {
+		return file, nil, nil
 	}
-	good, err := e.good(file)
-	if err != nil {
-		e.log.Error("configuration is used although it ends the program: there is none to go back to", "why", why, "error", err)
-		return file
+	good, none := e.good(file)
+	switch {
+	case none == nil:
+		e.log.Error("going back to the configuration that ran before", "hash", short(good.Hash), "why", why)
+		return good, why, nil
+	case errors.Is(why, ErrCrashes):
+		e.log.Error("configuration is used although it ends the program: there is none to go back to", "why", why, "error", none)
+		return file, nil, nil
 	}
-	e.log.Error("going back to the configuration that ran before", "hash", short(good.Hash), "why", why)
-	return good
+	return nil, nil, why
 }
 
 // good returns the configuration to go back to.
@@ -111,10 +114,7 @@ func (e *Engine) good(file *config.Config) (*config.Config, error) {
 	case cfg.State.Dir != file.State.Dir:
 		return nil, fmt.Errorf("the one that ran well before has its state in %s", cfg.State.Dir)
 	}
-	if err := e.crashes(cfg.Hash); err != nil {
-		return nil, err
-	}
-	return cfg, e.probable(cfg)
+	return cfg, e.admissible(cfg)
 }
 
 // restore makes the core of a configuration and of what was kept.

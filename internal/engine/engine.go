@@ -107,26 +107,26 @@ func Start(o Options) (*Engine, error) {
 	if e.log == nil {
 		e.log = slog.Default()
 	}
-	if err := e.probable(o.Config); err != nil {
+	e.disk = openDisk(o.Config.State.Dir, e.log, e.journal, e.wrote)
+	e.openCrashes(o.Config.Path)
+	use, why, err := e.eligible(o.Config)
+	if err != nil {
+		e.letGo()
 		return nil, err
 	}
-	e.disk = openDisk(o.Config.State.Dir, e.log, e.journal, e.wrote)
-	file := o.Config
-	e.openCrashes(file.Path)
-	o.Config = e.eligible(file)
+	o.Config = use
 	e.begins(o.Config)
 	e.restore(o.Config, e.disk.load(e.started, o.Config))
 	p := e.core.Plan
 	if err := e.join(o); err != nil {
-		e.disk.close()
-		_ = e.book.Close() // nothing came of it
+		e.letGo()
 		return nil, err
 	}
 	files := e.handFiles()
 	e.takeHandFiles(files)
 	e.reload = Reload{At: e.started, Hash: o.Config.Hash, OK: true}
-	if o.Config != file {
-		e.refuse(e.crashes(file.Hash))
+	if why != nil {
+		e.refuse(why)
 	}
 	e.monitor = monitor.New(monitor.Options{Out: e.reports, MaxInFlight: o.Config.Probes.MaxInFlight})
 	e.names = newNames(e, o.Lookup)
@@ -312,6 +312,11 @@ func (e *Engine) shutdown() {
 	close(stopped)
 	e.save(time.Now(), true)
 	e.record(journal.Event{Kind: journal.Stopped, Text: "stopped"})
+	e.letGo()
+}
+
+// letGo lets go of what is on disk.
+func (e *Engine) letGo() {
 	e.disk.close()
 	if err := e.book.Close(); err != nil {
 		e.log.Warn("file for crashes", "error", err)

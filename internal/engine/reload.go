@@ -89,9 +89,6 @@ func (e *Engine) apply(cfg *config.Config) error {
 func (e *Engine) Refused(why error) { _ = e.Do(func(*Core) { e.refuse(why) }) }
 
 func (e *Engine) refuse(why error) {
-	if errors.Is(why, ErrCrashes) && e.reload.Error == why.Error() {
-		return // a start tells it, and what follows the file asks again
-	}
 	e.reload.OK, e.reload.Error = false, why.Error()
 	e.log.Error("new configuration refused, the one in use stays", "in_use", short(e.reload.Hash), "error", why)
 	if errors.Is(why, ErrTooManyMoves) {

@@ -20,6 +20,8 @@ type Fault struct {
 	Line    int    `json:"line,omitempty"` // from 1; 0 if the fault has no place
 	Col     int    `json:"col,omitempty"`  // from 1; 0 in a Corefile, where a line says enough
 	Message string `json:"message"`        // one line that says what to do
+
+	about string // the failover.yaml that has it, "" if it is another's
 }
 
 // Error returns "file:line: message", with the column where there is one.
@@ -95,10 +97,10 @@ func fromConfig(where Fault, in config.Faults) Faults {
 	out := make(Faults, 0, len(in))
 	for _, f := range in {
 		if f.Line == 0 {
-			out = append(out, Fault{File: where.File, Line: where.Line, Message: where.Message + ": " + f.Error()})
+			out = append(out, Fault{File: where.File, Line: where.Line, Message: where.Message + ": " + f.Error(), about: f.File})
 			continue
 		}
-		out = append(out, Fault(f))
+		out = append(out, Fault{File: f.File, Line: f.Line, Col: f.Col, Message: f.Message, about: f.File})
 	}
 	return out
 }

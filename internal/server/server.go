@@ -78,6 +78,9 @@ func (s *Server) start() error {
 		return err
 	}
 	report := check(in)
+	if len(report.Faults) > 0 && goBack(report) {
+		report = check(in)
+	}
 	if len(report.Faults) > 0 {
 		return report.Faults
 	}

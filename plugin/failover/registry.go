@@ -24,6 +24,8 @@ type registry struct {
 	mu     sync.Mutex // guards what follows
 	shared map[string]*shared
 	hooked bool
+
+	instead map[string]*config.Config // of files with faults: what a start uses in their place
 }
 
 // shared is one engine and what the handlers of all server blocks share.
@@ -39,6 +41,7 @@ type shared struct {
 	crowd  *crowd
 	door   *door
 	quit   chan struct{} // ends the helpers
+	begun  string        // hash of the configuration that the engine was started for; it may have taken another
 	wg     sync.WaitGroup
 
 	recounting sync.Mutex
@@ -119,6 +122,7 @@ func (i *instance) start(s *shared) error {
 	if err != nil {
 		return fmt.Errorf("plugin/%s: %s: %w", pluginName, s.path, err)
 	}
+	s.begun = i.cfgs[s].Hash
 	s.begin(e)
 	waitFirstRound(s)
 	return nil
@@ -154,7 +158,7 @@ func (r *registry) commit(mine *instance) {
 		e := s.engine()
 		e.SetLookup(lookupBelow(mine.first[s].Next))
 		s.setCommitted()
-		if e.Load().Plan.Config.Hash != mine.cfgs[s].Hash {
+		if hash := mine.cfgs[s].Hash; hash != e.Load().Plan.Config.Hash && hash != s.begun { // what it did not begin with it has told of
 			_ = e.Apply(mine.cfgs[s]) // setup checked it; what changed since is in status and log
 		}
 	}

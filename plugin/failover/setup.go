@@ -26,7 +26,9 @@ func setup(c *caddy.Controller) error {
 	}
 	cfg, err := config.Load(path)
 	if err != nil {
-		return faulty(err)
+		if cfg = engines.insteadOf(path); cfg == nil {
+			return faulty(err)
+		}
 	}
 	s := engines.get(cfg.Path)
 	if err := s.check(cfg); err != nil {

@@ -18,6 +18,9 @@ const watchEvery = time.Second
 // leaves the configuration in use, and is said once.
 func (s *shared) watch() {
 	refused := ""
+	if s.begun != s.load().Plan.Config.Hash {
+		refused = s.begun // the start told why
+	}
 	t := time.NewTicker(watchEvery)
 	defer t.Stop()
 	for {
