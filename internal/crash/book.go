@@ -13,6 +13,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -32,7 +33,11 @@ const (
 	maxFile    = 16 << 20 // bytes of a configuration, as package config has it
 	maxOutput  = 1 << 20  // bytes of a report that are kept
 	maxReports = 3
+	maxTaken   = 64 << 10 // bytes of lines of ours, of which only the last one counts
 )
+
+// noting is the book that the runtime writes this process's end into.
+var noting atomic.Pointer[Book]
 
 // Book is the history of one state directory, with what this process adds to it.
 // Its methods are safe for concurrent use, and do nothing on a nil Book.
@@ -74,6 +79,7 @@ func Open(stateDir, file, version string, now time.Time) (b *Book, last *Crash, 
 		_ = b.out.Close()
 		return nil, last, fmt.Errorf("file for crashes: %w", err)
 	}
+	noting.Store(b)
 	return b, last, nil
 }
 
@@ -187,8 +193,7 @@ func (b *Book) Takes(hash string, now time.Time) error {
 	b.mu.Unlock()
 	b.writing.Lock()
 	defer b.writing.Unlock()
-	_, err := b.out.WriteString(takenLine(hash, b.version, now))
-	if err != nil {
+	if err := b.say(takenLine(hash, b.version, now)); err != nil {
 		return fmt.Errorf("file for crashes: %w", err)
 	}
 	if known {
@@ -203,6 +208,22 @@ func (b *Book) Takes(hash string, now time.Time) error {
 		return err
 	}
 	return b.replace(nextFile, data)
+}
+
+// say writes a line before what the runtime may write. A file that is edited every few
+// seconds must not fill the disk.
+func (b *Book) say(line string) error {
+	info, err := b.out.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() > maxTaken {
+		if err := b.out.Truncate(0); err != nil {
+			return err
+		}
+	}
+	_, err = b.out.WriteString(line)
+	return err
 }
 
 // Passed returns, once, the hash of the configuration in use when its trial is over.
@@ -249,7 +270,11 @@ func (b *Book) Close() error {
 	}
 	b.writing.Lock()
 	defer b.writing.Unlock()
-	return errors.Join(debug.SetCrashOutput(nil, debug.CrashOptions{}), b.out.Close())
+	var err error
+	if noting.CompareAndSwap(b, nil) {
+		err = debug.SetCrashOutput(nil, debug.CrashOptions{})
+	}
+	return errors.Join(err, b.out.Close())
 }
 
 func (b *Book) write() error {

@@ -298,6 +298,37 @@ func mustDir(t *testing.T, dir string) string {
 	return dir
 }
 
+// TestManyEditsFillNoDisk: and the last one is what a crash is laid to.
+func TestManyEditsFillNoDisk(t *testing.T) {
+	dir := t.TempDir()
+	b, _ := opened(t, dir, "", "v1")
+	last := ""
+	for i := range 2000 {
+		last = fmt.Sprintf("%064d", i)
+		if err := b.Takes(last, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	data, err := os.ReadFile(b.path(outputFile))
+	if err != nil || len(data) > maxTaken+1000 || parse(append(data, "panic: x\n"...)).config != last {
+		t.Errorf("%d bytes, %v", len(data), err)
+	}
+}
+
+// TestABookThatEndsLeavesAnotherAlone: a process may have two.
+func TestABookThatEndsLeavesAnotherAlone(t *testing.T) {
+	first, _ := opened(t, t.TempDir(), "", "v1")
+	second, _ := opened(t, t.TempDir(), "", "v1")
+	_ = first.Close()
+	if noting.Load() != second {
+		t.Error("nobody notes this process's end")
+	}
+	_ = second.Close()
+	if noting.Load() != nil {
+		t.Error("a book that is closed does")
+	}
+}
+
 // FuzzReport holds that whatever is in the file is read, and that what is shown of it
 // is one short printable line.
 func FuzzReport(f *testing.F) {

@@ -149,6 +149,7 @@ func (r *registry) onEvent(event caddy.EventName, info any) error {
 func (r *registry) commit(mine *instance) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.instead = nil // for one start
 	for path, s := range r.shared {
 		if mine == nil || mine.first[s] == nil {
 			s.end()
