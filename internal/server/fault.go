@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"github.com/detour-dns/detour/config"
+	"github.com/detour-dns/detour/plugin/guard"
 )
 
 // Fault is one thing that is wrong with a Corefile or a file that it names, or
@@ -80,6 +81,14 @@ func locate(where Fault, err error) Faults {
 	var inFile config.Faults
 	if errors.As(err, &inFile) {
 		return fromConfig(where, inFile)
+	}
+	var several guard.Faults
+	if errors.As(err, &several) {
+		var out Faults
+		for _, f := range several {
+			out = append(out, locate(where, f)...)
+		}
+		return out
 	}
 	text := oneLine(err.Error())
 	if m := position.FindStringSubmatch(text); m != nil {

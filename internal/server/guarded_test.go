@@ -59,3 +59,16 @@ func TestGuardKeepsItsFileWithFailover(t *testing.T) {
 		})
 	}
 }
+
+// TestEveryFaultOfAGuard: each option says its own fault, with its line.
+func TestEveryFaultOfAGuard(t *testing.T) {
+	got := checkText(". {\n  guard login..example {\n    proof nonsense\n    nosuch thing\n    ttl 3h\n    keep 1y\n  }\n}\n")
+	for i, want := range []string{"Corefile:2: guard: ", "Corefile:3: guard: ", "Corefile:4: guard: unknown option \"nosuch\"", "Corefile:5: guard: ", "Corefile:6: guard: "} {
+		if i >= len(got) || !strings.HasPrefix(got[i], want) {
+			t.Errorf("fault %d: want %s", i, want)
+		}
+	}
+	if t.Failed() {
+		t.Log(strings.Join(got, "\n"))
+	}
+}

@@ -3,6 +3,7 @@ package guard
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -105,15 +106,21 @@ func (o *options) settle(c *caddy.Controller) {
 	}
 }
 
-// parse reads the directive of a server block.
+// Faults are all that is wrong with a directive.
+type Faults []error
+
+// Error returns one fault a line.
+func (f Faults) Error() string { return errors.Join(f...).Error() }
+
+// parse reads the directive of a server block. Its error may be of type Faults.
 func parse(c *caddy.Controller) (*Guard, error) {
 	g := &Guard{opts: usual(), names: newList()}
 	for n := 0; c.Next(); n++ {
 		if n > 0 {
 			return nil, plugin.ErrOnce
 		}
-		if err := g.read(c); err != nil {
-			return nil, err
+		if faults := g.read(c); len(faults) > 0 {
+			return nil, faults
 		}
 	}
 	if len(g.names.named) == 0 && g.names.file == "" && len(g.names.patterns) == 0 {
@@ -123,20 +130,23 @@ func parse(c *caddy.Controller) (*Guard, error) {
 }
 
 // read reads the names behind the directive, and its options.
-func (g *Guard) read(c *caddy.Controller) error {
-	if err := g.addNames(c, c.RemainingArgs()); err != nil {
-		return err
+func (g *Guard) read(c *caddy.Controller) (faults Faults) {
+	add := func(err error) {
+		if err != nil {
+			faults = append(faults, err)
+		}
 	}
+	add(g.addNames(c, c.RemainingArgs()))
 	for c.NextBlock() {
 		option, known := readers[c.Val()]
 		if !known {
-			return c.Errf("unknown option %q: use file, preset, pattern, on, proof, keep, ttl, deny, allow_targets or state", c.Val())
+			add(c.Errf("unknown option %q: use file, preset, pattern, on, proof, keep, ttl, deny, allow_targets or state", c.Val()))
+			c.RemainingArgs()
+			continue
 		}
-		if err := option(g, c, c.RemainingArgs()); err != nil {
-			return err
-		}
+		add(option(g, c, c.RemainingArgs()))
 	}
-	return nil
+	return faults
 }
 
 func (g *Guard) addNames(c *caddy.Controller, args []string) error {
