@@ -1,11 +1,13 @@
 package crash
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -51,7 +53,7 @@ func end(how, dir, file string) {
 	case "text":
 		panic("a line\nwith \x1b[31mcolor " + strings.Repeat("x", 10_000))
 	case "fatal":
-		select {}
+		new(sync.Mutex).Unlock()
 	case "dump": // as an operator has it written
 		p, _ := os.FindProcess(os.Getpid())
 		_ = p.Signal(syscall.SIGQUIT)
@@ -68,11 +70,13 @@ func end(how, dir, file string) {
 // ends runs a process that ends so, and opens the book after it.
 func ends(t *testing.T, how, dir, file string) (*Book, *Crash) {
 	t.Helper()
-	cmd := exec.Command(os.Args[0])
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Args[0])
 	cmd.Env = append(os.Environ(), asVictim+"="+how, asState+"="+dir, asFile+"="+file)
 	out, err := cmd.CombinedOutput()
-	if err == nil {
-		t.Fatalf("%s: it ended well: %s", how, out)
+	if err == nil || ctx.Err() != nil {
+		t.Fatalf("%s: it did not end, or well: %s", how, out)
 	}
 	return opened(t, dir, file, "v1")
 }
