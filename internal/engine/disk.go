@@ -253,6 +253,7 @@ func (e *Engine) saveAll(now time.Time) {
 	overrides, freezes := maps.Clone(e.hands.overrides), maps.Clone(e.hands.freezes)
 	d.wrote = w
 	_, _ = d.hand(now, func() error {
+		defer store.Release() // the next such write may be days away
 		return errors.Join(
 			state.Replace(store, state.Checks, checks),
 			state.Replace(store, state.Services, services),

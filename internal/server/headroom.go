@@ -2,55 +2,91 @@ package server
 
 import (
 	"os"
-	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync"
+	"time"
 )
 
-// headroom is how much may be allocated between two collections, at least.
-const headroom = 48 << 20
+// How much may be allocated between two collections. By default that is as much as
+// the last one left: a heap of 10 MB is then collected several times a second at
+// 20,000 queries a second, and one of 60 MB that only probes, 2 MB a second, keeps
+// as much garbage for half a minute. What a collection costs follows what is alive,
+// so that a fixed time between two of them bounds its share of the processor.
+const (
+	pace         = 5        // seconds between two collections, if the bounds allow
+	leastRoom    = 16 << 20 // bytes; and a quarter of what is alive
+	mostRoom     = 48 << 20 // bytes; or as much as is alive
+	lookEvery    = time.Second
+	most         = 2000 // percent
+	onePartInTen = 10   // of a value is no other one: each change stops the world for a moment
+)
 
-// giveHeadroom makes collections rare while the heap is small, until the returned
-// function is called. By default a heap of 10 MB is collected each time that it
-// grew by 10 MB, at 20,000 queries a second several times a second. A heap that is
-// larger than the headroom grows by its own size, as ever. Who sets GOGC keeps it.
+// giveHeadroom has the garbage collector keep its pace, until the returned function
+// is called. Who sets GOGC keeps it.
 func giveHeadroom() (release func()) {
 	if _, set := os.LookupEnv("GOGC"); set {
 		return func() {}
 	}
-	percent := percentFor(liveHeap())
-	before := debug.SetGCPercent(percent)
+	h := headroom{allocated: heapNow().allocated}
+	h.look()
+	before := debug.SetGCPercent(h.percent)
 	stop := make(chan struct{})
-	var collected func()
-	collected = func() {
-		select {
-		case <-stop:
-			return
-		default:
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		t := time.NewTicker(lookEvery)
+		defer t.Stop()
+		for {
+			select {
+			case <-t.C:
+				if h.look() {
+					debug.SetGCPercent(h.percent)
+				}
+			case <-stop:
+				return
+			}
 		}
-		if p := percentFor(liveHeap()); p != percent {
-			percent = p
-			debug.SetGCPercent(p)
-		}
-		runtime.AddCleanup(new([64]byte), func(struct{}) { collected() }, struct{}{}) // after the next collection
-	}
-	collected()
+	})
 	return func() {
 		close(stop)
+		wg.Wait()
 		debug.SetGCPercent(before)
 	}
 }
 
-// percentFor is the value of GOGC that lets a live heap grow by the headroom, or
-// by its own size if that is more.
-func percentFor(live uint64) int {
-	const most = 2000
-	return int(min(most, max(100, 100*headroom/max(live, 1))))
+// headroom follows how fast is allocated.
+type headroom struct {
+	allocated uint64 // bytes, since the process began
+	rate      uint64 // bytes a second; of a burst half is left a second later
+	percent   int    // as GOGC
 }
 
-// liveHeap is what the last collection left, in bytes.
-func liveHeap() uint64 {
-	s := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+// look looks again, a second after the last time, and reports whether the percentage
+// is another.
+func (h *headroom) look() bool {
+	now := heapNow()
+	h.rate = max(now.allocated-h.allocated, h.rate/2)
+	h.allocated = now.allocated
+	p := percentFor(now.live, h.rate)
+	if d := p - h.percent; d >= -h.percent/onePartInTen && d <= h.percent/onePartInTen {
+		return false
+	}
+	h.percent = p
+	return true
+}
+
+// percentFor is the value of GOGC for a live heap, in bytes, and a rate of allocation,
+// in bytes a second.
+func percentFor(live, rate uint64) int {
+	room := min(max(pace*rate, leastRoom, live/4), max(mostRoom, live))
+	return int(min(most, 100*room/max(live, 1))) // #nosec G115 -- at most 2,000
+}
+
+type heap struct{ live, allocated uint64 }
+
+// heapNow reads what the last collection left, and all that was ever allocated.
+func heapNow() heap {
+	s := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/heap/allocs:bytes"}}
 	metrics.Read(s)
-	return s[0].Value.Uint64()
+	return heap{s[0].Value.Uint64(), s[1].Value.Uint64()}
 }

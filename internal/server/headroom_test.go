@@ -6,49 +6,81 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func TestPercentFor(t *testing.T) {
-	for live, want := range map[uint64]int{
-		0:         2000, // nothing was collected yet
-		1 << 20:   2000,
-		8 << 20:   600,
-		16 << 20:  300,
-		48 << 20:  100,
-		100 << 20: 100,
+	const mb = 1 << 20
+	for _, c := range []struct {
+		live, rate uint64
+		want       int
+	}{
+		{0, 0, 2000}, // nothing was collected yet
+		{1 * mb, 0, 1600},
+		{8 * mb, 1 * mb, 200},     // 16 MB at least
+		{8 * mb, 6 * mb, 375},     // 30 MB: five seconds
+		{8 * mb, 100 * mb, 600},   // 48 MB at most
+		{60 * mb, 2 * mb, 26},     // 16 MB
+		{60 * mb, 100 * mb, 100},  // as much as is alive
+		{600 * mb, 2 * mb, 25},    // a quarter of it at least
+		{600 * mb, 200 * mb, 100}, // and at most all of it
 	} {
-		if got := percentFor(live); got != want {
-			t.Errorf("%d MB live: %d, want %d", live>>20, got, want)
+		if got := percentFor(c.live, c.rate); got != c.want {
+			t.Errorf("%d MB live, %d MB/s: %d, want %d", c.live/mb, c.rate/mb, got, c.want)
 		}
 	}
 }
 
-// The percentage follows the heap, and what was there before comes back.
-func TestHeadroomFollowsTheHeap(t *testing.T) {
-	before := debug.SetGCPercent(100)
-	defer debug.SetGCPercent(before)
+var sink []byte
+
+// TestHeadroomFollowsTheRate: under load collections are rare, at rest garbage is not
+// kept for long, and what was there before comes back.
+func TestHeadroomFollowsTheRate(t *testing.T) {
 	t.Setenv("GOGC", "") // restores it
 	if err := os.Unsetenv("GOGC"); err != nil {
 		t.Fatal(err)
 	}
-	runtime.GC() // of what earlier tests left
-	release := giveHeadroom()
-	if p := percent(); p <= 100 {
-		t.Errorf("a small heap: %d", p)
-	}
-	large := make([]byte, 2*headroom)
-	for range 100 { // what runs after a collection runs beside it
-		if runtime.GC(); percent() == 100 {
-			break
+	before := debug.SetGCPercent(77)
+	defer debug.SetGCPercent(before)
+	alive := make([]byte, 40<<20)
+	runtime.GC()
+	synctest.Test(t, func(t *testing.T) {
+		release := giveHeadroom()
+		for range 20 {
+			<-time.After(lookEvery)
+			synctest.Wait()
 		}
-	}
-	if p := percent(); p != 100 {
-		t.Errorf("a large heap: %d", p)
-	}
-	runtime.KeepAlive(large)
-	release()
-	if now := debug.SetGCPercent(100); now != 100 {
+		rest := percent()
+		if rest > 50 {
+			t.Errorf("at rest: %d", rest)
+		}
+		for range 5 {
+			for range 40 {
+				sink = make([]byte, 1<<20)
+			}
+			<-time.After(lookEvery)
+			synctest.Wait()
+		}
+		if p := percent(); p < 90 {
+			t.Errorf("at 40 MB a second: %d, at rest %d", p, rest)
+		}
+		release()
+	})
+	runtime.KeepAlive(alive)
+	if now := percent(); now != 77 {
 		t.Errorf("after the release: %d", now)
+	}
+}
+
+// TestWhoSetsGOGCKeepsIt: nothing is changed then.
+func TestWhoSetsGOGCKeepsIt(t *testing.T) {
+	t.Setenv("GOGC", "100")
+	before := percent()
+	release := giveHeadroom()
+	defer release()
+	if percent() != before {
+		t.Error("it is another")
 	}
 }
 
