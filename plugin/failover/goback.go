@@ -37,7 +37,7 @@ func GoBack(path string) (instead string, err error) {
 		return "", fmt.Errorf("what ran well before has its state in %s", cfg.State.Dir)
 	}
 	engines.setInstead(path, cfg)
-	return fmt.Sprintf("configuration %.8s, which ran well at %s", cfg.Hash, at.UTC().Format(time.RFC3339)), nil
+	return fmt.Sprintf("configuration %.8s, known to run well since %s", cfg.Hash, at.UTC().Format(time.RFC3339)), nil
 }
 
 // beginning returns as much of a file as a configuration may have, nothing if that
