@@ -57,6 +57,14 @@ func NewTeam(members []Member, least int) *Team {
 	return t
 }
 
+// Clone returns a team of the same members with scratch space of its own.
+func (t *Team) Clone() *Team {
+	return &Team{
+		members: slices.Clone(t.members), least: t.least,
+		drawn: make([]uint64, len(t.drawn)), best: make([]int, len(t.best)), chosen: make([]bool, len(t.chosen)),
+	}
+}
+
 // hashName is FNV-1a, mixed.
 func hashName(name string) uint64 {
 	h := uint64(14695981039346656037)

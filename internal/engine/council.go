@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"slices"
 	"time"
 
 	"github.com/detour-dns/detour/internal/agree"
@@ -72,17 +71,6 @@ func (n *council) carry(p *plan.Plan, old predecessors) *council {
 	next.heard, next.contact = n.heard, n.contact
 	next.take(p, n.read)
 	return next
-}
-
-// clone returns a copy on which a plan may be tried.
-func (n *council) clone() *council {
-	if n == nil {
-		return nil
-	}
-	out := *n
-	out.states = slices.Clone(n.states)
-	out.apart, out.voices, out.changed = map[int32]bool{}, nil, nil
-	return &out
 }
 
 // Hear takes what the others hold, as a read that ended at now found it.

@@ -26,11 +26,7 @@ type discovered struct {
 func (e *Engine) fork() (now *Published, try *Core, found discovered, err error) {
 	err = e.Do(func(c *Core) {
 		now, found = e.snap.Load(), discovered{e.found, e.catalogs.known}
-		fork := *c
-		fork.dirty, fork.turned, fork.held = map[int32]bool{}, nil, nil
-		fork.views, fork.states, fork.heard = slices.Clone(c.views), slices.Clone(c.states), slices.Clone(c.heard)
-		fork.council = c.council.clone()
-		try = &fork
+		try = c.clone()
 	})
 	return now, try, found, err
 }
@@ -120,7 +116,7 @@ func (e *Engine) Against(cfg *config.Config) (Comparison, error) {
 		return Comparison{}, err
 	}
 	p := plan.Make(plan.Fill(cfg, found.catalog), found.names)
-	unforced, at := *try, time.Now()
+	unforced, at := try.clone(), time.Now()
 	out := Comparison{Now: now, Refused: unforced.Replan(p, at, false)}
 	if err := try.Replan(p, at, true); err != nil {
 		return Comparison{}, err
