@@ -41,6 +41,9 @@ func (d *decoder) file(root *yaml.Node) {
 	d.checkZones()
 	d.checkOwners()
 	d.checkOwnPort()
+	if v, ok := seen["share"]; ok {
+		d.warnVeto(v.node)
+	}
 	if !seen.has("services") && !seen.has("sources") {
 		d.warn(root, "there are no services, so that nothing is steered: add services:")
 	}

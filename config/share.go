@@ -13,12 +13,14 @@ import (
 // where they meet.
 const (
 	maxQuorum = 64
+	maxExpect = 64
 	maxStores = 8
 )
 
 var shareBlock = newBlock("share",
 	field[Share]{"cluster", label(func(s *Share) *string { return &s.Cluster })},
 	field[Share]{"quorum", integer(func(s *Share) *int { return &s.Quorum }, 0, maxQuorum)},
+	field[Share]{"expect", decodeExpect},
 	field[Share]{"consul", func(d *decoder, v value, s *Share) { s.Consul = d.decodeStores(v) }},
 )
 
@@ -43,6 +45,36 @@ func decodeShare(d *decoder, v value, c *Config) {
 		if at, ok := seen["consul"]; !ok || !d.bad[at.node] {
 			d.fault(v, "share names no place to meet: add consul: [{address: ...}]")
 		}
+	}
+}
+
+// decodeExpect reads how many observers each zone has.
+func decodeExpect(d *decoder, v value, s *Share) {
+	s.Expect = map[string]int{}
+	for _, e := range d.entries(v) {
+		zone, ok := d.parseRegion(value{"zone", e.key})
+		n, sound := d.parseInt(e.value, 1, maxExpect)
+		if ok && sound {
+			s.Expect[zone] = n
+		}
+	}
+}
+
+// vetoZones is from how many zones on none can keep the others from agreeing: of two
+// both must say the same.
+const vetoZones = 3
+
+// warnVeto warns that a stolen token can keep a single writer where it is: such a
+// service does nothing that this resolver alone sees.
+func (d *decoder) warnVeto(root *yaml.Node) {
+	s := &d.cfg.Share
+	single := slices.ContainsFunc(d.cfg.Services, func(s Service) bool { return s.SingleWriter })
+	switch {
+	case len(s.Consul) == 0 || !single || len(s.Expect) >= vetoZones:
+	case len(s.Expect) == 0:
+		d.warn(root, "share names no zones: with fewer than three, one stolen token can keep a service with single_writer from failing over; list them as expect: {zone: resolvers}")
+	default:
+		d.warn(root, "share expects resolvers in %d of the three zones that a single_writer needs: with fewer, one stolen token can keep it from failing over; run resolvers in a third", len(s.Expect))
 	}
 }
 

@@ -226,8 +226,9 @@ type Self struct {
 // Share is where several resolvers agree on one verdict. Without a Consul this one
 // is alone.
 type Share struct {
-	Cluster string // those of one name agree with one another
-	Quorum  int    // observers that must say what is agreed; 0 = as the zones decide
+	Cluster string         // those of one name agree with one another
+	Quorum  int            // observers that must say what is agreed; 0 = as the zones decide
+	Expect  map[string]int // observers of each zone: beyond it the youngest have no voice; a zone that is not named may have any number
 	Consul  []Store
 }
 

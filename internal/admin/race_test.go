@@ -56,6 +56,21 @@ func (r *rumor) Theirs(ctx context.Context) (out share.Read, err error) {
 	return out, err
 }
 
+func (r *rumor) Use(share.Use) error { return nil }
+
+func (r *rumor) Uses(ctx context.Context) ([]share.Use, error) {
+	n, err := r.next(ctx)
+	var out []share.Use
+	for i := range int64(40) {
+		pools := []share.PoolUse{{Region: "aws/us-east-1", Used: (n+i)%2 == 0}, {Region: "gcp/europe-west1", Used: (n+i)%2 == 1}}
+		out = append(out, share.Use{
+			Observer: fmt.Sprint("peer", i), Zone: fmt.Sprint("onprem/z", i%3), Boot: "b",
+			Services: []share.ServiceUse{{ID: share.ServiceID("db.example.org."), Pools: pools}},
+		})
+	}
+	return out, err
+}
+
 func (r *rumor) Records(ctx context.Context) ([]share.Record, error) {
 	_, err := r.next(ctx)
 	return nil, err

@@ -34,7 +34,8 @@ type Observer struct {
 	Alike    bool   `json:"alike"`  // it judges the same checks
 	Common   int    `json:"common"` // checks of the one that is asked that it is known to judge as well: on others it has no voice
 	Braked   bool   `json:"braked,omitempty"`
-	Assigned int    `json:"assigned"` // checks that it probes, of those that the one that is asked has too; -1: all of its own
+	Muted    bool   `json:"muted,omitempty"` // its zone has more observers than share.expect says: it has no voice
+	Assigned int    `json:"assigned"`        // checks that it probes, of those that the one that is asked has too; -1: all of its own
 	NotUp    int    `json:"not_up"`
 }
 
@@ -220,6 +221,8 @@ func (o *Observer) note(by *Observer) string {
 	switch {
 	case o.Self:
 		return "this one"
+	case o.Muted:
+		return "more than share.expect says for its zone: has no voice"
 	case o.Braked:
 		return "brake on: has no voice"
 	case !o.Alike && o.Common == 0:

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/detour-dns/detour/internal/share"
 )
 
 const (
@@ -376,8 +378,10 @@ func TestAFailureIsWrittenSlowly(t *testing.T) {
 				}
 			}
 		}
-		if n := len(h.records); n != services {
-			t.Errorf("the store knows of %d services, want %d", n, services)
+		for _, r := range all {
+			if n := len(h.uses[share.MemberID(r.Load().Plan.Config.Self.Zone, r.seat.name)].Services); n != services {
+				t.Errorf("the store knows of %d services that %s uses, want %d", n, r.seat.name, services)
+			}
 		}
 	})
 }

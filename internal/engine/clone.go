@@ -42,6 +42,7 @@ func (n *council) clone() *council {
 	out.states, out.others, out.apart = slices.Clone(n.states), slices.Clone(n.others), maps.Clone(n.apart)
 	out.voices, out.changed = nil, nil // scratch
 	out.duty = n.duty.clone()
+	out.expect, out.first, out.absent, out.muted = maps.Clone(n.expect), maps.Clone(n.first), maps.Clone(n.absent), maps.Clone(n.muted)
 	return &out
 }
 

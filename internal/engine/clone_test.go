@@ -24,7 +24,7 @@ import (
 var neverChanged = []reflect.Type{
 	reflect.TypeFor[*plan.Plan](), reflect.TypeFor[*steer.Snapshot](), reflect.TypeFor[*observer](), reflect.TypeFor[*agree.Roster](),
 	reflect.TypeFor[health.Ejections](), reflect.TypeFor[share.Read](), reflect.TypeFor[steer.Memory](), reflect.TypeFor[agree.Marks](),
-	reflect.TypeFor[time.Time](),
+	reflect.TypeFor[time.Time](), reflect.TypeFor[health.Result](),
 }
 
 // shared lists the places at which two values have memory in common that one of

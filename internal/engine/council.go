@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"maps"
 	"time"
 
 	"github.com/detour-dns/detour/internal/agree"
@@ -29,13 +30,19 @@ type council struct {
 	voices  []agree.Voice // scratch
 	changed []bool        // scratch, by check
 	duty    *duty
+
+	id     string               // of this observer
+	expect map[string]int       // observers of each zone: config.Share.Expect
+	first  map[string]time.Time // when observers were first heard, by ID, this one included
+	absent map[string]time.Time // since when some of these have not been heard
+	muted  map[string]bool      // have no voice: their zone has too many; replaced as a whole
 }
 
 // Join makes the core agree with others from now on. Until it hears of any, the
 // local verdicts count.
 func (c *Core) Join(zone string, quorum int, now time.Time) {
 	c.council = newCouncil(c.Plan, zone, quorum)
-	c.council.duty = newDuty(c.Plan, c.Plan.Config.Self.Name, c.council.ids)
+	c.council.duty = newDuty(c.Plan, c.council.id, c.council.ids)
 	c.meet(now)
 }
 
@@ -43,6 +50,7 @@ func newCouncil(p *plan.Plan, zone string, quorum int) *council {
 	n := &council{
 		quorum: quorum, zone: zone, ids: make([]uint64, len(p.Checks)), byID: make(map[uint64]int32, len(p.Checks)),
 		states: make([]agree.State, len(p.Checks)), apart: map[int32]bool{}, buckets: make([]agree.Buckets, len(p.Checks)),
+		id: share.MemberID(zone, p.Config.Self.Name), expect: p.Config.Share.Expect, first: map[string]time.Time{}, absent: map[string]time.Time{},
 	}
 	sum := uint64(0)
 	for i := range p.Checks {
@@ -61,14 +69,16 @@ func newCouncil(p *plan.Plan, zone string, quorum int) *council {
 // carry returns the council for another plan: what was agreed of each check that
 // it still has, or of the one that stood in its place, and who probes it.
 func (n *council) carry(p *plan.Plan, old predecessors) *council {
-	next := newCouncil(p, p.Config.Self.Zone, p.Config.Share.Quorum)
+	next := newCouncil(p, n.zone, p.Config.Share.Quorum)
 	for i := range p.Checks {
 		if j, ok := old.find(&p.Checks[i]); ok {
 			next.states[i] = n.states[j]
 		}
 	}
 	next.duty = n.duty.carry(p, old, next.ids)
-	next.heard, next.contact = n.heard, n.contact
+	next.heard, next.contact, next.id = n.heard, n.contact, n.id
+	next.first, next.absent = maps.Clone(n.first), maps.Clone(n.absent)
+	next.mute()
 	next.take(p, n.read)
 	return next
 }
@@ -78,6 +88,7 @@ func (c *Core) Hear(r share.Read, now time.Time) {
 	n := c.council
 	before := n.others
 	n.heard = now
+	n.rank(r, now)
 	n.take(c.Plan, r)
 	n.duty.meet(n.others, now)
 	if n.contactAt(now) != n.contact || n.doubted {
@@ -146,7 +157,7 @@ func (c *Core) view(i int32, now time.Time) health.View {
 	s := &n.states[i]
 	s.Step(agree.Input{
 		Mine: mine, Others: n.voices, Contact: n.contact, Quorum: n.quorum, Zone: n.zone,
-		Braked: c.Brake.On, Sound: c.sound(), Blind: n.duty.blind(i),
+		Braked: c.Brake.On || n.muted[n.id], Sound: c.sound(), Blind: n.duty.blind(i),
 	}, now)
 	if s.Apart() {
 		n.apart[i] = true

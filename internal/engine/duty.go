@@ -42,7 +42,7 @@ const (
 // duty is which checks this observer probes itself, and which it leaves to others.
 // It belongs to one plan.
 type duty struct {
-	name   string  // of this observer
+	id     string  // of this observer
 	rate   float64 // probes a second, of all checks
 	easy   float64 // probes a second that are not divided: agree.Easy but in tests
 	roster *agree.Roster
@@ -67,11 +67,11 @@ type duty struct {
 }
 
 // presence is an observer from one start to its end.
-type presence struct{ name, boot string }
+type presence struct{ id, boot string }
 
-func newDuty(p *plan.Plan, name string, ids []uint64) *duty {
+func newDuty(p *plan.Plan, id string, ids []uint64) *duty {
 	d := &duty{
-		name: name, easy: agree.Easy, part: make([]part, len(p.Checks)), probes: make([]int, len(p.Config.Regions)), since: map[presence]time.Time{}, watched: true,
+		id: id, easy: agree.Easy, part: make([]part, len(p.Checks)), probes: make([]int, len(p.Config.Regions)), since: map[presence]time.Time{}, watched: true,
 		roster: agree.NewRoster(ids, func(i int) bool { return p.Checks[i].Region >= 0 }), asked: newAsked(p.Steer),
 	}
 	for i := range p.Checks {
@@ -122,7 +122,7 @@ func (n *council) spoken(i int32) bool {
 func (n *council) covered(i int32) bool {
 	team := n.duty.team
 	return team != nil && !slices.ContainsFunc(team.Of(n.ids[i], nil), func(member int) bool {
-		return !slices.ContainsFunc(n.others, func(o *observer) bool { return o.Observer == team.Name(member) && o.says[i].probed })
+		return !slices.ContainsFunc(n.others, func(o *observer) bool { return o.ID() == team.Name(member) && o.says[i].probed })
 	})
 }
 
@@ -251,7 +251,7 @@ func (c *Core) firstWithin(i int32, now time.Time) time.Duration {
 // carry returns the duty for another plan. A check that only the new one has is
 // probed, for the others may not have it yet.
 func (d *duty) carry(p *plan.Plan, old predecessors, ids []uint64) *duty {
-	next := newDuty(p, d.name, ids)
+	next := newDuty(p, d.id, ids)
 	next.since, next.asked = maps.Clone(d.since), d.asked.carry(old.c.Plan.Steer, p.Steer)
 	next.version, next.known, next.watched, next.easy = d.version, d.known, d.watched, d.easy
 	if d.whole() {

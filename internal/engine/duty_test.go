@@ -102,7 +102,7 @@ func TestACheckIsLetGoInSteps(t *testing.T) {
 	})
 	d.pass(5)
 	for i, p := range d.council.duty.part {
-		one := slices.Contains(d.names(i), "o1")
+		one := slices.Contains(d.names(i), "z1/o1")
 		if p == away && one || p == leaving && !one {
 			t.Fatalf("check %d is let go: %v; o1, who does not yet probe it, is to: %v", i, p == away, one)
 		}

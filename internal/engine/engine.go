@@ -247,7 +247,8 @@ func (e *Engine) work() {
 			}
 			if e.sharing != nil {
 				e.sharing.tell()
-				e.tellUse()
+				e.tellUse(time.Now())
+				e.agreeOnUse(time.Now())
 			}
 			e.catalogs.tell(time.Now())
 			e.tellSoon(time.Now())

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,13 +21,15 @@ import (
 // hub is a store in memory. It answers as one would: at once when something
 // changed, after ten seconds if nothing did, and not at all while it is frozen.
 type hub struct {
-	mu       sync.Mutex
-	frozen   bool
-	lasting  time.Duration // how long what an observer said outlives it
-	opinions map[string]said
-	records  map[string]share.Record
-	changed  chan struct{} // closed at the next change
-	writes   int
+	mu        sync.Mutex
+	frozen    bool
+	lasting   time.Duration // how long what an observer said outlives it
+	opinions  map[string]said
+	records   map[string]share.Record
+	uses      map[string]share.Use // by ID; what the gone said stays
+	changed   chan struct{}        // closed at the next change
+	writes    int
+	useWrites int
 }
 
 type said struct {
@@ -35,7 +38,7 @@ type said struct {
 }
 
 func newHub() *hub {
-	return &hub{opinions: map[string]said{}, records: map[string]share.Record{}, changed: make(chan struct{}), lasting: 20 * time.Second}
+	return &hub{opinions: map[string]said{}, records: map[string]share.Record{}, uses: map[string]share.Use{}, changed: make(chan struct{}), lasting: 20 * time.Second}
 }
 
 func (h *hub) change(f func()) {
@@ -51,11 +54,12 @@ type seat struct {
 	h       *hub
 	name    string
 	cut     bool        // under h.mu
-	denied  bool        // may write no more than pools in use; under h.mu
+	denied  bool        // may not write records; under h.mu
 	refused int         // writes; under h.mu
+	late    *share.Use  // said while the store was away; of the loop
 	old     bool        // says nothing of buckets
 	when    []time.Time // it wrote; under h.mu
-	seen    [2]chan struct{}
+	seen    [3]chan struct{}
 }
 
 var errAway = errors.New("the store does not answer")
@@ -95,7 +99,7 @@ func (s *seat) Put(ctx context.Context, list []share.Record) error {
 	}
 	var err error
 	s.h.change(func() {
-		if s.denied && slices.ContainsFunc(list, func(r share.Record) bool { return r.Kind != share.InUse }) {
+		if s.denied {
 			s.refused++
 			err = fmt.Errorf("seat: %w", consul.ErrDenied)
 			return
@@ -153,6 +157,28 @@ func (s *seat) Records(ctx context.Context) ([]share.Record, error) {
 	s.h.mu.Lock()
 	defer s.h.mu.Unlock()
 	return slices.Collect(maps.Values(s.h.records)), nil
+}
+
+func (s *seat) Use(u share.Use) error {
+	s.h.mu.Lock()
+	away := s.h.frozen || s.cut
+	s.h.mu.Unlock()
+	if away {
+		s.late = &u
+		return nil
+	}
+	slices.SortFunc(u.Services, func(a, b share.ServiceUse) int { return cmp.Compare(a.ID, b.ID) })
+	s.h.change(func() { s.h.uses[u.ID()] = u; s.h.useWrites++ })
+	return nil
+}
+
+func (s *seat) Uses(ctx context.Context) ([]share.Use, error) {
+	if err := s.wait(ctx, 2); err != nil {
+		return nil, err
+	}
+	s.h.mu.Lock()
+	defer s.h.mu.Unlock()
+	return slices.Collect(maps.Values(s.h.uses)), nil
 }
 
 func (s *seat) Close(context.Context) error {

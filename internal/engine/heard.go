@@ -19,6 +19,7 @@ type observer struct {
 	notUp  int           // checks of this plan that it lists
 	down   []int         // by region: of these, that are Down
 	probes []int         // by region: checks of this plan that it is known to probe; where it probes all of its own, all
+	muted  bool          // its zone has more observers than expected: it has no voice
 }
 
 // word is what an observer says of a check.
@@ -37,7 +38,7 @@ func (n *council) take(p *plan.Plan, r share.Read) {
 	n.read, n.others = r, make([]*observer, 0, len(r.Others))
 	for i := range r.Others {
 		o := &r.Others[i]
-		if was := named(before, o.Observer); was != nil && equal(&was.Opinion, o) {
+		if was := named(before, o.ID()); was != nil && equal(&was.Opinion, o) && was.muted == n.muted[o.ID()] {
 			n.others = append(n.others, was)
 		} else {
 			n.others = append(n.others, n.observe(p, *o))
@@ -45,9 +46,9 @@ func (n *council) take(p *plan.Plan, r share.Read) {
 	}
 }
 
-// named returns the observer of a name, nil if there is none.
-func named(list []*observer, name string) *observer {
-	if i := slices.IndexFunc(list, func(o *observer) bool { return o.Observer == name }); i >= 0 {
+// named returns the observer with an ID, nil if there is none.
+func named(list []*observer, id string) *observer {
+	if i := slices.IndexFunc(list, func(o *observer) bool { return o.ID() == id }); i >= 0 {
 		return list[i]
 	}
 	return nil
@@ -61,12 +62,12 @@ func (n *council) news(before []*observer) []bool {
 	}
 	clear(n.changed)
 	for _, o := range n.others {
-		if was := named(before, o.Observer); was != o {
+		if was := named(before, o.ID()); was != o {
 			o.differs(was, n.changed)
 		}
 	}
 	for _, was := range before {
-		if named(n.others, was.Observer) == nil {
+		if named(n.others, was.ID()) == nil {
 			was.differs(nil, n.changed)
 		}
 	}
@@ -76,7 +77,7 @@ func (n *council) news(before []*observer) []bool {
 // differs marks the checks of which two observers, or one and nobody, do not say
 // the same.
 func (o *observer) differs(other *observer, changed []bool) {
-	alike := other != nil && o.Zone == other.Zone && o.Braked == other.Braked
+	alike := other != nil && o.Zone == other.Zone && o.Braked == other.Braked && o.muted == other.muted
 	for i := range o.says {
 		if !alike && (o.says[i].voice || other != nil && other.says[i].voice) || alike && o.says[i] != other.says[i] {
 			changed[i] = true
@@ -89,7 +90,7 @@ func (o *observer) differs(other *observer, changed []bool) {
 func (n *council) observe(p *plan.Plan, o share.Opinion) *observer {
 	regions := len(p.Config.Regions)
 	out := &observer{
-		Opinion: o, alike: n.digests.Alike(o.Buckets), says: make([]word, len(p.Checks)), down: make([]int, regions), probes: make([]int, regions),
+		Opinion: o, muted: n.muted[o.ID()], alike: n.digests.Alike(o.Buckets), says: make([]word, len(p.Checks)), down: make([]int, regions), probes: make([]int, regions),
 	}
 	out.assume(p, n)
 	for _, j := range o.Judged {
@@ -146,7 +147,7 @@ func (o *observer) expand(p *plan.Plan, n *council, s *share.Summed) {
 // voice returns what the observer says of check i.
 func (o *observer) voice(i int32) (v agree.Voice, ok bool) {
 	w := &o.says[i]
-	return agree.Voice{Zone: o.Zone, Verdict: w.verdict, Cause: w.cause}, w.voice && !o.Braked && w.verdict != health.Unknown
+	return agree.Voice{Zone: o.Zone, Verdict: w.verdict, Cause: w.cause}, w.voice && !o.Braked && !o.muted && w.verdict != health.Unknown
 }
 
 // equal reports whether two opinions say the same. That a verdict got older is
@@ -163,14 +164,30 @@ func equal(a, b *share.Opinion) bool {
 		})
 }
 
-// othersReport reports whether an observer in another zone, which does not doubt
-// itself, sees the regions fail that fail here: then it is not us.
+// othersReport reports whether most of the other zones see the regions fail that
+// fail here: then it is not us. A zone says what most of its observers do that have
+// a voice. One of them alone must not keep the brake off: its token may be stolen.
 func (c *Core) othersReport(regions []health.Tally) bool {
 	n := c.council
 	if n == nil || n.contact != agree.Agreeing {
 		return false
 	}
-	return slices.ContainsFunc(n.others, func(o *observer) bool { return o.Zone != n.zone && !o.Braked && o.sees(regions, n.duty.probes) })
+	zones := map[string]int{} // who sees it, less who does not
+	for _, o := range n.others {
+		if o.Zone == n.zone || o.Braked || o.muted {
+			continue
+		}
+		if o.sees(regions, n.duty.probes) {
+			zones[o.Zone]++
+		} else {
+			zones[o.Zone]--
+		}
+	}
+	yes := 0
+	for _, balance := range zones {
+		yes += by(balance > 0)
+	}
+	return 2*yes > len(zones)
 }
 
 // sees reports whether of what the observer probes in each region that fails it

@@ -16,12 +16,12 @@ import (
 // meeting is what a resolver joins at its start and keeps until its end: leaving
 // and joining anew would cost the others a voice in between.
 type meeting struct {
-	name, cluster string
-	at            []config.Store
+	name, zone, cluster string
+	at                  []config.Store
 }
 
 func meetingOf(cfg *config.Config) meeting {
-	return meeting{cfg.Self.Name, cfg.Share.Cluster, cfg.Share.Consul}
+	return meeting{cfg.Self.Name, cfg.Self.Zone, cfg.Share.Cluster, cfg.Share.Consul}
 }
 
 // rejoins reports whether a configuration wants another meeting than the one of the
@@ -44,6 +44,7 @@ func (e *Engine) join(o Options) error {
 	if at != nil {
 		e.core.Join(o.Config.Self.Zone, o.Config.Share.Quorum, e.started)
 		e.sharing = newSharing(e, at, o.Config.Self.Name)
+		e.sharing.usage = newUsage(e.core.Plan.Steer.Services, e.core.kept)
 	}
 	return nil
 }

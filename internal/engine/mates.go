@@ -27,7 +27,7 @@ func (e *Engine) Mates() (names []string) {
 			return
 		}
 		for _, o := range n.others {
-			if o.Zone == n.zone && !o.Braked {
+			if o.Zone == n.zone && !o.Braked && !o.muted {
 				names = append(names, o.Observer)
 			}
 		}

@@ -20,6 +20,7 @@ type Sharing struct {
 	Apart     int       // checks of which this observer holds something else than is agreed
 	Disputes  []Dispute // checks of which not all say the same, at most maxDisputes
 	Stores    []share.Store
+	Splits    []Split // services whose zones use different pools
 }
 
 // Seen is an observer as this one sees it.
@@ -32,8 +33,9 @@ type Seen struct {
 	Alike    bool   // it judges the same checks
 	Common   int    // checks of this one that it is known to judge: elsewhere it has no voice
 	Braked   bool
-	Assigned int // checks that it probes, as far as this one has them too; -1: all of its own
-	NotUp    int // checks that it does not hold Up
+	Muted    bool // its zone has more observers than expected: it has no voice
+	Assigned int  // checks that it probes, as far as this one has them too; -1: all of its own
+	NotUp    int  // checks that it does not hold Up
 }
 
 // Dispute is a check of which not all observers say the same.
@@ -66,7 +68,7 @@ func (e *Engine) Sharing() (out Sharing, ok bool) {
 		n := c.council
 		out = Sharing{
 			Contact: n.contact, Heard: n.heard, Problem: e.sharing.problem, Quorum: n.quorum, Apart: len(n.apart),
-			Stores: slices.Clone(e.sharing.stores), Observers: e.seen(), Disputes: c.disputes(e.sharing.name),
+			Stores: slices.Clone(e.sharing.stores), Splits: e.splitsNow(time.Now()), Observers: e.seen(), Disputes: c.disputes(e.sharing.name),
 		}
 	})
 	return out, true
@@ -78,14 +80,14 @@ func (e *Engine) seen() []Seen {
 	_, notUp := c.notUp(time.Now())
 	all := []Seen{{
 		Name: e.sharing.name, Self: true, Zone: n.zone, Version: e.version, Decision: hex(c.snap.Hash()), Alike: true,
-		Common: c.common(agree.AllBuckets), Braked: c.Brake.On, Assigned: sum(n.duty.probes), NotUp: notUp,
+		Common: c.common(agree.AllBuckets), Braked: c.Brake.On, Muted: n.muted[n.id], Assigned: sum(n.duty.probes), NotUp: notUp,
 	}}
 	if all[0].Assigned == all[0].Common {
 		all[0].Assigned = -1
 	}
 	for _, o := range n.others {
 		s := Seen{
-			Name: o.Observer, Zone: o.Zone, Version: o.Version, Decision: o.Decision, Braked: o.Braked,
+			Name: o.Observer, Zone: o.Zone, Version: o.Version, Decision: o.Decision, Braked: o.Braked, Muted: o.muted,
 			Alike: o.Plan == n.digest && o.alike == agree.AllBuckets, Common: c.common(o.alike), Assigned: sum(o.probes), NotUp: o.notUp,
 		}
 		if o.Opinion.Assigned == nil {

@@ -128,11 +128,17 @@ func freezeKey(target string) string {
 	return target
 }
 
+// failback is the value of the record of one.
+type failback struct {
+	Now bool `json:"now,omitempty"` // without a ramp
+}
+
 // Failback lets the returning pools of a target take their traffic now, atOnce
-// without a ramp, and returns how many there were.
+// without a ramp, and returns how many there were here. Other resolvers do the same.
 func (e *Engine) Failback(target string, atOnce bool, who string) (asked int, err error) {
 	err = e.Do(func(c *Core) {
 		asked = c.AskFailback(target, atOnce, time.Now())
+		e.shared(share.Failback, freezeKey(target), failback{atOnce}, 0)
 		e.tellHand(journal.Failback, target, "failback of "+orAll(target)+" asked for, "+many(asked, "pool returns", "pools return"), "", who)
 		e.publish(time.Now())
 	})

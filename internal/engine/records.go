@@ -2,25 +2,16 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"slices"
 	"time"
 
 	"github.com/detour-dns/detour/internal/share"
 	"github.com/detour-dns/detour/internal/share/consul"
 	"github.com/detour-dns/detour/internal/state"
-	"github.com/detour-dns/detour/internal/steer"
 )
 
-// Records are decisions that all resolvers share: what operators did, and which
-// pool a service uses. One that is known here outlives any store.
-
-// inUse is how a service stands, as a new or restarted resolver must take it over.
-type inUse struct {
-	Memory steer.Memory `json:"memory"`
-}
+// Records are decisions of operators that all resolvers share. One that is known
+// here outlives any store.
 
 // shared writes the next version of a record and hands it over. A nil value
 // deletes it. Without others it does nothing.
@@ -83,6 +74,9 @@ func (s *sharing) put() {
 		ctx, cancel := context.WithTimeout(s.ctx, writeTimeout)
 		err := s.share.Put(ctx, list)
 		cancel()
+		if err == nil {
+			_ = s.e.Do(func(*Core) { s.e.ledger.Stored(list) })
+		}
 		if err != nil && !s.putFailed(list, err) {
 			return
 		}
@@ -142,7 +136,7 @@ func (s *sharing) readRecords() {
 	ctx, cancel := context.WithTimeout(s.ctx, firstRead)
 	err := s.takeNext(ctx, true)
 	cancel()
-	close(s.first)
+	s.firstRead.Done()
 	heard := err == nil
 	for s.ctx.Err() == nil {
 		if err != nil && !s.retry() {
@@ -168,122 +162,32 @@ func (s *sharing) takeNext(ctx context.Context, first bool) error {
 // takeRecords takes what a store holds into the ledger and acts on what is news.
 func (e *Engine) takeRecords(list []share.Record, first bool) {
 	now := time.Now()
-	news, lost := e.ledger.Merge(list, now)
-	if len(lost) > 0 {
-		e.sharing.heal(lost)
+	m := e.ledger.Merge(list, now)
+	if len(m.Again) > 0 {
+		e.sharing.hand(m.Again)
+	}
+	if len(m.Lost) > 0 {
+		e.sharing.heal(m.Lost)
 	}
 	if len(e.ledger.Over(now)) > 0 {
 		e.sharing.endThem()
 	}
-	keys := e.ledger.Forget(now)
-	memories, hands := map[string]steer.Memory{}, false
-	for _, entry := range news {
+	keys, changed := e.ledger.Forget(now), false
+	for _, entry := range m.News {
 		keys = append(keys, entry.Key())
-		if entry.Kind == share.InUse {
-			e.takeInUse(entry, first, memories)
+		if entry.Kind == share.Failback {
+			changed = e.takeFailback(entry, first, now) || changed
 		} else {
-			hands = e.takeHand(entry, now) || hands
+			changed = e.takeHand(entry, now) || changed
 		}
 	}
 	if first {
-		e.takeKnownUse(list, memories)
 		e.shareOld()
 	}
 	e.keepRecord(keys...)
-	if !hands && len(memories) == 0 {
-		return
-	}
-	e.core.SetHands(e.hands.list()) // and everything is built
-	e.core.snap = e.core.snap.WithMemories(memories)
-	e.publish(now)
-}
-
-// takeKnownUse takes over at the start what was known before the stop: the store
-// has it still, so that nothing else happened since.
-func (e *Engine) takeKnownUse(list []share.Record, into map[string]steer.Memory) {
-	for i := range list {
-		r := &list[i]
-		if entry, ok := e.ledger.Get(r.Kind, r.Target); ok && r.Kind == share.InUse && entry.Version == r.Version {
-			e.takeInUse(entry, true, into)
-		}
-	}
-}
-
-// takeInUse takes over how a service stands elsewhere: at the start, so that a new
-// or restarted resolver moves nothing back; later for services that go back when an
-// operator says so, for he may have said it elsewhere.
-func (e *Engine) takeInUse(entry share.Entry, first bool, into map[string]steer.Memory) {
-	s, ok := e.core.Plan.Config.Service(entry.Target)
-	if !ok || entry.Deleted {
-		return
-	}
-	var u inUse
-	if err := json.Unmarshal(entry.Value, &u); err != nil || len(u.Memory.Regions) != len(u.Memory.Pools) {
-		e.odd(entry, fmt.Errorf("not how a service stands: %w", err))
-		return
-	}
-	i, ok := e.core.snap.Plan.Find(entry.Target)
-	if !ok {
-		return
-	}
-	own := &e.core.snap.State(i).Memory
-	switch {
-	case askedLater(own, &u.Memory): // here, while another resolver wrote
-		e.sharing.uses[entry.Target] = true
-	case first, s.Failback.Manual, askedLater(&u.Memory, own):
-		into[entry.Target] = u.Memory
-	}
-}
-
-// askedLater reports whether a knows of a failback that an operator asked for, and
-// b does not yet.
-func askedLater(a, b *steer.Memory) bool {
-	for p := range a.Pools {
-		q := slices.Index(b.Regions, a.Regions[p])
-		if q >= 0 && a.Pools[p].Asked.After(b.Pools[q].Asked) {
-			return true
-		}
-	}
-	return false
-}
-
-// usesAtOnce is how many pools in use are told in one write. In a region's failure
-// all resolvers have the same to tell: each begins elsewhere, and leaves out what
-// another said meanwhile.
-const usesAtOnce = 64
-
-// noteUse notes which services a publish changed, to be told by tellUse.
-func (e *Engine) noteUse(old *Published, s *steer.Snapshot) {
-	if e.sharing == nil || old == nil || old.Snapshot.Plan != s.Plan {
-		return
-	}
-	for _, i := range s.Built {
-		if !old.State(i).Memory.Stands(&s.State(i).Memory) {
-			e.sharing.uses[s.Plan.Services[i].Name] = true
-		}
-	}
-}
-
-// tellUse tells the others how some of the services stand that changed. It is
-// called once a second.
-func (e *Engine) tellUse() {
-	s := e.core.snap
-	var list []share.Record
-	for name := range e.sharing.uses { // in an order of its own
-		if len(list) == usesAtOnce {
-			break
-		}
-		delete(e.sharing.uses, name)
-		i, ok := s.Plan.Find(name)
-		if !ok || e.saidInUse(name, &s.State(i).Memory) {
-			continue
-		}
-		if r, ok := e.next(share.InUse, name, inUse{s.State(i).Memory}, 0); ok {
-			list = append(list, r)
-		}
-	}
-	if len(list) > 0 {
-		e.sharing.hand(list)
+	if changed {
+		e.core.SetHands(e.hands.list()) // and everything is built
+		e.publish(now)
 	}
 }
 
@@ -299,11 +203,4 @@ func (e *Engine) shareOld() {
 			e.shared(share.Freeze, key, f, lasts(f.Until))
 		}
 	}
-}
-
-// saidInUse reports whether the shared record says that a service stands as m does.
-func (e *Engine) saidInUse(service string, m *steer.Memory) bool {
-	entry, ok := e.ledger.Get(share.InUse, service)
-	var known inUse
-	return ok && json.Unmarshal(entry.Value, &known) == nil && known.Memory.Stands(m)
 }

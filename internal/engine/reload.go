@@ -76,7 +76,7 @@ func (e *Engine) apply(cfg *config.Config) error {
 	e.ramps.keepOnly(names)
 	e.log.Info("configuration reloaded", "hash", short(cfg.Hash), "services", len(cfg.Services), "checks", len(e.core.Plan.Checks))
 	if e.rejoins(cfg) {
-		e.log.Warn("share: or self.name was edited, which counts only from the next start")
+		e.log.Warn("share:, self.name or self.zone was edited, which counts only from the next start")
 	}
 	e.record(journal.Event{
 		Kind: journal.Reload, To: "taken", Text: "configuration " + short(cfg.Hash) + " taken: " + many(len(cfg.Services), "service", "services") +

@@ -37,12 +37,19 @@ type sharing struct {
 	wg    sync.WaitGroup
 	dirty chan struct{}       // there is something to publish
 	puts  chan []share.Record // to be stored
-	first chan struct{}       // closed when the others' records were read once, or could not be
+	first chan struct{}       // closed when the others' records and uses were read once, or could not be
+	heard chan struct{}       // closed when the others were heard once, or could not be
+
+	firstUses func() // is to be called when uses were read once
+	firstRead sync.WaitGroup
 
 	// What follows belongs to the loop.
 	healing   bool
 	ending    bool
-	uses      map[string]bool // services that stand otherwise than the others were told
+	usesAnew  bool // services stand otherwise than the others were told
+	returning bool // services do whose age the others are told anew
+	usesSaid  time.Time
+	usage     usage
 	told      agree.Contact
 	others    []string
 	divided   bool      // it was told that others probe some checks
@@ -56,10 +63,12 @@ type sharing struct {
 func newSharing(e *Engine, s share.Share, name string) *sharing {
 	out := &sharing{
 		e: e, share: s, name: name, boot: rand.Text(),
-		uses:  map[string]bool{},
+		heard: make(chan struct{}), usesAnew: true,
 		dirty: make(chan struct{}, 1), puts: make(chan []share.Record, backlog), first: make(chan struct{}),
 	}
 	out.ctx, out.stop = context.WithCancel(context.Background())
+	out.firstRead.Add(2)
+	out.firstUses = out.firstRead.Done
 	return out
 }
 
@@ -69,6 +78,8 @@ func (s *sharing) run() {
 	s.wg.Go(s.publish)
 	s.wg.Go(s.read)
 	s.wg.Go(s.readRecords)
+	s.wg.Go(s.readUses)
+	s.wg.Go(func() { s.firstRead.Wait(); close(s.first) })
 	s.wg.Go(s.put)
 }
 
@@ -146,6 +157,7 @@ func (s *sharing) publishNow() error {
 
 // read hears the others.
 func (s *sharing) read() {
+	var once sync.Once
 	for s.ctx.Err() == nil {
 		r, err := s.share.Theirs(s.ctx)
 		at := time.Now()
@@ -156,16 +168,18 @@ func (s *sharing) read() {
 			}
 			s.tell()
 		})
+		once.Do(func() { close(s.heard) })
 		if closed != nil || err != nil && !s.retry() {
 			return
 		}
 	}
 }
 
-// strangers leaves out of a read an observer with this one's name: it would have
+// strangers leaves out of a read an observer with this one's name and zone: it would have
 // two voices.
 func (s *sharing) strangers(r share.Read) share.Read {
-	r.Others = slices.DeleteFunc(slices.Clone(r.Others), func(o share.Opinion) bool { return o.Observer == s.name })
+	id := share.MemberID(s.e.core.council.zone, s.name)
+	r.Others = slices.DeleteFunc(slices.Clone(r.Others), func(o share.Opinion) bool { return o.ID() == id })
 	return r
 }
 
@@ -225,7 +239,7 @@ func (s *sharing) tellDivided(d *duty) {
 func (s *sharing) tellOthers(list []*observer) {
 	now := make([]string, len(list))
 	for i, o := range list {
-		now[i] = o.Observer
+		now[i] = displayID(&o.Opinion)
 	}
 	slices.Sort(now)
 	for _, name := range now {
@@ -244,4 +258,12 @@ func (s *sharing) tellOthers(list []*observer) {
 func (s *sharing) event(text string) {
 	s.e.log.Info(text)
 	s.e.record(journal.Event{Kind: journal.Sharing, Text: text})
+}
+
+// displayID is an observer's name for people, and where it stands.
+func displayID(o *share.Opinion) string {
+	if o.Zone == "" {
+		return o.Observer
+	}
+	return o.Observer + " in " + o.Zone
 }

@@ -11,10 +11,10 @@ func (d *duty) meet(others []*observer, now time.Time) {
 	before := d.since
 	d.since = make(map[presence]time.Time, len(others))
 	for _, o := range others {
-		if o.Braked {
+		if o.Braked || o.muted {
 			continue
 		}
-		who := presence{o.Observer, o.Boot}
+		who := presence{o.ID(), o.Boot}
 		since, ok := before[who]
 		if !ok {
 			since = now
@@ -37,10 +37,10 @@ func (n *council) assemble(now time.Time) *agree.Team {
 	if !n.leans(now) {
 		return nil
 	}
-	team := []agree.Member{{Name: d.name, Zone: n.zone, Alike: agree.AllBuckets}}
+	team := []agree.Member{{Name: d.id, Zone: n.zone, Alike: agree.AllBuckets}}
 	for _, o := range n.others {
-		if since, ok := d.since[presence{o.Observer, o.Boot}]; ok && now.Sub(since) >= joinAfter && o.alike != 0 {
-			team = append(team, agree.Member{Name: o.Observer, Zone: o.Zone, Alike: o.alike})
+		if since, ok := d.since[presence{o.ID(), o.Boot}]; ok && now.Sub(since) >= joinAfter && o.alike != 0 {
+			team = append(team, agree.Member{Name: o.ID(), Zone: o.Zone, Alike: o.alike})
 		}
 	}
 	if !agree.Divided(len(team), d.rate, d.easy) {
@@ -87,7 +87,7 @@ func (c *Core) shareOut(now time.Time) {
 			d.at[i] = now
 		}
 	}
-	me := d.team.Find(d.name)
+	me := d.team.Find(d.id)
 	d.share = make([]bool, len(d.part))
 	for i := range d.share {
 		k := &c.Plan.Checks[i]

@@ -6,14 +6,14 @@ import "time"
 // never changed in place, so that copies may share it.
 type Ejections []time.Time
 
-// maxEjections bounds what is remembered. More within a window would not change
+// MaxEjections bounds what is remembered. More within a window would not change
 // any wait: both maxima are reached well before.
-const maxEjections = 30
+const MaxEjections = 30
 
 // Add returns e with t. Of more than the memory holds the oldest is forgotten.
 func (e Ejections) Add(t time.Time) Ejections {
-	if len(e) >= maxEjections {
-		e = e[len(e)-maxEjections+1:]
+	if len(e) >= MaxEjections {
+		e = e[len(e)-MaxEjections+1:]
 	}
 	return append(append(make(Ejections, 0, len(e)+1), e...), t)
 }

@@ -175,8 +175,8 @@ func TestEjectionsWindowAndBound(t *testing.T) {
 	for i := range 100 {
 		e = e.Add(t0.Add(time.Duration(i) * time.Minute))
 	}
-	if len(e) != maxEjections {
-		t.Errorf("%d remembered, want %d", len(e), maxEjections)
+	if len(e) != MaxEjections {
+		t.Errorf("%d remembered, want %d", len(e), MaxEjections)
 	}
 	if n := e.Within(10*time.Minute, t0.Add(99*time.Minute)); n != 10 {
 		t.Errorf("%d within ten minutes, want 10", n)

@@ -14,9 +14,22 @@ import (
 // it back.
 const keepDeleted = 7 * 24 * time.Hour
 
-// maxN bounds versions: a record that claims more is not one of ours, and would
-// let nobody change it again.
-const maxN = 1 << 53
+// Bounds of versions. Each decision adds one, so that no real one comes near, and a
+// forged one leaves room for those that outdo it.
+const (
+	// MaxVersion is what a ledger takes that knows nothing yet.
+	MaxVersion = 1 << 52
+	// maxStep is by how much a record may be ahead of what is known of it.
+	maxStep = 1 << 20
+)
+
+// Follows reports whether a record of version v can have come after one of version o.
+func (v Version) Follows(o Version) bool { return v.N <= o.N+maxStep }
+
+// unheard is how long a decision made here outdoes one that a store turns out to
+// hold: whoever made that did so before this one reached anybody. Later the higher
+// version counts, for a store that was away brings back old decisions.
+const unheard = 30 * time.Second
 
 // Entry is a record with when it was first seen, by the reader's own clock.
 type Entry struct {
@@ -45,13 +58,15 @@ func (e Entry) Live(now time.Time) bool {
 type Ledger struct {
 	Writer  string
 	entries map[string]Entry
-	held    map[string]Record // by a store, when one was last read
+	held    map[string]Record    // by a store, when one was last read
+	fresh   map[string]time.Time // when decisions were made here that no store was seen to hold
+	read    bool                 // a store was read
 }
 
 // NewLedger returns a ledger with what was kept, for an observer that writes under
 // a name.
 func NewLedger(writer string, kept map[string]Entry) *Ledger {
-	l := &Ledger{Writer: writer, entries: map[string]Entry{}}
+	l := &Ledger{Writer: writer, entries: map[string]Entry{}, fresh: map[string]time.Time{}}
 	l.Restore(kept)
 	return l
 }
@@ -92,41 +107,92 @@ func (l *Ledger) Write(kind, target string, value any, ttl time.Duration, now ti
 	if r.Deleted {
 		r.TTL = was.TTL
 	}
-	r.Version = Version{N: was.Version.N + 1, Writer: l.Writer}
+	r.Version = Version{N: max(was.Version.N, l.held[r.Key()].Version.N) + 1, Writer: l.Writer}
 	l.entries[r.Key()] = Entry{r, now, now}
+	l.fresh[r.Key()] = now
 	return r, nil
 }
 
-// Merge takes what a store holds. It returns the entries that are news here, and
-// the records that the store lacks or holds in an older version, both by key.
-func (l *Ledger) Merge(store []Record, now time.Time) (news []Entry, lost []Record) {
-	held := newest(store)
-	l.held = held
-	for key, r := range held {
-		if e, known := l.entries[key]; !known || e.Version.Less(r.Version) {
+// Merged is what came of what a store holds.
+type Merged struct {
+	News  []Entry  // what is news here, by key
+	Lost  []Record // what the store lacks or holds in an older version, by key
+	Again []Record // decisions made here that the store's outdid by accident: to be stored at once
+}
+
+// Merge takes what a store holds.
+func (l *Ledger) Merge(store []Record, now time.Time) (m Merged) {
+	l.held = l.newest(store)
+	l.read = true
+	for key, r := range l.held {
+		e, known := l.entries[key]
+		switch {
+		case known && l.outdoes(key, &r, now):
+			m.Again = append(m.Again, l.raise(e, r.Version.N+1))
+		case !known || e.Version.Less(r.Version):
+			delete(l.fresh, key)
 			l.entries[key] = Entry{r, now, now}
-			news = append(news, l.entries[key])
+			m.News = append(m.News, l.entries[key])
+		case r.Version == e.Version:
+			delete(l.fresh, key)
 		}
 	}
 	for key, e := range l.entries {
-		if r, ok := held[key]; (!ok || r.Version.Less(e.Version)) && (e.Deleted || e.Live(now)) {
-			lost = append(lost, e.Record)
+		if r, ok := l.held[key]; (!ok || r.Version.Less(e.Version)) && (e.Deleted || e.Live(now)) {
+			m.Lost = append(m.Lost, e.Record)
 		}
 	}
-	slices.SortFunc(news, func(a, b Entry) int { return cmp.Compare(a.Key(), b.Key()) })
-	slices.SortFunc(lost, func(a, b Record) int { return cmp.Compare(a.Key(), b.Key()) })
-	return news, lost
+	slices.SortFunc(m.News, func(a, b Entry) int { return cmp.Compare(a.Key(), b.Key()) })
+	for _, list := range [][]Record{m.Lost, m.Again} {
+		slices.SortFunc(list, func(a, b Record) int { return cmp.Compare(a.Key(), b.Key()) })
+	}
+	return m
 }
 
-// newest returns the highest version of each record of a store.
-func newest(store []Record) map[string]Record {
+// Stored notes that a store holds records: what it holds later was decided later.
+func (l *Ledger) Stored(list []Record) {
+	for i := range list {
+		if e, ok := l.entries[list[i].Key()]; ok && e.Version == list[i].Version {
+			delete(l.fresh, list[i].Key())
+		}
+	}
+}
+
+// outdoes reports whether what was just decided here counts although a store holds
+// a record of a higher version, that somebody else wrote.
+func (l *Ledger) outdoes(key string, r *Record, now time.Time) bool {
+	e := l.entries[key]
+	made, fresh := l.fresh[key]
+	return fresh && now.Sub(made) < unheard && e.Version.Less(r.Version) && r.Version.Writer != l.Writer
+}
+
+// raise gives a decision a higher version.
+func (l *Ledger) raise(e Entry, n uint64) Record {
+	e.Version.N = n
+	l.entries[e.Key()] = e
+	return e.Record
+}
+
+// newest returns the highest version of each record of a store that can be one of
+// ours.
+func (l *Ledger) newest(store []Record) map[string]Record {
 	out := make(map[string]Record, len(store))
 	for _, r := range store {
-		if have, twice := out[r.Key()]; r.Version.N <= maxN && (!twice || have.Version.Less(r.Version)) {
+		if have, twice := out[r.Key()]; l.possible(&r) && (!twice || have.Version.Less(r.Version)) {
 			out[r.Key()] = r
 		}
 	}
 	return out
+}
+
+// possible reports whether somebody can have come to the version of a record by
+// deciding.
+func (l *Ledger) possible(r *Record) bool {
+	e, known := l.entries[r.Key()]
+	if !known && !l.read {
+		return r.Version.N <= MaxVersion
+	}
+	return r.Version.Follows(e.Version)
 }
 
 // Over returns the records whose time has passed, as stores are to hold them from

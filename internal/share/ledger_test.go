@@ -28,9 +28,10 @@ func TestRestoredSnapshot(t *testing.T) {
 	gone := write(t, l, "gone", "drain", t0)
 	write(t, l, "aws/us-east-1", "new reason", t0.Add(time.Minute))
 	write(t, l, "gone", nil, t0.Add(time.Minute))
-	news, lost := l.Merge([]Record{old, gone}, t0.Add(2*time.Minute))
-	if len(news) != 0 {
-		t.Errorf("an old snapshot is news: %v", news)
+	m := l.Merge([]Record{old, gone}, t0.Add(2*time.Minute))
+	lost := m.Lost
+	if len(m.News) != 0 {
+		t.Errorf("an old snapshot is news: %v", m.News)
 	}
 	if len(lost) != 3 || string(lost[0].Value) != `"new reason"` || !lost[2].Deleted {
 		t.Errorf("to be written again: %v", lost)
@@ -44,9 +45,9 @@ func TestRestoredSnapshot(t *testing.T) {
 func TestEmptyStore(t *testing.T) {
 	l := NewLedger("r1", nil)
 	write(t, l, "aws/us-east-1", "drain", t0)
-	news, lost := l.Merge(nil, t0)
-	if e, _ := l.Get(Override, "aws/us-east-1"); len(news) != 0 || len(lost) != 1 || !e.Live(t0) {
-		t.Errorf("news %v, lost %v", news, lost)
+	m := l.Merge(nil, t0)
+	if e, _ := l.Get(Override, "aws/us-east-1"); len(m.News) != 0 || len(m.Lost) != 1 || !e.Live(t0) {
+		t.Errorf("merged %+v", m)
 	}
 }
 
@@ -60,7 +61,7 @@ func TestEnds(t *testing.T) {
 	if !e.Live(t0.Add(59*time.Minute)) || e.Live(t0.Add(time.Hour)) {
 		t.Errorf("ends at %v", e.Ends())
 	}
-	if _, lost := reader.Merge(nil, t0.Add(2*time.Hour)); len(lost) != 0 {
+	if lost := reader.Merge(nil, t0.Add(2*time.Hour)).Lost; len(lost) != 0 {
 		t.Errorf("what has ended is written again: %v", lost)
 	}
 	if gone := reader.Forget(t0.Add(6 * 24 * time.Hour)); len(gone) != 0 {
@@ -71,11 +72,83 @@ func TestEnds(t *testing.T) {
 	}
 }
 
-func TestAnAbsurdVersionIsIgnored(t *testing.T) {
-	l := NewLedger("r1", nil)
-	news, _ := l.Merge([]Record{{Kind: Override, Target: "x", Version: Version{N: 1 << 60, Writer: "evil"}}}, t0)
-	if len(news) != 0 {
-		t.Errorf("%v", news)
+// No version that a thief writes keeps an operator's next act from counting. What
+// nothing is known of is taken up to 2^52 in the first read; later nothing that is
+// 2^20 ahead of what is known.
+func TestAbsurdVersions(t *testing.T) {
+	forged := func(n uint64) []Record {
+		return []Record{{Kind: Override, Target: "x", Version: Version{N: n, Writer: "thief"}}}
+	}
+	known := NewLedger("r1", nil)
+	write(t, known, "x", "drain", t0)
+	known.Merge(nil, t0)
+	old := known.All()
+	now := t0
+	for _, c := range []struct {
+		name   string
+		ledger *Ledger
+		n      uint64
+		taken  bool
+	}{
+		{"first read", NewLedger("r1", nil), 1 << 52, true},
+		{"first read", NewLedger("r1", nil), 1<<52 + 1, false},
+		{"first read after a restart", NewLedger("r1", old), 1 + maxStep, true},
+		{"first read after a restart", NewLedger("r1", old), 2 + maxStep, false},
+		{"later", known, 2 + maxStep, false},
+		{"later", known, 1 << 53, false},
+		{"later", known, maxStep, true},
+	} {
+		now = now.Add(time.Hour)
+		m := c.ledger.Merge(forged(c.n), now)
+		if taken := len(m.News) == 1; taken != c.taken {
+			t.Errorf("%s: version %d is taken: %v", c.name, c.n, taken)
+		}
+		e, _ := c.ledger.Get(Override, "x")
+		if r := write(t, c.ledger, "x", nil, now); !e.Version.Less(r.Version) || r.Version.N != e.Version.N+1 {
+			t.Errorf("%s: the next act has version %v after %v", c.name, r.Version, e.Version)
+		}
+	}
+	empty := NewLedger("r1", nil)
+	empty.Merge(nil, t0)
+	if m := empty.Merge(forged(1<<30), t0); len(m.News) != 0 {
+		t.Error("what nobody knew is taken at 2^30 after the first read")
+	}
+}
+
+// Two operators act at once at two resolvers. The one whose act reaches the store
+// last wins, also where the other's version is higher; but an act that reached no
+// store for long does not undo what was decided since.
+func TestAnActCountsOnceAStoreHasIt(t *testing.T) {
+	a, z := NewLedger("a", nil), NewLedger("z", nil)
+	first := write(t, z, "x", "drain", t0)
+	z.Stored([]Record{first})
+	mine := write(t, a, "x", nil, t0)
+	if !mine.Version.Less(first.Version) {
+		t.Fatal("this test needs a version that loses")
+	}
+	m := a.Merge([]Record{first}, t0.Add(time.Second))
+	if len(m.News) != 0 || len(m.Again) != 1 || !first.Version.Less(m.Again[0].Version) || !m.Again[0].Deleted {
+		t.Fatalf("the act at a is lost: %+v", m)
+	}
+	if m = z.Merge(m.Again, t0.Add(2*time.Second)); len(m.News) != 1 || !m.News[0].Deleted {
+		t.Errorf("z does not follow: %+v", m)
+	}
+	late := NewLedger("a", nil)
+	write(t, late, "x", nil, t0)
+	if m := late.Merge([]Record{first}, t0.Add(unheard)); len(m.News) != 1 || len(m.Again) != 0 {
+		t.Errorf("an act that reached nobody for long undoes a later one: %+v", m)
+	}
+	held := NewLedger("a", nil)
+	r := write(t, held, "x", nil, t0)
+	held.Merge([]Record{r}, t0)
+	if m := held.Merge([]Record{first}, t0.Add(time.Second)); len(m.News) != 1 {
+		t.Errorf("an act that a store held already is raised: %+v", m)
+	}
+	ends := NewLedger("a", nil)
+	r = write(t, ends, "x", "drain", t0)
+	r.Version.Over, r.Deleted, r.Value = true, true, nil
+	if m := ends.Merge([]Record{r}, t0.Add(time.Second)); len(m.News) != 1 || len(m.Again) != 0 {
+		t.Errorf("that an act is over is outdone by itself: %+v", m)
 	}
 }
 
@@ -102,6 +175,7 @@ func TestWritersInAnyOrder(t *testing.T) {
 					paused = append(paused, x)
 				} else {
 					put(x)
+					l.Stored([]Record{x})
 				}
 			case 2:
 				if len(paused) > 0 {
@@ -113,9 +187,12 @@ func TestWritersInAnyOrder(t *testing.T) {
 			case 4:
 				store = maps.Clone(snapshot)
 			case 5:
-				_, lost := l.Merge(list(store), t0)
-				for _, x := range lost {
-					put(x)
+				m := l.Merge(list(store), t0)
+				for _, x := range append(m.Lost, m.Again...) {
+					if put(x); highest[x.Key()].Less(x.Version) {
+						highest[x.Key()] = x.Version
+					}
+					l.Stored([]Record{x})
 				}
 			}
 		}
@@ -124,9 +201,12 @@ func TestWritersInAnyOrder(t *testing.T) {
 		}
 		for range 4 {
 			for _, l := range ledgers {
-				_, lost := l.Merge(list(store), t0)
-				for _, x := range lost {
-					put(x)
+				m := l.Merge(list(store), t0)
+				for _, x := range append(m.Lost, m.Again...) {
+					if put(x); highest[x.Key()].Less(x.Version) {
+						highest[x.Key()] = x.Version
+					}
+					l.Stored([]Record{x})
 				}
 			}
 		}
@@ -161,11 +241,11 @@ func TestOver(t *testing.T) {
 	if len(over) != 1 || !over[0].Deleted || over[0].Value != nil || len(late.Over(end)) != 0 {
 		t.Fatalf("over: %v; for who saw it later: %v", over, late.Over(end))
 	}
-	if news, lost := late.Merge(over, end); len(news) != 1 || news[0].Live(end) || len(lost) != 0 {
-		t.Errorf("who saw it later: news %v, lost %v", news, lost)
+	if m := late.Merge(over, end); len(m.News) != 1 || m.News[0].Live(end) || len(m.Lost) != 0 {
+		t.Errorf("who saw it later: news %v, lost %v", m.News, m.Lost)
 	}
-	if news, lost := late.Merge([]Record{r}, end); len(news) != 0 || len(lost) != 1 || !lost[0].Version.Over {
-		t.Errorf("restored: news %v, lost %v", news, lost)
+	if m := late.Merge([]Record{r}, end); len(m.News) != 0 || len(m.Lost) != 1 || !m.Lost[0].Version.Over {
+		t.Errorf("restored: news %v, lost %v", m.News, m.Lost)
 	}
 	if first.Merge(over, end); len(first.Over(end)) != 0 {
 		t.Error("over twice")
@@ -173,11 +253,11 @@ func TestOver(t *testing.T) {
 	other := NewLedger("a", nil) // whose name is smaller, and which had not heard
 	other.Merge([]Record{r}, t0)
 	again := write(t, other, "aws/us-east-1", "drain on", end)
-	if news, _ := late.Merge([]Record{again}, end); len(news) != 1 || !news[0].Live(end) {
-		t.Errorf("drained anew: %v", news)
+	if m := late.Merge([]Record{again}, end); len(m.News) != 1 || !m.News[0].Live(end) {
+		t.Errorf("drained anew: %v", m.News)
 	}
-	if news, lost := other.Merge(over, end); len(news) != 0 || len(lost) != 1 {
-		t.Errorf("the new drain is over: %v, %v", news, lost)
+	if m := other.Merge(over, end); len(m.News) != 0 || len(m.Lost) != 1 {
+		t.Errorf("the new drain is over: %v, %v", m.News, m.Lost)
 	}
 }
 
@@ -208,8 +288,8 @@ func TestWhatIsHeldIsNotForgotten(t *testing.T) {
 	at := t0
 	for range 60 {
 		at = at.Add(24 * time.Hour)
-		if news, _ := l.Merge([]Record{r}, at); len(news) != 0 || len(l.Forget(at)) != 0 {
-			t.Fatalf("%v later it is news: %v", at.Sub(t0), news)
+		if m := l.Merge([]Record{r}, at); len(m.News) != 0 || len(l.Forget(at)) != 0 {
+			t.Fatalf("%v later it is news: %v", at.Sub(t0), m.News)
 		}
 	}
 	l.Merge(nil, at)

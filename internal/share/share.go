@@ -4,12 +4,13 @@ package share
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/detour-dns/detour/internal/health"
 )
 
-// Share is where several resolvers agree: four verbs, so that agreement can come
+// Share is where several resolvers agree: six verbs, so that agreement can come
 // from any store. No query ever waits for one of them. They are safe for
 // concurrent use, of each verb one call at a time.
 type Share interface {
@@ -24,12 +25,18 @@ type Share interface {
 	Put(ctx context.Context, r []Record) error
 	// Records returns all records, as Theirs does.
 	Records(ctx context.Context) ([]Record, error)
+	// Use makes u what the others read of what this observer uses. It does not wait
+	// for a store.
+	Use(u Use) error
+	// Uses returns what observers use, as Theirs does: also of observers who are gone,
+	// and what this one said before it was started.
+	Uses(ctx context.Context) ([]Use, error)
 }
 
 // Opinion is what one observer holds: of each check that is assigned to it and
 // not listed, that it is Up; of what is not assigned to it, nothing.
 type Opinion struct {
-	Observer string // its name, unique in the cluster
+	Observer string // its name, unique in its zone
 	Boot     string // random, another one at each start
 	Zone     string // where it probes from
 	Version  string
@@ -41,6 +48,16 @@ type Opinion struct {
 	Judged   []Judged // what is not Up
 	Summed   []Summed // instead of Judged where there are too many
 }
+
+// ID tells an observer from all others of the cluster: its zone and its name. A
+// token is bound to both.
+func (o *Opinion) ID() string { return MemberID(o.Zone, o.Observer) }
+
+// MemberID is the ID of the observer of that name in a zone.
+func MemberID(zone, name string) string { return zone + "/" + name }
+
+// ZoneOf returns the zone of an observer's ID.
+func ZoneOf(id string) string { return id[:max(0, strings.LastIndexByte(id, '/'))] }
 
 // Judged is a verdict other than Up on a check.
 type Judged struct {
@@ -93,10 +110,10 @@ func (v Version) Less(o Version) bool {
 const (
 	Override = "override"
 	Freeze   = "freeze"
-	InUse    = "in_use"
+	Failback = "failback" // ends the returns that are pending when it is first seen, and nothing later
 )
 
-// Record is one decision that all observers share. One that is deleted stays, so
+// Record is one decision of an operator that all observers share. One that is deleted stays, so
 // that an older copy does not come back; so does one whose time has passed, so that
 // who finds it later does not begin to obey it.
 type Record struct {

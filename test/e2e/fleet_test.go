@@ -18,10 +18,9 @@ func member(t *testing.T, c *kit.ConsulServer, name, zone, web string) (p *proce
 	t.Helper()
 	rules := ""
 	for _, file := range []string{"observer.hcl", "operator.hcl"} {
-		text := kit.Read(t, filepath.Join("../../config/consul", file))
-		rules += strings.NewReplacer("CLUSTER", "main", "OBSERVER", name, "NODE", "test").Replace(text) + "\n"
+		rules += kit.Policy(t, file, "main", zone, name, "test") + "\n"
 	}
-	token = c.Grant("detour-"+name, strings.Replace(rules, `key_prefix "detour/main/v1/ctl/in_use/" {`+"\n  policy = \"write\"\n}\n", "", 1))
+	token = c.Grant("detour-"+name, rules)
 	p = start(t, map[string]string{
 		"token": token + "\n",
 		"failover.yaml": shop("DIR", web, fmt.Sprintf(`

@@ -39,12 +39,8 @@ func (g *guardian) askAPI() string {
 // beginGuardian starts one.
 func beginGuardian(t *testing.T, c *kit.ConsulServer, n int, port, web, up string) *guardian {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("../../config/consul/observer.hcl"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	name, ip := fmt.Sprint("dns", n), fmt.Sprint("127.0.9.", n)
-	token := c.Grant("detour-"+name, strings.NewReplacer("CLUSTER", "main", "OBSERVER", name, "NODE", "test").Replace(string(text)))
+	token := c.Grant("detour-"+name, kit.Policy(t, "observer.hcl", "main", "onprem/fra1", name, "test"))
 	p := start(t, map[string]string{
 		"token": token + "\n",
 		"failover.yaml": shop("DIR", web, fmt.Sprintf("\nself: {name: %s, zone: onprem/fra1}\nshare:\n  consul:\n"+

@@ -289,6 +289,16 @@ func (s *ConsulServer) Grant(name, rules string) string {
 	return id
 }
 
+// May reports whether a request with a token is not refused.
+func (s *ConsulServer) May(token, method, path string) bool {
+	s.t.Helper()
+	own := s.Token
+	s.Token = token
+	defer func() { s.Token = own }()
+	_, err := s.try(method, path, []byte("{}"))
+	return err == nil
+}
+
 // randomUUID returns a token in the form that Consul wants.
 func randomUUID() string {
 	var b [16]byte

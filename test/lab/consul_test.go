@@ -159,8 +159,7 @@ func (f *fleet) grant(m *member, at *server) string {
 	f.t.Helper()
 	rules := ""
 	for _, file := range []string{"observer.hcl", "operator.hcl"} {
-		text := kit.Read(f.t, filepath.Join("../../config/consul", file))
-		out := strings.NewReplacer("CLUSTER", "main", "OBSERVER", m.place, "NODE", at.name).Replace(text)
+		out := kit.Policy(f.t, file, "main", m.zone, m.place, at.name)
 		name := m.place + "-" + strings.TrimSuffix(file, ".hcl")
 		policy, _ := json.Marshal(map[string]string{"Name": name, "Rules": out})
 		if f.api(at.name, http.MethodPut, "/v1/acl/policy", policy) == nil {

@@ -57,7 +57,7 @@ func (f *fleet) saysAllUp(m *member) {
 
 // opinion is what the others read of a resolver, "" if it has no voice.
 func (f *fleet) opinion(m *member) string {
-	return string(f.api("c1", http.MethodGet, "/v1/kv/detour/main/v1/op/"+m.place+"?raw", nil))
+	return string(f.api("c1", http.MethodGet, "/v1/kv/detour/main/v1/op/"+strings.ReplaceAll(m.zone, "/", "~2F")+"/"+m.place+"?raw", nil))
 }
 
 // returns waits until a resolver that was away is one of all again.

@@ -1,14 +1,17 @@
 package consul
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/detour-dns/detour/internal/health"
 	"github.com/detour-dns/detour/internal/share"
@@ -22,11 +25,7 @@ func TestAccess(t *testing.T) {
 	server := kit.Consul(t, kit.ConsulOptions{ACL: true, TLS: true})
 	policy := func(file, observer string) string {
 		t.Helper()
-		text, err := os.ReadFile(filepath.Join("../../../config/consul", file))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return strings.NewReplacer("CLUSTER", "test", "OBSERVER", observer, "NODE", "test").Replace(string(text))
+		return kit.Policy(t, file, "test", "zone-"+observer, observer, "test")
 	}
 	join := func(name, token string) *Share {
 		file := filepath.Join(t.TempDir(), "token")
@@ -60,17 +59,62 @@ func TestAccess(t *testing.T) {
 	hears(t, stranger, 2*soon, "a timeout, b timeout")
 
 	drain := share.Record{Kind: share.Override, Target: "aws/us-east-1", Version: share.Version{N: 1, Writer: "a"}}
-	use := share.Record{Kind: share.InUse, Target: "api.example.com", Version: share.Version{N: 1, Writer: "a"}}
-	if err := a.Put(t.Context(), []share.Record{use, drain}); !errors.Is(err, ErrDenied) {
-		t.Errorf("an observer may write what operators decide: %v", err)
+	failback := share.Record{Kind: share.Failback, Target: "api.example.com", Version: share.Version{N: 1, Writer: "a"}}
+	for _, r := range []share.Record{drain, failback} {
+		if err := a.Put(t.Context(), []share.Record{r}); !errors.Is(err, ErrDenied) {
+			t.Errorf("an observer may write a record that operators decide: %s: %v", r.Kind, err)
+		}
 	}
-	if list, err := b.Records(t.Context()); err != nil || len(list) != 1 || list[0].Kind != share.InUse {
-		t.Errorf("an observer may not say which pool it uses: %v, %v", list, err)
-	}
+	saysUse(t, a, b)
+	speaksOnlyForItself(t, server, tokenA)
 	if err := operator.Put(t.Context(), []share.Record{drain}); err != nil {
 		t.Errorf("an operator may not write: %v", err)
 	}
-	holds(t, b, "api.example.com 1 a, aws/us-east-1 1 a")
+	holds(t, b, "aws/us-east-1 1 a")
+}
+
+// speaksOnlyForItself holds that a's token may write each key of its own, and none of
+// another observer, zone or kind.
+func speaksOnlyForItself(t *testing.T, server *kit.ConsulServer, token string) {
+	t.Helper()
+	for key, may := range map[string]bool{
+		"who/zone-a/a": true, "op/zone-a/a": true, "use/zone-a/a": true,
+		"who/zone-b/a": false, "who/zone-a/b": false, "who/zone-a/aa": false, "op/zone-b/a": false, "op/zone-a/b": false, "use/zone-a/b": false, "use/zone-b/a": false,
+		"who/a": false, "ctl/override/x": false, "ctl/freeze/x": false, "ctl/failback/x": false, "ctl/in_use/x": false, "kept/zone-b/a/x": false, "other": false,
+	} {
+		if got := server.May(token, http.MethodPut, "/v1/kv/detour/test/v1/"+key); got != may {
+			t.Errorf("a's token may write %s: %v", key, got)
+		}
+	}
+}
+
+// saysUse has a say what it uses until b reads it.
+func saysUse(t *testing.T, a, b *Share) {
+	t.Helper()
+	want := share.Use{Observer: "a", Zone: "zone-a", Boot: "B", Services: []share.ServiceUse{
+		{ID: 7, Pools: []share.PoolUse{{Region: "aws/us-east-1", Out: true, Returning: true, Age: 40 * time.Second, Ejections: 2}, {Region: "gcp/europe-west1", Used: true}}},
+		{ID: 9, Pools: []share.PoolUse{{Region: "aws/us-east-1", Used: true}}},
+	}}
+	if err := a.Use(want); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for {
+		list, err := b.Uses(ctx)
+		if ctx.Err() != nil {
+			t.Fatalf("b does not read what a uses: %+v, %v", list, err)
+		}
+		for _, u := range list {
+			if u.Observer == "a" && len(u.Services) == 2 {
+				u.Services[0].Pools[0].Age = u.Services[0].Pools[0].Age.Truncate(share.UseAgain)
+				if !reflect.DeepEqual(u, want) {
+					t.Errorf("read\n%+v, want\n%+v", u, want)
+				}
+				return
+			}
+		}
+	}
 }
 
 // TestCanary: no error and no log line shows a token, whatever goes wrong.

@@ -22,7 +22,7 @@ const soon = 5 * time.Second
 // observe returns an observer that waits less long than others, and leaves at the end of the test.
 func observe(t *testing.T, name string, change func(*Options), servers ...*kit.ConsulServer) *Share {
 	t.Helper()
-	o := Options{Cluster: "test", Observer: name}
+	o := Options{Cluster: "test", Observer: name, Zone: "zone-" + name}
 	for i, s := range servers {
 		o.Stores = append(o.Stores, Store{Name: fmt.Sprint("consul ", i), Address: s.URL})
 	}
@@ -45,7 +45,7 @@ func observe(t *testing.T, name string, change func(*Options), servers ...*kit.C
 // saying returns an opinion of one check.
 func saying(s *Share, cause health.Cause) share.Opinion {
 	return share.Opinion{
-		Observer: s.o.Observer, Boot: "BOOT" + s.o.Observer, Zone: "zone-" + s.o.Observer,
+		Observer: s.o.Observer, Boot: "BOOT" + s.o.Observer, Zone: s.o.Zone,
 		Judged: []share.Judged{{ID: 1, Verdict: health.Down, Cause: cause}},
 	}
 }
@@ -250,7 +250,7 @@ func TestRestore(t *testing.T) {
 	hears(t, a, soon, "b refused, c timeout")
 	settle := func() error {
 		return kit.Every(100*time.Millisecond, 30*time.Second, func() bool {
-			return bytes.Contains(server.Do(http.MethodGet, "/v1/kv/detour/test/v1/op/b?raw", nil), []byte("refused"))
+			return bytes.Contains(server.Do(http.MethodGet, "/v1/kv/detour/test/v1/op/zone-b/b?raw", nil), []byte("refused"))
 		})
 	}
 	began := time.Now()

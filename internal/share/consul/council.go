@@ -11,15 +11,21 @@ import (
 
 // Bounds of what is remembered of others.
 const (
-	maxBoots = 8   // of one observer
-	maxKnown = 256 // observers
+	maxBoots = 8                           // of one observer
+	maxKnown = 2 * maxObservers * maxZones // observers
 )
 
 // council remembers what was seen of other observers, so that neither a store that
 // lags nor one that was restored from a snapshot brings back what was before.
 type council struct {
 	merges int
-	known  map[string]map[string]*life // by observer and boot
+	known  map[string]*peer // by member
+}
+
+// peer is an observer through all its starts.
+type peer struct {
+	first int              // the merge in which it was first seen
+	lives map[string]*life // by boot
 }
 
 // life is one observer from one start to its end.
@@ -32,17 +38,18 @@ type life struct {
 
 // sighting is one observer in one store.
 type sighting struct {
-	observer string
-	who      *who
-	op       *op
+	member         string // its part of the key
+	zone, observer string
+	who            *who
+	op             *op
 }
 
-func newCouncil() council { return council{known: map[string]map[string]*life{}} }
+func newCouncil() council { return council{known: map[string]*peer{}} }
 
-// merge returns the observers that are seen, by name. An observer counts
-// if a store holds both its keys of one boot. What it holds is its highest seq,
-// wherever and whenever that was read, and only together with the assignment it
-// was written for.
+// merge returns the observers that are seen, by zone and name, of each zone at most
+// maxObservers: those that are known for longest. An observer counts if a store
+// holds both its keys of one boot. What it holds is its highest seq, wherever and
+// whenever that was read, and only together with the assignment it was written for.
 //
 // Where stores disagree on the boot, the one counts that had news last in the
 // order in which this process read: boots are random and clocks are not compared,
@@ -54,35 +61,43 @@ func (c *council) merge(seen []sighting, now time.Time) (out []*life) {
 	c.merges++
 	present := map[string]map[string]*life{}
 	for _, s := range seen {
-		l := c.life(s.observer, s.op.Boot)
+		l := c.life(s.member, s.op.Boot)
 		if s.op.Seq > l.seq && s.op.AssignedSeq == s.who.AssignedSeq {
-			l.seq, l.opinion, l.since, l.moved = s.op.Seq, join(s.observer, s.who, s.op), now, c.merges
+			l.seq, l.opinion, l.since, l.moved = s.op.Seq, join(s.zone, s.observer, s.who, s.op), now, c.merges
 		}
-		if present[s.observer] == nil {
-			present[s.observer] = map[string]*life{}
+		if present[s.member] == nil {
+			present[s.member] = map[string]*life{}
 		}
-		present[s.observer][s.op.Boot] = l
+		present[s.member][s.op.Boot] = l
 	}
-	for _, observer := range slices.Sorted(maps.Keys(present)) {
-		if l := latest(present[observer]); l != nil && l.seq > 0 {
+	byAge := slices.SortedFunc(maps.Keys(present), func(a, b string) int {
+		return cmp.Or(cmp.Compare(c.known[a].first, c.known[b].first), cmp.Compare(a, b))
+	})
+	zones := map[string]int{}
+	for _, m := range byAge {
+		if l := latest(present[m]); l != nil && l.seq > 0 && zones[l.opinion.Zone] < maxObservers {
+			zones[l.opinion.Zone]++
 			out = append(out, l)
 		}
 	}
+	slices.SortFunc(out, func(a, b *life) int {
+		return cmp.Or(cmp.Compare(a.opinion.Zone, b.opinion.Zone), cmp.Compare(a.opinion.Observer, b.opinion.Observer))
+	})
 	c.forget(present)
-	return out[:min(len(out), maxObservers)]
+	return out
 }
 
 // life returns what is known of an observer's boot, a new one if nothing is.
-func (c *council) life(observer, boot string) *life {
-	lives := c.known[observer]
-	if lives == nil {
-		lives = map[string]*life{}
-		c.known[observer] = lives
+func (c *council) life(member, boot string) *life {
+	p := c.known[member]
+	if p == nil {
+		p = &peer{first: c.merges, lives: map[string]*life{}}
+		c.known[member] = p
 	}
-	l := lives[boot]
+	l := p.lives[boot]
 	if l == nil {
 		l = &life{moved: c.merges}
-		lives[boot] = l
+		p.lives[boot] = l
 	}
 	return l
 }
@@ -117,14 +132,14 @@ func (l *life) aged(now time.Time) share.Opinion {
 // forget drops what is too much: of each observer the boots that moved longest ago,
 // and observers that are gone.
 func (c *council) forget(present map[string]map[string]*life) {
-	for observer, lives := range c.known {
-		if len(c.known) > maxKnown && present[observer] == nil {
-			delete(c.known, observer)
+	for member, p := range c.known {
+		if len(c.known) > maxKnown && present[member] == nil {
+			delete(c.known, member)
 			continue
 		}
-		boots := slices.SortedFunc(maps.Keys(lives), func(a, b string) int { return cmp.Compare(lives[b].moved, lives[a].moved) })
+		boots := slices.SortedFunc(maps.Keys(p.lives), func(a, b string) int { return cmp.Compare(p.lives[b].moved, p.lives[a].moved) })
 		for _, boot := range boots[min(len(boots), maxBoots):] {
-			delete(lives, boot)
+			delete(p.lives, boot)
 		}
 	}
 }

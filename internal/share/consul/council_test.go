@@ -1,6 +1,7 @@
 package consul
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -11,7 +12,7 @@ import (
 
 // see returns a sighting written as "observer boot seq assigned_seq who's".
 func see(observer, boot string, seq, assigned, of uint64) sighting {
-	return sighting{observer, &who{Boot: boot, AssignedSeq: of}, &op{Boot: boot, Seq: seq, AssignedSeq: assigned}}
+	return sighting{"z/" + observer, "z", observer, &who{Boot: boot, AssignedSeq: of}, &op{Boot: boot, Seq: seq, AssignedSeq: assigned}}
 }
 
 // TestCouncil steps through what several stores show of one observer.
@@ -54,7 +55,7 @@ func TestCouncil(t *testing.T) {
 	} {
 		council := newCouncil()
 		for i, seen := range c.steps {
-			got := strings.TrimPrefix(strings.TrimSpace(summary(council.merge(seen, time.Now()))), "a ")
+			got := strings.TrimPrefix(strings.TrimSpace(summary(council.merge(seen, time.Now()))), "z/a ")
 			if got != c.want[i] {
 				t.Errorf("%s: step %d counts %q, want %q", c.name, i, got, c.want[i])
 			}
@@ -65,15 +66,20 @@ func TestCouncil(t *testing.T) {
 // TestCouncilForgets bounds what strangers can make it remember.
 func TestCouncilForgets(t *testing.T) {
 	c := newCouncil()
-	for i := range 5000 {
-		c.merge([]sighting{see("o"+string(rune('0'+i%1000)), "b"+string(rune('0'+i)), 1, 1, 1)}, time.Now())
+	const crowd = maxKnown/4 + 1
+	for i := range 20 {
+		var seen []sighting
+		for o := range crowd {
+			seen = append(seen, see(fmt.Sprint("o", i%6, ".", o), fmt.Sprint("b", i), 1, 1, 1))
+		}
+		c.merge(seen, time.Now())
 	}
-	if len(c.known) > maxKnown+1 {
+	if len(c.known) > maxKnown+crowd {
 		t.Errorf("%d observers are remembered", len(c.known))
 	}
-	for observer, lives := range c.known {
-		if len(lives) > maxBoots {
-			t.Errorf("%d boots of %s are remembered", len(lives), observer)
+	for observer, p := range c.known {
+		if len(p.lives) > maxBoots {
+			t.Errorf("%d boots of %s are remembered", len(p.lives), observer)
 		}
 	}
 }

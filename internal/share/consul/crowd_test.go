@@ -67,7 +67,7 @@ func TestSoakCrowd(t *testing.T) {
 		for i, s := range all {
 			writers.Go(func() {
 				o := opinion(500)
-				o.Observer, o.Boot, o.Decision = s.o.Observer, "BOOT", fmt.Sprint("-", round)
+				o.Observer, o.Zone, o.Boot, o.Decision = s.o.Observer, s.o.Zone, "BOOT", fmt.Sprint("-", round)
 				o.Judged[0] = share.Judged{ID: uint64(i), Verdict: health.Unknown}
 				mu.Lock()
 				told[o.Observer+o.Decision] = time.Now()

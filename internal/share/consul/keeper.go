@@ -178,7 +178,7 @@ func (st *store) write(ctx context.Context, want *wanted) (locked bool, why stri
 // differences returns the operations that make the store hold what is wanted, and
 // the values they write.
 func (st *store) differences(want *wanted) (ops api.TxnOps, values map[string]value) {
-	values = want.values(st.s.keys, st.s.o.Observer, time.Now())
+	values = want.values(st.s.keys, st.s.o.Zone, st.s.o.Observer, time.Now())
 	st.s.mu.Lock()
 	defer st.s.mu.Unlock()
 	for key, v := range values {

@@ -4,13 +4,40 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
+
+	"github.com/detour-dns/detour/config"
 )
 
 // keys names what is stored where.
 type keys struct{ base string }
 
-func (k keys) who(observer string) string { return k.base + "who/" + observer }
-func (k keys) op(observer string) string  { return k.base + "op/" + observer }
+func (k keys) who(zone, observer string) string { return k.base + "who/" + member(zone, observer) }
+func (k keys) op(zone, observer string) string  { return k.base + "op/" + member(zone, observer) }
+func (k keys) use(zone, observer string) string { return k.base + "use/" + member(zone, observer) }
+
+// member is the part of a key that says whose value it holds. The zone stands in it,
+// so that a token's rules bind its holder to one zone.
+func member(zone, observer string) string { return zoneElement(zone) + "/" + observer }
+
+// parseMember undoes member, false if that did not write it.
+func parseMember(rest string) (zone, observer string, ok bool) {
+	element, observer, _ := strings.Cut(rest, "/")
+	if element != noZone {
+		zone, ok = unescape(element)
+	}
+	return zone, observer, (element == noZone || ok && zone != "" && plain(zone)) && config.IsLabel(observer)
+}
+
+// noZone is the element of observers that name no zone. No zone is escaped to it.
+const noZone = "~"
+
+// zoneElement is a zone as one element of a path.
+func zoneElement(zone string) string {
+	if zone == "" {
+		return noZone
+	}
+	return escape(zone)
+}
 
 // kept is the prefix of what the guards of a zone keep. A zone that is not named has
 // a key that no other has.

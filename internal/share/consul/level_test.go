@@ -2,7 +2,6 @@ package consul
 
 import (
 	"encoding/json"
-	"strings"
 	"testing"
 	"time"
 
@@ -82,29 +81,4 @@ func TestPutWaitsForNoStoreThatHangs(t *testing.T) {
 	}
 	two.Resume()
 	stores(t, two, 3)
-}
-
-// TestPutOfHandsWaitsForNoUses: a drain is written while thousands of records of
-// pools in use still are.
-func TestPutOfHandsWaitsForNoUses(t *testing.T) {
-	t.Parallel()
-	s := kit.Consul(t, kit.ConsulOptions{})
-	a := observe(t, "a", nil, s)
-	st := a.stores[0]
-	st.putting.uses.Lock()
-	use := share.Record{Kind: share.InUse, Target: "shop.example.org", Version: share.Version{N: 1, Writer: "a"}}
-	drain := share.Record{Kind: share.Override, Target: "aws/us-east-1", Version: share.Version{N: 7, Writer: "a"}}
-	if err := a.Put(t.Context(), []share.Record{use, drain}); err == nil || !strings.Contains(err.Error(), "has not answered") {
-		t.Errorf("what waits for what was decided before: %v", err)
-	}
-	stores(t, s, 7)
-	drain.Version.N++
-	if err := a.Put(t.Context(), []share.Record{drain}); err != nil {
-		t.Error(err)
-	}
-	stores(t, s, 8)
-	st.putting.uses.Unlock()
-	if err := a.Put(t.Context(), []share.Record{use}); err != nil {
-		t.Error(err)
-	}
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
-	"github.com/detour-dns/detour/config"
 	"github.com/detour-dns/detour/internal/share"
 )
 
@@ -31,16 +30,22 @@ const (
 	inWho = iota
 	inOp
 	inCtl
+	inUse
+	numParts
 )
 
-var prefixes = [...]string{"who/", "op/", "ctl/"}
+var prefixes = [numParts]string{"who/", "op/", "ctl/", "use/"}
 
-// entry is one value that is sound: one of the three.
+// held tells of which prefixes each value is held by a session, and vanishes with it.
+var held = [numParts]bool{inWho: true, inOp: true}
+
+// entry is one value that is sound: one of the four.
 type entry struct {
 	raw    []byte
 	who    *who
 	op     *op
 	record *share.Record
+	use    *usage
 }
 
 // part is what a store held under one prefix.
@@ -57,7 +62,7 @@ type part struct {
 func (p *part) healthy() bool { return p.err == nil && p.good > 0 }
 
 // read reads one prefix again and again, once it is started, until Close.
-func (st *store) read(which int, begin *starter) {
+func (st *store) read(which int, begin *starter, spacing time.Duration) {
 	select {
 	case <-begin.on:
 	case <-st.s.ctx.Done():
@@ -75,7 +80,7 @@ func (st *store) read(which int, begin *starter) {
 			failures = 0
 		}
 		st.deliver(which, began, pairs, err)
-		if !st.pause(time.Until(began.Add(apart)), failures) {
+		if !st.pause(time.Until(began.Add(spacing)), failures) {
 			return
 		}
 	}
@@ -157,36 +162,64 @@ func (st *store) deliver(which int, began time.Time, pairs api.KVPairs, err erro
 		p.good++
 		st.verifyOwn(which, began, pairs)
 	}
-	st.note(reading, errors.Join(st.parts[inWho].err, st.parts[inOp].err, st.parts[inCtl].err))
+	st.note(reading, errors.Join(st.parts[inWho].err, st.parts[inOp].err, st.parts[inCtl].err, st.parts[inUse].err))
 	announce(&st.s.news)
 }
 
 // sift decodes what is new, and counts what is ignored.
 func (st *store) sift(which int, old map[string]entry, pairs api.KVPairs) (entries map[string]entry, odd int) {
-	most := maxObservers
-	if which == inCtl {
-		most = maxRecords
-	}
-	entries = make(map[string]entry, min(len(pairs), most))
-	for _, pair := range pairs {
-		name := strings.TrimPrefix(pair.Key, st.s.keys.base+prefixes[which])
-		if which != inCtl && name == st.s.o.Observer {
-			continue
+	entries = make(map[string]entry, min(len(pairs), maxRecords))
+	room := newRoom(which)
+	for _, known := range []bool{true, false} { // newcomers silence nobody who is there
+		for _, pair := range pairs {
+			name := strings.TrimPrefix(pair.Key, st.s.keys.base+prefixes[which])
+			was, there := old[name]
+			if there != known || held[which] && name == member(st.s.o.Zone, st.s.o.Observer) {
+				continue
+			}
+			e, ok := decodePair(which, name, pair, was)
+			if !ok || !room.take(name) {
+				odd++
+				continue
+			}
+			entries[name] = e
 		}
-		e, ok := decodePair(which, name, pair, old[name])
-		if !ok || len(entries) >= most {
-			odd++
-			continue
-		}
-		entries[name] = e
 	}
 	return entries, odd
+}
+
+// room bounds what is believed of one prefix: of records all together, of observers
+// those of each zone, so that what a token of one zone may write takes no place
+// from another's.
+type room struct {
+	byZone bool
+	left   int
+	zones  map[string]int
+}
+
+func newRoom(which int) *room {
+	if which == inCtl {
+		return &room{left: maxRecords}
+	}
+	return &room{byZone: true, left: maxObservers * maxZones, zones: map[string]int{}}
+}
+
+func (r *room) take(name string) bool {
+	zone, _, _ := strings.Cut(name, "/")
+	if r.left == 0 || r.byZone && r.zones[zone] == maxObservers {
+		return false
+	}
+	r.left--
+	if r.byZone {
+		r.zones[zone]++
+	}
+	return true
 }
 
 // decodePair decodes a pair that is not what it was, and reports whether it is
 // sound.
 func decodePair(which int, name string, pair *api.KVPair, was entry) (entry, bool) {
-	if which != inCtl && pair.Session == "" { // it would never vanish
+	if held[which] && pair.Session == "" { // it would never vanish
 		return entry{}, false
 	}
 	if was.raw != nil && bytes.Equal(was.raw, pair.Value) {
@@ -203,18 +236,22 @@ func decodeEntry(which int, name string, raw []byte) (e entry, ok bool) {
 		e.record = &r
 		return e, err == nil
 	}
-	if !config.IsLabel(name) {
+	if _, _, ok := parseMember(name); !ok {
 		return e, false
 	}
-	if which == inWho {
-		w, err := decodeWho(raw)
-		e.who = &w
-		return e, err == nil
+	var err error
+	switch which {
+	case inWho:
+		e.who, err = believe(decodeWho(raw))
+	case inUse:
+		e.use, err = believe(decodeUsage(raw))
+	default:
+		e.op, err = believe(decodeOp(raw))
 	}
-	p, err := decodeOp(raw)
-	e.op = &p
 	return e, err == nil
 }
+
+func believe[T any](v T, err error) (*T, error) { return &v, err }
 
 // verifyOwn has what others see of this observer compared with what it wrote. The
 // caller holds Share.mu.
@@ -222,12 +259,16 @@ func (st *store) verifyOwn(which int, began time.Time, pairs api.KVPairs) {
 	if which == inCtl {
 		return
 	}
-	key := st.s.keys.base + prefixes[which] + st.s.o.Observer
+	key := st.s.keys.base + prefixes[which] + member(st.s.o.Zone, st.s.o.Observer)
 	var own *api.KVPair
 	for _, pair := range pairs {
 		if pair.Key == key {
 			own = pair
 		}
+	}
+	if which == inUse {
+		st.verifyUse(began, own)
+		return
 	}
 	st.verify(began, key, own)
 }

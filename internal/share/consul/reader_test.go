@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -108,7 +109,7 @@ func TestIndexRules(t *testing.T) {
 		last = time.Now()
 		if i < len(indexes) {
 			asked = append(asked, r.URL.Query().Get("index"))
-			answer(w, indexes[i], "true", 0, map[string]string{"detour/test/v1/op/b": "odd"})
+			answer(w, indexes[i], "true", 0, map[string]string{"detour/test/v1/op/z/b": "odd"})
 			n.Add(1)
 			return
 		}
@@ -131,8 +132,8 @@ func TestIndexRules(t *testing.T) {
 func TestForeignValues(t *testing.T) {
 	t.Parallel()
 	const base = "detour/test/v1/"
-	who, op := map[string]string{base + "who/": "x", base + "who/b": `{"boot":"x","assigned_seq":1}`, base + "who/loose": `{"boot":"x"}`}, map[string]string{
-		base + "op/b": `{"boot":"x","seq":1,"assigned_seq":1}`, base + "op/loose": `{"boot":"x","seq":1}`, base + "op/b/c": `{"boot":"x"}`, base + "op/c": "\x00", base + "op/d": strings.Repeat("[", maxOp),
+	who, op := map[string]string{base + "who/": "x", base + "who/z/b": `{"boot":"x","assigned_seq":1}`, base + "who/z/loose": `{"boot":"x"}`}, map[string]string{
+		base + "op/z/b": `{"boot":"x","seq":1,"assigned_seq":1}`, base + "op/z/loose": `{"boot":"x","seq":1}`, base + "op/z/b/c": `{"boot":"x"}`, base + "op/c": "\x00", base + "op/z/d": strings.Repeat("[", maxOp),
 	}
 	url := teller(t, func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -176,8 +177,9 @@ func TestBounds(t *testing.T) {
 	s := observe(t, "a", func(o *Options) { o.Stores = []Store{{Address: "127.0.0.1:1"}} })
 	var ops, records api.KVPairs
 	for i := range maxObservers + 2 {
-		ops = append(ops, &api.KVPair{Key: fmt.Sprint(s.keys.base, "op/o", i), Session: "s", Value: []byte(`{"boot":"x","seq":1}`)})
+		ops = append(ops, &api.KVPair{Key: fmt.Sprint(s.keys.base, "op/crowd/o", i), Session: "s", Value: []byte(`{"boot":"x","seq":1}`)})
 	}
+	ops = append(ops, &api.KVPair{Key: s.keys.base + "op/quiet/z", Session: "s", Value: []byte(`{"boot":"x","seq":1}`)})
 	for i := range maxRecords + 3 {
 		value, err := encodeRecord(&share.Record{Kind: share.Freeze, Target: fmt.Sprint(i), Version: share.Version{N: 1, Writer: "w"}})
 		if err != nil {
@@ -185,8 +187,16 @@ func TestBounds(t *testing.T) {
 		}
 		records = append(records, &api.KVPair{Key: fmt.Sprint(s.keys.base, "ctl/freeze/", i), Value: value})
 	}
-	if entries, odd := s.stores[0].sift(inOp, nil, ops); len(entries) != maxObservers || odd != 2 {
-		t.Errorf("%d observers are believed, %d not", len(entries), odd)
+	if entries, odd := s.stores[0].sift(inOp, nil, ops); len(entries) != maxObservers+1 || odd != 2 || entries["quiet/z"].op == nil {
+		t.Errorf("%d observers are believed, %d not, the other zone's: %v", len(entries), odd, entries["quiet/z"].op)
+	}
+	early, _ := s.stores[0].sift(inOp, nil, ops[5:])
+	flood := append(slices.Clone(ops[5:]), ops[:5]...) // five more, whose names come first
+	for i := range 5 {
+		flood = append(api.KVPairs{{Key: fmt.Sprint(s.keys.base, "op/crowd/aaa", i), Session: "s", Value: ops[0].Value}}, flood...)
+	}
+	if entries, _ := s.stores[0].sift(inOp, early, flood); len(entries) != maxObservers+1 || entries["crowd/o65"].op == nil || entries["crowd/o5"].op == nil {
+		t.Error("newcomers took the places of observers who were there")
 	}
 	if entries, odd := s.stores[0].sift(inCtl, nil, records); len(entries) != maxRecords || odd != 3 {
 		t.Errorf("%d records are believed, %d not", len(entries), odd)
@@ -202,6 +212,7 @@ func TestOldReads(t *testing.T) {
 	for i, who := range []string{"old", "new"} {
 		at := []time.Time{now.Add(-lasting - time.Second), now.Add(-lasting + time.Second)}[i]
 		seen := see(who, "x", 1, 1, 1)
+		who = "z/" + who
 		s.stores[i].parts[inWho] = part{at: now, good: 1, entries: map[string]entry{who: {who: seen.who}}}
 		s.stores[i].parts[inOp] = part{at: at, good: 1, entries: map[string]entry{who: {op: seen.op}}}
 	}

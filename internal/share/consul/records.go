@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -119,30 +118,12 @@ func (s *Share) encode(list []share.Record) (out []record) {
 	return out
 }
 
-// putAlone stores records: what operators decided first, which waits for none of
-// the thousands that a region's failure makes.
+// putAlone stores records, unless an earlier Put still waits for this store.
 func (st *store) putAlone(list []record) error {
-	var hands, uses []record
-	for _, r := range list {
-		if r.kind == share.InUse {
-			uses = append(uses, r)
-		} else {
-			hands = append(hands, r)
-		}
-	}
-	return errors.Join(st.putOnce(&st.putting.hands, hands), st.putOnce(&st.putting.uses, uses))
-}
-
-// putOnce stores records, unless an earlier Put of their kind still waits for this
-// store.
-func (st *store) putOnce(alone *sync.Mutex, list []record) error {
-	if len(list) == 0 {
-		return nil
-	}
-	if !alone.TryLock() {
+	if !st.putting.TryLock() {
 		return fmt.Errorf("%s: has not answered to what was decided before", st.at.Name)
 	}
-	defer alone.Unlock()
+	defer st.putting.Unlock()
 	return st.put(st.s.ctx, list)
 }
 
@@ -217,13 +198,14 @@ func (st *store) get(ctx context.Context, list []record) (found api.TxnResults, 
 }
 
 // higher returns the operations that write what is of a higher version than what
-// was found. What was found damaged is written anew.
+// was found. What was found damaged, or of a version that nobody could have come to,
+// is written anew.
 func higher(list []record, found api.TxnResults) (ops api.TxnOps) {
 	for i, r := range list {
 		op := &api.KVTxnOp{Verb: api.KVCAS, Key: r.key, Value: r.value}
 		if kv := found[i].KV; kv != nil {
 			op.Index = kv.ModifyIndex
-			if old, err := r.decode(r.name, kv.Value); err == nil && !old.Version.Less(r.version) {
+			if old, err := r.decode(r.name, kv.Value); err == nil && old.Version.Follows(r.version) && !old.Version.Less(r.version) {
 				continue
 			}
 		}

@@ -1,9 +1,10 @@
 // Package consul lets resolvers agree over the KV stores of one or several Consul
 // datacenters.
 //
-//	detour/<cluster>/v1/who/<observer>        rare: zone, version, plan, digests of checks, assigned checks
-//	detour/<cluster>/v1/op/<observer>         what is not Up
-//	detour/<cluster>/v1/ctl/<kind>/<target>   records
+//	detour/<cluster>/v1/who/<zone>/<observer> rare: version, plan, digests of checks, assigned checks
+//	detour/<cluster>/v1/op/<zone>/<observer>  what is not Up
+//	detour/<cluster>/v1/use/<zone>/<observer> which pools it uses; outlives it
+//	detour/<cluster>/v1/ctl/<kind>/<target>   records of what operators decided
 //	detour/<cluster>/v1/kept/<zone>/<digest>  what guards keep of names
 //
 // The first two are held by a session: they vanish 10 to 20 s after their observer
@@ -28,7 +29,7 @@ import (
 type Options struct {
 	Cluster  string       // observers of one cluster hear one another; a label
 	Observer string       // name of this one, unique in the cluster; a label
-	Zone     string       // where it is, "" = not said: guards keep names in common by zone
+	Zone     string       // where it is, "" = not said: votes are counted by zone
 	Stores   []Store      // 1 to 8
 	Alive    func() bool  // whether probes are made: without, nothing may look as if they were; nil: always. Called by several goroutines
 	Log      *slog.Logger // nil: none
@@ -47,6 +48,7 @@ type Share struct {
 	hear   *starter // of reading who/ and op/
 	list   *starter // of reading ctl/
 	stock  *starter // of reading kept/
+	usage  *starter // of reading use/
 
 	mu      sync.Mutex // guards what follows
 	want    wanted
@@ -56,7 +58,9 @@ type Share struct {
 	council council
 	said    returned // by Theirs
 	listed  returned // by Records
-	took    int      // changes of what is kept that Kept returned
+	usedBy  returned // by Uses
+	using   wantedUse
+	took    int // changes of what is kept that Kept returned
 }
 
 var errClosed = errors.New("closed: this observer left the others")
@@ -68,7 +72,10 @@ func New(o Options) (*Share, error) {
 	s := &Share{
 		o: o, log: o.Log, keys: keys{"detour/" + o.Cluster + "/v1/"}, wait: waitTime,
 		wrote: make(chan struct{}), news: make(chan struct{}), council: newCouncil(),
-		hear: newStarter(), list: newStarter(), stock: newStarter(),
+		hear: newStarter(), list: newStarter(), stock: newStarter(), usage: newStarter(),
+	}
+	if !plain(o.Zone) {
+		return nil, fmt.Errorf("zone %q is too long, or has characters that cannot be shown", o.Zone)
 	}
 	if !config.IsLabel(o.Cluster) || !config.IsLabel(o.Observer) {
 		return nil, fmt.Errorf("cluster %q and observer %q must be plain words: at most 63 letters, digits, dots, hyphens and underscores", o.Cluster, o.Observer)
@@ -90,9 +97,11 @@ func New(o Options) (*Share, error) {
 	s.wg.Go(s.level)
 	for _, st := range s.stores {
 		s.wg.Go(st.keep)
-		s.wg.Go(func() { st.read(inWho, s.hear) })
-		s.wg.Go(func() { st.read(inOp, s.hear) })
-		s.wg.Go(func() { st.read(inCtl, s.list) })
+		s.wg.Go(func() { st.read(inWho, s.hear, apart) })
+		s.wg.Go(func() { st.read(inOp, s.hear, apart) })
+		s.wg.Go(func() { st.read(inCtl, s.list, apart) })
+		s.wg.Go(func() { st.read(inUse, s.usage, usesApart) })
+		s.wg.Go(st.keepUse)
 		s.wg.Go(st.readKept)
 	}
 	return s, nil
@@ -107,8 +116,8 @@ func (s *Share) Publish(ctx context.Context, o share.Opinion) error {
 	if s.ctx.Err() != nil {
 		return errClosed
 	}
-	if o.Observer != s.o.Observer {
-		return fmt.Errorf("opinion of %q: this is observer %q", o.Observer, s.o.Observer)
+	if o.Observer != s.o.Observer || o.Zone != s.o.Zone {
+		return fmt.Errorf("opinion of %q in zone %q: this is observer %q in zone %q", o.Observer, o.Zone, s.o.Observer, s.o.Zone)
 	}
 	s.mu.Lock()
 	s.asked++

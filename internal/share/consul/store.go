@@ -45,13 +45,15 @@ type store struct {
 
 	session string // the keeper's; "" = none
 
-	putting struct{ hands, uses sync.Mutex } // held while such records are written for Put
+	putting sync.Mutex    // held while records are written for Put
+	useKick chan struct{} // there is another use to write
 
 	// What follows is guarded by Share.mu.
 	written written
-	parts   [3]part // what was read, by prefix
-	kept    kept    // what was read of what guards keep
-	trouble [2]bool // reading, writing: whether that is known to fail
+	usedAs  writtenUse
+	parts   [numParts]part // what was read, by prefix
+	kept    kept           // what was read of what guards keep
+	trouble [2]bool        // reading, writing: whether that is known to fail
 }
 
 func newStore(s *Share, at Store) (*store, error) {
@@ -74,7 +76,7 @@ func newStore(s *Share, at Store) (*store, error) {
 	default:
 		at.Name = "consul " + to.Host + to.Path
 	}
-	return &store{s: s, at: at, to: to, log: s.log.With("store", at.Name), kick: make(chan struct{}, 1)}, nil
+	return &store{s: s, at: at, to: to, log: s.log.With("store", at.Name), kick: make(chan struct{}, 1), useKick: make(chan struct{}, 1)}, nil
 }
 
 // use calls f with a client and makes its error fit to be shown. After an error the

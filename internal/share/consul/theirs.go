@@ -13,9 +13,9 @@ import (
 // returned is what a verb returned last, so that it returns again only when there
 // is news of the world or of the stores.
 type returned struct {
-	text string   // what it was, in short
-	good [][3]int // reads of each store by then
-	bad  int      // reads of all stores that had failed by then
+	text string          // what it was, in short
+	good [][numParts]int // reads of each store by then
+	bad  int             // reads of all stores that had failed by then
 }
 
 // Theirs implements share.Share. It returns at a change, and otherwise whenever one
@@ -79,7 +79,8 @@ func (s *Share) sightings(now time.Time) (out []sighting) {
 		}
 		for name, e := range op.entries {
 			if w, ok := who.entries[name]; ok && w.who.Boot == e.op.Boot {
-				out = append(out, sighting{name, w.who, e.op})
+				zone, observer, _ := parseMember(name)
+				out = append(out, sighting{name, zone, observer, w.who, e.op})
 			}
 		}
 	}
@@ -90,7 +91,7 @@ func (s *Share) sightings(now time.Time) (out []sighting) {
 func summary(lives []*life) string {
 	var b strings.Builder
 	for _, l := range lives {
-		fmt.Fprintf(&b, "%s %s %d\n", l.opinion.Observer, l.opinion.Boot, l.seq)
+		fmt.Fprintf(&b, "%s %s %d\n", l.opinion.ID(), l.opinion.Boot, l.seq)
 	}
 	return b.String()
 }
@@ -149,9 +150,13 @@ func (s *Share) anew(was *returned, parts ...int) bool {
 }
 
 // reads counts the good reads by store and part.
-func (s *Share) reads() (out [][3]int) {
+func (s *Share) reads() (out [][numParts]int) {
 	for _, st := range s.stores {
-		out = append(out, [3]int{st.parts[inWho].good, st.parts[inOp].good, st.parts[inCtl].good})
+		var good [numParts]int
+		for i := range good {
+			good[i] = st.parts[i].good
+		}
+		out = append(out, good)
 	}
 	return out
 }

@@ -78,7 +78,7 @@ type value struct {
 }
 
 // values returns what the keys of an observer are to hold now.
-func (w *wanted) values(k keys, observer string, now time.Time) map[string]value {
+func (w *wanted) values(k keys, zone, observer string, now time.Time) map[string]value {
 	p := w.op
 	p.Judged = slices.Clone(p.Judged)
 	for i, g := range p.Judged {
@@ -89,5 +89,5 @@ func (w *wanted) values(k keys, observer string, now time.Time) map[string]value
 	}
 	who, _ := json.Marshal(w.who)
 	op, _ := json.Marshal(p)
-	return map[string]value{k.who(observer): {w.who.AssignedSeq, who}, k.op(observer): {w.op.Seq, op}}
+	return map[string]value{k.who(zone, observer): {w.who.AssignedSeq, who}, k.op(zone, observer): {w.op.Seq, op}}
 }

@@ -27,7 +27,8 @@ import (
 // value and for a transaction.
 const (
 	maxStores    = 8
-	maxObservers = 64
+	maxObservers = 64 // of one zone
+	maxZones     = 64
 	maxRecords   = 10_000
 	maxWho       = 256 << 10
 	maxOp        = 64 << 10
@@ -36,15 +37,14 @@ const (
 	maxTarget    = 512
 	maxDigests   = 1024                 // a later version may have more than this one
 	maxAge       = 10 * 365 * 24 * 3600 // seconds
-	maxVersion   = 1 << 53              // a version beyond could not be outdone
+	maxVersion   = 1 << 53              // what JSON readers still take as a whole number
 )
 
-var kinds = map[string]bool{share.Override: true, share.Freeze: true, share.InUse: true}
+var kinds = map[string]bool{share.Override: true, share.Freeze: true, share.Failback: true}
 
 // who is the value under who/. AssignedSeq grows with each change of the rest.
 type who struct {
 	Boot        string    `json:"boot"`
-	Zone        string    `json:"zone"`
 	Version     string    `json:"version"`
 	Plan        string    `json:"plan"`
 	Buckets     digests   `json:"buckets,omitempty"`
@@ -130,7 +130,7 @@ func (d *digests) UnmarshalText(text []byte) error {
 
 // split makes of an opinion what is written of it, without sequence numbers.
 func split(o *share.Opinion) (who, op) {
-	w := who{Boot: o.Boot, Zone: o.Zone, Version: o.Version, Plan: o.Plan, Buckets: o.Buckets}
+	w := who{Boot: o.Boot, Version: o.Version, Plan: o.Plan, Buckets: o.Buckets}
 	if o.Assigned != nil {
 		a := assigned(o.Assigned)
 		w.Assigned = &a
@@ -158,10 +158,11 @@ func group(list []share.Judged) (out []judged) {
 	return out
 }
 
-// join makes an opinion of both values.
-func join(observer string, w *who, p *op) share.Opinion {
+// join makes an opinion of both values. Who speaks, and from where, is what their
+// keys say: those are what a token is bound to.
+func join(zone, observer string, w *who, p *op) share.Opinion {
 	o := share.Opinion{
-		Observer: observer, Boot: p.Boot, Zone: w.Zone, Version: w.Version, Plan: w.Plan, Buckets: w.Buckets,
+		Observer: observer, Boot: p.Boot, Zone: zone, Version: w.Version, Plan: w.Plan, Buckets: w.Buckets,
 		Decision: p.Decision, Braked: p.Braked,
 	}
 	if w.Assigned != nil {
@@ -180,7 +181,7 @@ func join(observer string, w *who, p *op) share.Opinion {
 
 // decodeWho trusts nothing.
 func decodeWho(value []byte) (w who, err error) {
-	if err = decode(value, maxWho, &w); err == nil && (w.Boot == "" || !plain(w.Boot, w.Zone, w.Version, w.Plan)) {
+	if err = decode(value, maxWho, &w); err == nil && (w.Boot == "" || !plain(w.Boot, w.Version, w.Plan)) {
 		err = errors.New("not an observer")
 	}
 	return w, err
@@ -239,7 +240,7 @@ func faulty(r *share.Record) error {
 		return fmt.Errorf("a record of unknown kind %q", r.Kind)
 	case r.Target == "" || len(r.Target) > maxTarget || !printable(r.Target):
 		return errors.New("a record without a sound target")
-	case r.Kind != share.InUse && steers(r.Value):
+	case steers(r.Value):
 		return errors.New("a record with control characters in it")
 	}
 	return faultyVersion(r)

@@ -3,6 +3,7 @@ package consul
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -34,8 +35,8 @@ func TestSizes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		v := w.values(keys{}, "a", time.Now())
-		return len(v["who/a"].bytes), len(v["op/a"].bytes), cut
+		v := w.values(keys{}, "eu", "a", time.Now())
+		return len(v["who/eu/a"].bytes), len(v["op/eu/a"].bytes), cut
 	}
 	for _, c := range []struct{ judged, most int }{{0, 100}, {500, 12_000}, {3000, maxOp}} {
 		if whoSize, n, cut := sizes(opinion(c.judged)); n > c.most || cut || whoSize > 1000 {
@@ -115,18 +116,18 @@ func TestRoundTrip(t *testing.T) {
 	if _, err := w.take(o, at); err != nil {
 		t.Fatal(err)
 	}
-	v := w.values(keys{}, "a", at.Add(time.Minute))
-	whoThen, err := decodeWho(v["who/a"].bytes)
+	v := w.values(keys{}, "eu", "a", at.Add(time.Minute))
+	whoThen, err := decodeWho(v["who/eu/a"].bytes)
 	if err != nil {
 		t.Fatal(err)
 	}
-	opThen, err := decodeOp(v["op/a"].bytes)
+	opThen, err := decodeOp(v["op/eu/a"].bytes)
 	if err != nil {
 		t.Fatal(err)
 	}
 	o.Judged[0].Age += time.Minute
 	o.Judged[1].Age += time.Minute
-	if got := join("a", &whoThen, &opThen); !reflect.DeepEqual(got, o) {
+	if got := join("eu", "a", &whoThen, &opThen); !reflect.DeepEqual(got, o) {
 		t.Errorf("read\n%+v, want\n%+v", got, o)
 	}
 	if w.op.Judged[1].Ages[0] != 5 {
@@ -135,37 +136,49 @@ func TestRoundTrip(t *testing.T) {
 }
 
 func TestHostileValues(t *testing.T) {
-	long := strings.Repeat("x", maxText+1)
 	for _, c := range []struct {
 		which      int
 		name, text string
 	}{
-		{inWho, "a", `{`},
-		{inWho, "a", `null`},
-		{inWho, "a", `{"zone":"no boot"}`},
-		{inWho, "a", `{"boot":"b","zone":"\u001b[2J"}`},
-		{inWho, "a", `{"boot":"b","zone":"` + long + `"}`},
-		{inWho, "a", `{"boot":"b","assigned":"A"}`},
-		{inWho, "a", `{"boot":"b","assigned":"AA.AB"}`},
-		{inWho, "a", `{"boot":"b","assigned":"AA,AA"}`},
-		{inWho, "a", `{"boot":"b","assigned":["AA"]}`},
-		{inWho, "a", `{"boot":"b","assigned":"` + strings.Repeat(".", maxDigests) + `"}`},
-		{inWho, "a", `{"boot":"b","buckets":"0011223"}`},
-		{inWho, "a", `{"boot":"b","buckets":"001122"}`},
-		{inWho, "a", `{"boot":"b","buckets":"0x112233"}`},
-		{inWho, "a", `{"boot":"b","buckets":[1]}`},
-		{inWho, "a", `{"boot":"b","buckets":{}}`},
-		{inWho, "a", `{"boot":"b","buckets":"` + strings.Repeat("00112233", maxDigests+1) + `"}`},
-		{inWho, "a", `{"boot":"b","pad":"` + strings.Repeat(" ", maxWho) + `"}`},
-		{inWho, "a/b", `{"boot":"b"}`},
+		{inWho, "eu/a", `{`},
+		{inWho, "eu/a", `null`},
+		{inWho, "eu/a", `{"zone":"no boot"}`},
+		{inWho, "eu/a", `{"boot":"b","assigned":"A"}`},
+		{inWho, "eu/a", `{"boot":"b","assigned":"AA.AB"}`},
+		{inWho, "eu/a", `{"boot":"b","assigned":"AA,AA"}`},
+		{inWho, "eu/a", `{"boot":"b","assigned":["AA"]}`},
+		{inWho, "eu/a", `{"boot":"b","assigned":"` + strings.Repeat(".", maxDigests) + `"}`},
+		{inWho, "eu/a", `{"boot":"b","buckets":"0011223"}`},
+		{inWho, "eu/a", `{"boot":"b","buckets":"001122"}`},
+		{inWho, "eu/a", `{"boot":"b","buckets":"0x112233"}`},
+		{inWho, "eu/a", `{"boot":"b","buckets":[1]}`},
+		{inWho, "eu/a", `{"boot":"b","buckets":{}}`},
+		{inWho, "eu/a", `{"boot":"b","buckets":"` + strings.Repeat("00112233", maxDigests+1) + `"}`},
+		{inWho, "eu/a", `{"boot":"b","pad":"` + strings.Repeat(" ", maxWho) + `"}`},
+		{inWho, "a", `{"boot":"b"}`},
+		{inWho, "a/b/c", `{"boot":"b"}`},
+		{inWho, "/b", `{"boot":"b"}`},
+		{inWho, "~1B~5B2J/b", `{"boot":"b"}`},
+		{inWho, "aws/x/b", `{"boot":"b"}`},
+		{inUse, "eu/a", `{"boot":""}`},
+		{inUse, "eu/a", `{"boot":"b","as":[{"regions":["r"],"used":[1],"services":""}]}`},
+		{inUse, "eu/a", `{"boot":"b","as":[{"regions":["r"],"used":[-1],"services":""}]}`},
+		{inUse, "eu/a", `{"boot":"b","as":[{"regions":["r"],"used":[0,0,0],"services":""}]}`},
+		{inUse, "eu/a", `{"boot":"b","as":[{"regions":[""],"services":""}]}`},
+		{inUse, "eu/a", `{"boot":"b","as":[{"regions":["\u001b[2J"],"services":""}]}`},
+		{inUse, "eu/a", `{"boot":"b","as":[{"regions":["r"],"returning":[0],"services":"AAAAAAAAAAE","ages":[1]}]}`},
+		{inUse, "eu/a", `{"boot":"b","as":[{"regions":["r"],"returning":[0],"ejections":[1],"services":"AAAAAAAAAAE"}]}`},
+		{inUse, "eu/a", `{"boot":"b","as":[{"regions":["r"],"returning":[0],"ejections":[1],"services":"AAAAAAAAAAE","ages":[-1]}]}`},
+		{inUse, "eu/a", `{"boot":"b","as":[{"regions":["r"],"returning":[0],"ejections":[1000000],"services":"AAAAAAAAAAE","ages":[1]}]}`},
+		{inCtl, "in_use/x", `{"kind":"in_use","target":"x","version":{"n":1,"writer":"w"}}`},
 		{inWho, "", `{"boot":"b"}`},
-		{inOp, "a", `{"boot":"b","seq":-1}`},
-		{inOp, "a", `{"boot":"b","judged":[{"verdict":"up","checks":"","ages":[]}]}`},
-		{inOp, "a", `{"boot":"b","judged":[{"verdict":"down","checks":"AAAAAAAAAAE","ages":[]}]}`},
-		{inOp, "a", `{"boot":"b","judged":[{"verdict":"down","checks":"AAAAAAAAAAE","ages":[-1]}]}`},
-		{inOp, "a", `{"boot":"b","judged":[{"verdict":"down","checks":"AAAAAAAAAAE","ages":[9000000000]}]}`},
-		{inOp, "a", `{"boot":"b","summed":[{"region":""}]}`},
-		{inOp, "a", `{"boot":"b","pad":"` + strings.Repeat(" ", maxOp) + `"}`},
+		{inOp, "eu/a", `{"boot":"b","seq":-1}`},
+		{inOp, "eu/a", `{"boot":"b","judged":[{"verdict":"up","checks":"","ages":[]}]}`},
+		{inOp, "eu/a", `{"boot":"b","judged":[{"verdict":"down","checks":"AAAAAAAAAAE","ages":[]}]}`},
+		{inOp, "eu/a", `{"boot":"b","judged":[{"verdict":"down","checks":"AAAAAAAAAAE","ages":[-1]}]}`},
+		{inOp, "eu/a", `{"boot":"b","judged":[{"verdict":"down","checks":"AAAAAAAAAAE","ages":[9000000000]}]}`},
+		{inOp, "eu/a", `{"boot":"b","summed":[{"region":""}]}`},
+		{inOp, "eu/a", `{"boot":"b","pad":"` + strings.Repeat(" ", maxOp) + `"}`},
 		{inCtl, "freeze/x", `{"kind":"freeze","target":"y","version":{"n":1,"writer":"w"}}`},
 		{inCtl, "freeze/x", `{"kind":"freeze","target":"x","version":{"n":0,"writer":"w"}}`},
 		{inCtl, "freeze/x", `{"kind":"freeze","target":"x","version":{"n":18446744073709551615,"writer":"w"}}`},
@@ -187,15 +200,17 @@ func TestHostileValues(t *testing.T) {
 		which      int
 		name, text string
 	}{
-		{inWho, "a", `{"boot":"b","from_a_newer_version":[1]}`},
-		{inWho, "a", `{"boot":"b","buckets":"` + strings.Repeat("00112233", maxDigests) + `"}`},
-		{inWho, "a", `{"boot":"b","buckets":null}`},
-		{inWho, "a", `{"boot":"b","buckets":""}`},
-		{inOp, "a", `{"boot":"b","judged":[{"verdict":"down","cause":"from_a_newer_version","checks":"AAAAAAAAAAE","ages":[1]}]}`},
+		{inWho, "eu/a", `{"boot":"b","from_a_newer_version":[1]}`},
+		{inWho, "eu/a", `{"boot":"b","buckets":"` + strings.Repeat("00112233", maxDigests) + `"}`},
+		{inWho, "eu/a", `{"boot":"b","buckets":null}`},
+		{inWho, "eu/a", `{"boot":"b","buckets":""}`},
+		{inOp, "eu/a", `{"boot":"b","judged":[{"verdict":"down","cause":"from_a_newer_version","checks":"AAAAAAAAAAE","ages":[1]}]}`},
 		{inCtl, "freeze/x", `{"kind":"freeze","target":"x","version":{"n":1,"writer":"w"}}`},
 		{inCtl, "freeze/x", `{"kind":"freeze","target":"x","version":{"n":1,"writer":"w","over":true},"ttl":1,"deleted":true}`},
 		{inCtl, "override/x", `{"kind":"override","target":"x","version":{"n":1,"writer":"w"},"value":{"Owner":"山田"}}`},
-		{inCtl, "in_use/~2E.~2Fx", `{"kind":"in_use","target":"../x","version":{"n":1,"writer":"w"}}`},
+		{inCtl, "failback/~2E.~2Fx", `{"kind":"failback","target":"../x","version":{"n":1,"writer":"w"}}`},
+		{inUse, "~/a", `{"boot":"b","seq":1}`},
+		{inUse, "aws~2Fx/a", `{"boot":"b","seq":1,"as":[{"regions":["r"],"used":[0],"out":[0],"returning":[0],"ejections":[2],"services":"AAAAAAAAAAE","ages":[5]}]}`},
 	} {
 		if _, ok := decodeEntry(c.which, c.name, []byte(c.text)); !ok {
 			t.Errorf("%s%s: %s was not believed", prefixes[c.which], c.name, c.text)
@@ -234,27 +249,33 @@ func FuzzDecode(f *testing.F) {
 	if _, err := w.take(o, time.Now()); err != nil {
 		f.Fatal(err)
 	}
-	v := w.values(keys{}, "a", time.Now())
-	f.Add(inWho, "a", v["who/a"].bytes)
-	f.Add(inOp, "a", v["op/a"].bytes)
+	v := w.values(keys{}, "eu", "a", time.Now())
+	f.Add(inWho, "eu/a", v["who/eu/a"].bytes)
+	f.Add(inOp, "eu/a", v["op/eu/a"].bytes)
 	f.Add(inCtl, "freeze/~2A", []byte(`{"kind":"freeze","target":"*","version":{"n":7,"writer":"w"},"made":"2026-01-02T03:04:05Z","ttl":60,"deleted":true,"value":{"a":[1]}}`))
-	f.Add(inOp, "a", []byte(`{"boot":"b","judged":[{"checks":"AAAAAAAAAAE=","ages":[1e99]}]}`))
-	f.Add(inWho, "a", []byte(`{"boot":"b","buckets":"00112233AAbbccDD","assigned":"AAE.AA../w"}`))
-	f.Add(inWho, "a", []byte(`{"boot":"b","buckets":"0011223"}`))
+	f.Add(inOp, "eu/a", []byte(`{"boot":"b","judged":[{"checks":"AAAAAAAAAAE=","ages":[1e99]}]}`))
+	f.Add(inWho, "eu/a", []byte(`{"boot":"b","buckets":"00112233AAbbccDD","assigned":"AAE.AA../w"}`))
+	f.Add(inWho, "eu/a", []byte(`{"boot":"b","buckets":"0011223"}`))
+	f.Add(inUse, "eu/a", []byte(`{"boot":"b","seq":1,"as":[{"regions":["r","s"],"used":[0],"out":[1],"returning":[1],"ejections":[2],"services":"AAAAAAAAAAE","ages":[5]}]}`))
 	f.Add(inWho, "-", []byte(strings.Repeat("[", 10_000)))
 	f.Fuzz(func(t *testing.T, which int, name string, raw []byte) {
 		which &= 3
-		e, ok := decodeEntry(min(which, inCtl), name, raw)
+		e, ok := decodeEntry(which, name, raw)
 		if !ok {
 			return
 		}
 		switch {
+		case e.use != nil:
+			u := e.use.ungroup("eu", "a")
+			if again := groupUse(&u); len(raw) < maxUse/8 && fmt.Sprint(again.ungroup("eu", "a")) != fmt.Sprint(u) {
+				t.Errorf("%+v is written as %+v", u, again)
+			}
 		case e.record != nil:
 			if _, err := encodeRecord(e.record); err != nil && len(raw) < maxRecord/8 {
 				t.Errorf("a record that was read cannot be written: %v", err)
 			}
 		case e.op != nil:
-			join(name, &who{Boot: e.op.Boot}, e.op)
+			join("eu", name, &who{Boot: e.op.Boot}, e.op)
 			again, _ := json.Marshal(e.op)
 			got, err := decodeOp(again)
 			if text, _ := json.Marshal(got); len(again) < maxOp && (err != nil || !bytes.Equal(text, again)) {
