@@ -96,6 +96,7 @@ type outcome struct {
 	after  time.Duration // from the probe's start to the answer
 
 	wildcard bool
+	peer     *health.Peer
 }
 
 // end closes the attempt's books.
@@ -177,7 +178,7 @@ func (p *probe) refuse(t Target) (outcome, bool) {
 }
 
 func (o outcome) result(now time.Time) health.Result {
-	r := health.Result{At: now, Cause: o.cause, Detail: clean(o.detail), Expiry: o.expiry, Steps: o.steps, Wildcard: o.wildcard}
+	r := health.Result{At: now, Cause: o.cause, Detail: clean(o.detail), Expiry: o.expiry, Steps: o.steps, Wildcard: o.wildcard, Peer: o.peer}
 	if o.cause != health.CauseTimeout && !o.cause.Local() && o.cause != health.CauseNoAddress {
 		r.Latency = max(o.after, 1)
 	}
