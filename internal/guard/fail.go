@@ -172,6 +172,9 @@ func (n *Name) Mend(now Stamp) {
 		}
 	}
 	n.Tried, n.Gone = n.Tried.until(now), n.Gone.until(now)
+	if len(n.Cert.Key) > maxDigest || len(n.Cert.Issuer) > maxDigest {
+		n.Cert = Cert{}
+	}
 }
 
 // isUnsound reports whether a text is no name in lower case with its last dot.
@@ -187,9 +190,12 @@ func (m *Member) mend(now Stamp) {
 	switch m.Was {
 	case Refuted:
 		m.Proof = Refuted
-	case Silent:
+	case Silent, Mute, Contradicts:
 		m.Was = Unproven
 	case Unproven, Proven:
+	}
+	if m.Proof == Contradicts || m.Proof == Proven && m.Was != Proven {
+		m.Proof = Unproven
 	}
 }
 

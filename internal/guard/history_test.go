@@ -207,7 +207,7 @@ func (h *history) check() (stood int) {
 			switch o := h.of(v6, ip); {
 			case !o.fit():
 				h.Errorf("%s stands in: %+v, %+v", ip, o, h.n.Of(v6).find(ip))
-			case !o.proven && h.now.Sub(h.bad[i]) > 15*time.Minute:
+			case !o.proven && !(h.n.Proves && h.n.Of(v6).find(ip).isFaint()) && h.now.Sub(h.bad[i]) > 15*time.Minute:
 				h.Errorf("%s stands in unproven for %v", ip, h.now.Sub(h.bad[i]))
 			case slices.Contains(s.Addrs[:j], ip), ip.Is6() != v6:
 				h.Errorf("%v stands in", s.Addrs)

@@ -123,10 +123,10 @@ func (k *Kept) see(ip Addr, now Stamp) (isNew bool) {
 	m.Times = min(m.Times+1, 3)
 	switch m.Proof {
 	case Refuted: // its own DNS says that it is the name's
-		m.Proof, m.Was, m.Proved = Unproven, Unproven, now
-	case Silent: // that was another time
-		m.Proof = m.Was
-	case Unproven, Proven:
+		m.Proof, m.Was, m.Proved, m.Why, m.doubted = Unproven, Unproven, now, NoReason, 0
+	case Silent, Mute: // that was another time
+		m.Proof, m.Why, m.doubted = m.Was, NoReason, 0
+	case Unproven, Proven, Contradicts:
 	}
 	return good != m.Good()
 }

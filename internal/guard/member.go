@@ -16,11 +16,16 @@ type Proof uint8
 const (
 	Unproven Proof = iota
 	Proven         // it showed a certificate for the name
-	Refuted        // it showed another's, or refused
-	Silent         // it said nothing
+	Refuted        // it contradicted twice: it is another's, or nothing listens there
+	Silent         // nothing was heard: it, or the way to it
+	Mute           // it took the connection, and did not say who it is
+
+	// Contradicted is what a single proof says of an address that is another's. It is
+	// no member's state: see Prove.
+	Contradicts
 )
 
-var proofs = [...]string{"unproven", "proven", "refuted", "silent"}
+var proofs = [...]string{"unproven", "proven", "refuted", "silent", "mute", "contradicted"}
 
 // String returns the proof in a word.
 func (p Proof) String() string { return proofs[p] }
@@ -30,7 +35,7 @@ func (p Proof) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
 // UnmarshalText implements encoding.TextUnmarshaler; unknown words are Unproven.
 func (p *Proof) UnmarshalText(b []byte) error {
-	*p = Proof(max(slices.Index(proofs[:], string(b)), 0)) // #nosec G115 -- an index of four
+	*p = Proof(max(slices.Index(proofs[:], string(b)), 0)) // #nosec G115 -- an index of six
 	return nil
 }
 
@@ -42,12 +47,18 @@ type Member struct {
 	Times uint8 `json:"times"` // seen, as far as that matters
 	Proof Proof `json:"proof,omitzero"`
 
-	// Was is what the last proof that was not silent said, Proved when that was.
+	// Was is what the last proof said that was one: Proven or Refuted. Proved is when
+	// that was.
 	Was    Proof `json:"was,omitzero"`
 	step   uint8 // of the schedule
 	Proved Stamp `json:"proved,omitzero"`
 
-	next Stamp // when to prove it, 0 = not planned
+	Why     Reason `json:"why,omitzero"`      // why the last proof failed
+	Expired bool   `json:"expired,omitempty"` // it is proven by a certificate that ended lately
+
+	next    Stamp // when to prove it, 0 = not planned
+	asked   Stamp // when it was asked last
+	doubted Stamp // when it contradicted, 0 = not since it last proved itself
 }
 
 // Good reports whether a member may stand in: it was seen often enough for long
@@ -118,6 +129,8 @@ type Name struct {
 
 	Secure bool `json:"secure,omitempty"` // its answers were validated (AD)
 
+	Cert Cert `json:"cert,omitzero"` // the last certificate in date that proved a member
+
 	Gone Stamp `json:"gone,omitzero"` // when it was forgotten: what others saw before is not taken from them
 
 	held []held // strange addresses and what their proof said, at most MaxMembers
@@ -165,6 +178,14 @@ func (k *Kept) Usual() int {
 	n := min(int(k.late.answers), len(s))
 	slices.Sort(s[:n])
 	return max(1, int(s[n/2]))
+}
+
+// Member returns a copy of a member.
+func (n *Name) Member(v6 bool, ip Addr) (m Member, known bool) {
+	if at := n.Of(v6).find(ip); at != nil {
+		return *at, true
+	}
+	return m, false
 }
 
 func (k *Kept) find(ip Addr) *Member {

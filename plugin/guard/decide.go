@@ -140,7 +140,7 @@ func (g *Guard) stand(e *entry, q *question, now guard.Stamp) *dns.Msg {
 	if why != guard.Stands {
 		return nil
 	}
-	m := q.standIn(&set, g.lifetime(e, k, now))
+	m := q.standIn(&set, g.lifetime(e, k, &set, now))
 	if k.Why == guard.Bogus || q.do && (e.known.Secure || k.Signed != nil) {
 		m = q.whole(e.known.Held(q.v6(), &g.opts.rules, now), g.opts.seconds())
 	}
@@ -170,13 +170,21 @@ func (g *Guard) meanwhile(e *entry, q *question) *dns.Msg {
 }
 
 // lifetime is that of what stands in.
-func (g *Guard) lifetime(e *entry, k *guard.Kept, now guard.Stamp) uint32 {
+func (g *Guard) lifetime(e *entry, k *guard.Kept, set *guard.Set, now guard.Stamp) uint32 {
+	ttl := g.opts.seconds()
+	if set.Faint {
+		ttl = min(ttl, faint)
+	}
 	_, urgent := e.known.Newcomers(k == &e.known.V6, &g.opts.rules)
 	if urgent || k.Why == guard.Change && e.known.Undecided(now) {
-		return min(g.opts.seconds(), undecided)
+		return min(ttl, undecided)
 	}
-	return g.opts.seconds()
+	return ttl
 }
+
+// faint is the lifetime in seconds of what stands in while one of it does not say any
+// more who it is.
+const faint = 5
 
 // undecided is the lifetime in seconds of what stands in while a proof is under way
 // that may end it.

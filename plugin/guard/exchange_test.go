@@ -253,7 +253,7 @@ func TestABadWordIsChecked(t *testing.T) {
 		s.first.back.set("192.0.2.1", s.first.ca.issue(t, "shop.other.example")) // and now it is true
 		lie.Known.V4.Members[0].Proved = guard.At(time.Now())
 		liar.Leave(lie)
-		wait(15 * time.Second)
+		wait(75 * time.Second)
 		s.serve(all, 5*time.Second)
 		liar.Close()
 		for _, end := range ends {
