@@ -24,13 +24,14 @@ const patience = 1800 * time.Millisecond
 // guarded answers a question for the addresses of a guarded name.
 func (g *Guard) guarded(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, e *entry) (int, error) {
 	a := &asking{ResponseWriter: w, g: g, e: e, q: questionOf(r)}
+	a.q.udp = isUDP(w)
 	switch m := a.begin(guard.At(time.Now())); {
 	case m != nil:
 		return a.send(m)
 	case !a.kept:
 		return plugin.NextOrFailure(pluginName, g.Next, ctx, a, r)
 	}
-	if _, udp := w.RemoteAddr().(*net.UDPAddr); udp {
+	if a.q.udp {
 		t := time.AfterFunc(patience, func() {
 			defer survive(e.name)
 			a.tooLate()
@@ -40,6 +41,11 @@ func (g *Guard) guarded(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, e
 		return a.run(ctx, &own)
 	}
 	return a.apart(ctx, r.Copy())
+}
+
+func isUDP(w dns.ResponseWriter) bool {
+	_, udp := w.RemoteAddr().(*net.UDPAddr)
+	return udp
 }
 
 // asking is a question for a guarded name on its way through the plugins below.
@@ -287,6 +293,8 @@ func (a *asking) second(ctx context.Context, r *dns.Msg) *dns.Msg {
 		return nil
 	}
 	last := upstream(ctx)
+	own := a.q
+	own.udp = false // it is asked by TCP where UDP was too small
 	end := time.Now().Add(patience / 2)
 	for n := 0; n < opinions && time.Now().Before(end); n++ {
 		again := metadata.ContextWithMetadata(ctx)
@@ -295,7 +303,7 @@ func (a *asking) second(ctx context.Context, r *dns.Msg) *dns.Msg {
 		switch {
 		case err != nil:
 			return nil
-		case a.g.take(a.e, &a.q, m) == guard.None:
+		case a.g.take(a.e, &own, m) == guard.None:
 			return m
 		case asked == "" || last != "" && asked != last:
 			return nil

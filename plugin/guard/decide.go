@@ -17,6 +17,9 @@ import (
 func (g *Guard) take(e *entry, q *question, m *dns.Msg) failure {
 	defer g.contain(e)
 	j := judge(m, e.name, q.qtype)
+	if j.cut && !q.udp { // nothing in it is to be relied on (RFC 2181 section 9)
+		return guard.Servfail
+	}
 	if j.failure != guard.None {
 		return j.failure
 	}

@@ -220,3 +220,33 @@ func TestTheChainComesFirst(t *testing.T) {
 		}
 	})
 }
+
+// TestCutShort holds that a reply which is cut short goes to a client over UDP, who asks
+// again, and fails the name over TCP, where nobody can: whatever it seems to say.
+func TestCutShort(t *testing.T) {
+	good := has(api + " 5 IN A 192.0.2.1")
+	for name, f := range map[string]func(*dns.Msg) *dns.Msg{"nodata": nodata, "nxdomain": nxdomain, "addresses": has(api + " 5 IN A 192.0.2.66"), "servfail": servfail} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, plainConf, func(w *world) {
+				w.below.set(api+" A", good)
+				w.learn(api, time.Minute)
+				cut := func(r *dns.Msg) *dns.Msg { m := f(r); m.Truncated = true; return m }
+				w.below.set(api+" A", cut)
+				if m := w.ask(api, dns.TypeA); !m.Truncated {
+					t.Errorf("over UDP: %v", m)
+				}
+				r := new(dns.Msg)
+				r.SetQuestion(api, dns.TypeA)
+				m := w.via(&test.ResponseWriter{TCP: true}, r)
+				if w.want(m, dns.RcodeSuccess, "192.0.2.1"); m.Truncated {
+					t.Errorf("over TCP: %v", m)
+				}
+				wait(2 * recheck)
+				w.want(w.ask(api, dns.TypeA), dns.RcodeSuccess, "192.0.2.1") // its own questions did not take it for well
+				if list, _ := w.at.Report(false); len(list) != 1 || list[0].Failing != "servfail for IPv4" {
+					t.Errorf("%+v", list)
+				}
+			})
+		})
+	}
+}
