@@ -83,7 +83,7 @@ func (n *Name) Strange(v6 bool, a *Answer, r *Rules, now Stamp) (fresh int, refu
 func (k *Kept) places(r *Rules) map[string]bool {
 	out := map[string]bool{}
 	for i := range k.Members {
-		if k.Members[i].Good() {
+		if k.Members[i].Good() && k.fits(k.Members[i].IP) {
 			out[r.Place(k.Members[i].IP)] = true
 		}
 	}
@@ -167,9 +167,7 @@ func (n *Name) Mend(now Stamp) {
 		for i := range k.Members {
 			k.Members[i].mend(now)
 		}
-		if n.Public && slices.ContainsFunc(k.Members, func(m Member) bool { return Private(m.IP) }) {
-			k.leave(Private)
-		}
+		k.mendKind()
 	}
 	n.Tried, n.Gone = n.Tried.until(now), n.Gone.until(now)
 	if len(n.Cert.Key) > maxDigest || len(n.Cert.Issuer) > maxDigest {

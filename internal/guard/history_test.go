@@ -211,8 +211,8 @@ func (h *history) check() (stood int) {
 				h.Errorf("%s stands in unproven for %v", ip, h.now.Sub(h.bad[i]))
 			case slices.Contains(s.Addrs[:j], ip), ip.Is6() != v6:
 				h.Errorf("%v stands in", s.Addrs)
-			case Private(ip) && h.n.Public:
-				h.Errorf("private %s stands in", ip)
+			case Private(ip) != (h.n.Of(v6).Kind == PrivateKind):
+				h.Errorf("%s stands in, and is of another kind", ip)
 			}
 		}
 	}

@@ -2,7 +2,6 @@ package guard
 
 import (
 	"cmp"
-	"net/netip"
 	"slices"
 	"time"
 )
@@ -34,16 +33,21 @@ const (
 )
 
 // Learn takes in a good answer. It allocates nothing if the answer brings nothing
-// new. An answer with private addresses for a name that has good public ones is
-// refused: that is a sinkhole or a rebinding attack, not the name.
+// new. An answer with private addresses for a name that has public ones is refused, as
+// a sinkhole or a rebinding attack would give it, until it is the third in a row.
 func (n *Name) Learn(v6 bool, a *Answer, now Stamp) News {
-	if len(a.Addrs) == 0 || n.Public && slices.ContainsFunc(a.Addrs, Private) {
+	k := n.Of(v6)
+	kind, was := kindOf(a.Addrs), k.Kind
+	switch {
+	case len(a.Addrs) == 0:
+		return Refused
+	case !n.turn(v6, kind, now) && kind == PrivateKind:
+		if k.Bad == 0 { // its own DNS answers, without them
+			k.drop(now, a.TTL)
+		}
 		return Refused
 	}
-	k := n.Of(v6)
-	changed := k.Take(a, now)
-	changed = n.emerge(k) || changed
-	if changed {
+	if changed := k.Take(a, now); changed || k.Kind != was {
 		return Changed
 	}
 	return Refreshed
@@ -67,28 +71,6 @@ func (k *Kept) Take(a *Answer, now Stamp) (changed bool) {
 	k.rank(a.TTL, now)
 	k.Good, k.TTL = now, a.TTL
 	return changed
-}
-
-// emerge notes that the name has a good public address, and forgets the private ones.
-// One that was seen too briefly to be good is too little to forget anything for.
-func (n *Name) emerge(k *Kept) bool {
-	if n.Public || !slices.ContainsFunc(k.Members, func(m Member) bool { return m.Good() && !Private(m.IP) }) {
-		return false
-	}
-	n.Public = true
-	n.V4.leave(Private)
-	n.V6.leave(Private)
-	return true
-}
-
-// shared is the space between a provider and its customers (RFC 6598).
-var shared = netip.MustParsePrefix("100.64.0.0/10")
-
-// Private reports whether an address means another machine in another network:
-// RFC 1918, RFC 4193, RFC 6598, link-local, loopback and unspecified ones.
-func Private(ip Addr) bool {
-	ip = ip.Unmap()
-	return ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsUnspecified() || shared.Contains(ip)
 }
 
 // heal ends a failure. What the members missed while answers failed does not make

@@ -72,6 +72,7 @@ type Kept struct {
 	Members []Member `json:"members,omitempty"`
 	Chain   []string `json:"chain,omitempty"` // targets of the last good answer's CNAMEs
 	Good    Stamp    `json:"good,omitzero"`   // the last good answer
+	Kind    Kind     `json:"kind,omitzero"`   // of the addresses that stand in
 	TTL     uint32   `json:"ttl,omitzero"`    // of the last good answer, in seconds
 
 	Bad Stamp   `json:"bad,omitzero"` // since when answers fail, 0 = they do not
@@ -90,6 +91,9 @@ type Kept struct {
 	Size uint8 `json:"size,omitzero"`
 
 	late *lately // nil: no answer since the start
+
+	odd   uint8 // how many good answers in a row were of the other kind
+	oddAt Stamp // the last of them
 }
 
 // lately is what is noted of the answers since the start.
@@ -123,7 +127,6 @@ type Name struct {
 	V4 Kept `json:"v4,omitzero"`
 	V6 Kept `json:"v6,omitzero"`
 
-	Public bool  `json:"public,omitempty"` // it has had a good address that is not private
 	Proves bool  `json:"proves,omitempty"` // a member proved itself while answers were good
 	Tried  Stamp `json:"tried,omitzero"`   // when that was last tried
 

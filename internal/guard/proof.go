@@ -179,7 +179,7 @@ func (n *Name) Untried(r *Rules, now Stamp) (ip Addr, isDue bool) {
 	}
 	for _, k := range []*Kept{&n.V4, &n.V6} {
 		for i := range k.Members {
-			if m := &k.Members[i]; m.Last >= k.Good {
+			if m := &k.Members[i]; m.Last >= k.Good && k.fits(m.IP) {
 				return m.IP, true
 			}
 		}

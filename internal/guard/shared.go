@@ -75,7 +75,7 @@ func (s *Shared) Merge(n *Name) (w Worth) {
 
 // inherit takes over what n is known to be, and reports whether that is new.
 func (n *Name) inherit(from *Name) (isNew bool) {
-	for _, f := range []struct{ own, other *bool }{{&n.Public, &from.Public}, {&n.Proves, &from.Proves}, {&n.Secure, &from.Secure}} {
+	for _, f := range []struct{ own, other *bool }{{&n.Proves, &from.Proves}, {&n.Secure, &from.Secure}} {
 		isNew = isNew || *f.other && !*f.own
 		*f.own = *f.own || *f.other
 	}
@@ -87,9 +87,9 @@ func (k *Kept) merge(from *Kept, gone Stamp) (w Worth) {
 		w = Now // if there is anything to tell
 	}
 	was := len(k.Members)
-	k.leave(func(ip Addr) bool { return k.find(ip).Last <= gone })
+	k.leave(func(ip Addr) bool { return k.find(ip).Last <= gone || !from.fits(ip) })
 	for i := range from.Members {
-		if m := &from.Members[i]; m.Good() && m.Last > gone {
+		if m := &from.Members[i]; m.Good() && m.Last > gone && from.fits(m.IP) {
 			w = max(w, k.add(m, from.Bad != 0))
 		}
 	}
@@ -123,6 +123,7 @@ func (k *Kept) add(m *Member, failing bool) (w Worth) {
 // renew takes over times and the chain of who saw the last good answer, and since
 // when there are none.
 func (k *Kept) renew(from *Kept) (w Worth) {
+	k.Kind = from.Kind
 	if from.Good > k.Good {
 		if from.Good.Sub(k.Good) > refresh || !slices.Equal(k.Chain, from.Chain) {
 			w = Later
@@ -153,7 +154,7 @@ func (n *Name) Adopt(s *Shared, near bool, now Stamp, deny func(Addr) bool) (isN
 		k, there := n.Of(v6), from.Of(v6)
 		there.leave(func(ip Addr) bool {
 			m := there.find(ip)
-			return m.Last <= gone || !m.Good() || k.find(ip) != nil || deny(ip) || Private(ip) && (!near || n.Public)
+			return m.Last <= gone || !m.Good() || k.find(ip) != nil || deny(ip) || Private(ip) && !near || !there.fits(ip) || !n.takes(v6, ip)
 		})
 		if k.hasGood() || len(there.Members) == 0 {
 			continue
@@ -170,9 +171,18 @@ func (n *Name) Adopt(s *Shared, near bool, now Stamp, deny func(Addr) bool) (isN
 	return isNew
 }
 
+// takes reports whether an address is of the kind that a family has, or may have.
+func (n *Name) takes(v6 bool, ip Addr) bool {
+	k := n.Of(v6)
+	if k.Kind == NoKind && n.Of(!v6).Kind == PublicKind {
+		return !Private(ip)
+	}
+	return k.fits(ip)
+}
+
 func (k *Kept) adopt(there *Kept) {
 	if len(k.Members) == 0 {
-		*k = Kept{Chain: there.Chain, Good: there.Good, TTL: there.TTL, Size: there.Size, Began: there.Bad}
+		*k = Kept{Chain: there.Chain, Good: there.Good, TTL: there.TTL, Size: there.Size, Began: there.Bad, Kind: there.Kind}
 	}
 	k.Members = append(k.Members, there.Members...)
 	k.Members = k.Members[:min(len(k.Members), MaxMembers)]

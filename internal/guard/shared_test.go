@@ -175,9 +175,9 @@ func TestAdoptPrivate(t *testing.T) {
 	for _, c := range []struct {
 		n          Name
 		near, want bool
-	}{{Name{}, true, true}, {Name{}, false, false}, {Name{Public: true}, true, false}} {
+	}{{Name{}, true, true}, {Name{}, false, false}, {Name{V4: Kept{Kind: PublicKind}}, true, false}, {Name{V6: Kept{Kind: PublicKind}}, true, false}, {Name{V4: Kept{Kind: PrivateKind}}, true, true}} {
 		if got := c.n.Adopt(&s, c.near, now, nobody); got != c.want {
-			t.Errorf("near %v, public %v: adopted %v", c.near, c.n.Public, got)
+			t.Errorf("near %v, %+v: adopted %v", c.near, c.n, got)
 		}
 	}
 }

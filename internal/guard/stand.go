@@ -53,6 +53,9 @@ func (n *Name) Stand(v6 bool, r *Rules, now Stamp, hush bool) (Set, Refusal) {
 	why := Young
 	for i := range k.Members {
 		m := &k.Members[i]
+		if !k.fits(m.IP) {
+			continue
+		}
 		if no := n.unfit(k, m, r, now, hush); no != Stands {
 			why = max(why, no)
 			continue
@@ -83,7 +86,7 @@ func (n *Name) Stand(v6 bool, r *Rules, now Stamp, hush bool) (Set, Refusal) {
 func (k *Kept) current(fit []*Member) []*Member {
 	var moved Stamp
 	for i := range k.Members {
-		if m := &k.Members[i]; m.Last >= k.Good && (moved == 0 || m.First < moved) {
+		if m := &k.Members[i]; m.Last >= k.Good && k.fits(m.IP) && (moved == 0 || m.First < moved) {
 			moved = m.First
 		}
 	}
@@ -146,7 +149,7 @@ func (n *Name) Held(v6 bool, r *Rules, now Stamp) *Signed {
 		return nil
 	}
 	for _, ip := range s.IPs {
-		if m := k.find(ip); m == nil || m.Proof == Refuted || !m.Good() {
+		if m := k.find(ip); m == nil || m.Proof == Refuted || !m.Good() || !k.fits(ip) {
 			return nil
 		}
 	}
@@ -202,7 +205,7 @@ func (n *Name) Newcomers(v6 bool, r *Rules) (ips []Addr, urgent bool) {
 	urgent = true
 	for i := range k.Members {
 		switch m := &k.Members[i]; {
-		case m.Last < k.Good:
+		case m.Last < k.Good, !k.fits(m.IP):
 		case m.Good():
 			urgent = false
 		case m.Proof == Unproven && len(ips) < MaxProved:
@@ -261,7 +264,7 @@ func (n *Name) MayAsk(v6 bool, ip Addr, now Stamp) bool {
 func (n *Name) Refutations(v6 bool, now Stamp, spread time.Duration) (due []Addr) {
 	k := n.Of(v6)
 	for i := range k.Members {
-		if m := &k.Members[i]; m.Proof == Refuted && m.isDue(k.Bad, now, spread) && len(due) < MaxProved {
+		if m := &k.Members[i]; m.Proof == Refuted && k.fits(m.IP) && m.isDue(k.Bad, now, spread) && len(due) < MaxProved {
 			due = append(due, m.IP)
 		}
 	}

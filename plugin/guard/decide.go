@@ -36,6 +36,7 @@ func (g *Guard) take(e *entry, q *question, m *dns.Msg) failure {
 	switch e.known.Learn(q.v6(), &j.answer, now) {
 	case guard.Refused:
 		refusedTotal.WithLabelValues("private").Inc()
+		e.soil(stale) // what it lacks is older now
 		return guard.None
 	case guard.Changed:
 		e.soil(dirty)

@@ -250,3 +250,38 @@ func TestCutShort(t *testing.T) {
 		})
 	}
 }
+
+// TestAVPNsViewComesAndGoes holds that while a VPN is up its private answers stand in
+// once they are the usual ones, and the public ones when it is down again: never the
+// other view's, and never a private one that came once.
+func TestAVPNsViewComesAndGoes(t *testing.T) {
+	inWorld(t, plainConf, func(w *world) {
+		in, out := has(api+" 5 IN A 10.0.0.1"), has(api+" 5 IN A 192.0.2.1")
+		outage := func(ip string) {
+			w.Helper()
+			w.below.set(api+" A", nodata)
+			w.want(w.ask(api, dns.TypeA), dns.RcodeSuccess, ip)
+			wait(time.Minute)
+		}
+		w.below.set(api+" A", out)
+		w.learn(api, 2*time.Minute)
+		w.below.set(api+" A", in)
+		w.want(w.ask(api, dns.TypeA), dns.RcodeSuccess, "10.0.0.1") // the truth, but not kept
+		outage("192.0.2.1")
+		w.below.set(api+" A", in)
+		wait(4 * recheck) // it is asked in the background until it is believed
+		w.learn(api, 2*time.Minute)
+		outage("10.0.0.1")
+		w.below.set(api+" A", out)
+		wait(4 * recheck)
+		w.learn(api, 2*time.Minute)
+		outage("192.0.2.1")
+		w.below.set(api+" A", in)
+		w.learn(api, 3*time.Hour)
+		w.below.set(api+" A", nodata)
+		w.want(w.ask(api, dns.TypeA), dns.RcodeSuccess, "10.0.0.1")
+		if list, _ := w.at.Report(true); len(list[0].Members) != 1 {
+			t.Errorf("the public ones are still kept: %+v", list[0].Members)
+		}
+	})
+}
