@@ -162,8 +162,14 @@ func (n *Name) Mend(now Stamp) {
 		if k.Chain = k.Chain[:min(len(k.Chain), MaxChain)]; slices.ContainsFunc(k.Chain, isUnsound) {
 			k.Chain = nil
 		}
+		if len(k.Links) != len(k.Chain) {
+			k.Links = nil
+		}
+		for i := range k.Links {
+			k.Links[i].First = k.Links[i].First.until(now)
+		}
 		k.Size = min(k.Size, MaxAnswer)
-		k.Good, k.Bad, k.Began = k.Good.until(now), k.Bad.until(now), k.Began.until(now)
+		k.Good, k.Bad, k.Began, k.Fresh = k.Good.until(now), k.Bad.until(now), k.Began.until(now), k.Fresh.until(now)
 		for i := range k.Members {
 			k.Members[i].mend(now)
 		}

@@ -61,9 +61,7 @@ func (k *Kept) Take(a *Answer, now Stamp) (changed bool) {
 		changed = k.see(ip, now) || changed
 	}
 	changed = k.drop(now, a.TTL) || changed
-	if !slices.Equal(k.Chain, a.Chain) {
-		k.Chain, changed = slices.Clone(a.Chain[:min(len(a.Chain), MaxChain)]), true
-	}
+	changed = k.rechain(a.Chain, now) || changed
 	if a.Signed != nil {
 		k.Signed, changed = a.Signed, true
 	}
@@ -89,7 +87,12 @@ func (k *Kept) heal(now Stamp) bool {
 		m.Last = m.Last.Add(missed)
 		m.next, m.step = 0, 0
 	}
-	k.Bad, k.Why = 0, None
+	for i := range k.Links {
+		if !k.Links[i].isKnown(k.Good) {
+			k.Links[i].First = k.Links[i].First.Add(missed)
+		}
+	}
+	k.Bad, k.Why, k.Fresh = 0, None, 0
 	return true
 }
 

@@ -71,6 +71,7 @@ func (m *Member) Good() bool {
 type Kept struct {
 	Members []Member `json:"members,omitempty"`
 	Chain   []string `json:"chain,omitempty"` // targets of the last good answer's CNAMEs
+	Links   []Link   `json:"links,omitempty"` // how well each of them is known
 	Good    Stamp    `json:"good,omitzero"`   // the last good answer
 	Kind    Kind     `json:"kind,omitzero"`   // of the addresses that stand in
 	TTL     uint32   `json:"ttl,omitzero"`    // of the last good answer, in seconds
@@ -81,6 +82,9 @@ type Kept struct {
 	// Began is since when others saw answers fail that did not here, 0 = they did
 	// not. From then on it counts how long members stand in.
 	Began Stamp `json:"began,omitzero"`
+
+	// Fresh is when a target of the chain was last answered for while the name was not.
+	Fresh Stamp `json:"fresh,omitzero"`
 
 	// Signed is the last complete answer to a question with DO, as it came, and
 	// the time within which all its signatures are valid. Empty where none came
@@ -207,7 +211,7 @@ func (n *Name) Clone() Name {
 		if len(k.Members) > 0 {
 			k.Size = uint8(k.Usual()) // #nosec G115 -- at most eight
 		}
-		k.Members, k.late = slices.Clone(k.Members), nil
+		k.Members, k.Links, k.late = slices.Clone(k.Members), slices.Clone(k.Links), nil
 	}
 	out.held = nil
 	return out

@@ -129,7 +129,7 @@ func (k *Kept) renew(from *Kept) (w Worth) {
 			w = Later
 		}
 		k.Good, k.TTL, k.Size = from.Good, from.TTL, uint8(from.Usual()) // #nosec G115 -- at most eight
-		k.Chain = slices.Clone(from.Chain)
+		k.Chain, k.Links = slices.Clone(from.Chain), nil                 // what others were led by leads nobody else
 		k.drop(k.Good, k.TTL)
 	}
 	switch {

@@ -80,13 +80,14 @@ func (n *Name) Stand(v6 bool, r *Rules, now Stamp, hush bool) (Set, Refusal) {
 }
 
 // current leaves out the members that were last seen before those of the last good
-// answer came up, unless there are no others: the name moved away from them. One
+// answer, or of the last one of the chain's target, came up, unless there are no others: the name moved away from them. One
 // that was seen beside them since is another of the same pool. Those that are faint are
 // hardly others.
 func (k *Kept) current(fit []*Member) []*Member {
 	var moved Stamp
+	last := max(k.Good, k.Fresh)
 	for i := range k.Members {
-		if m := &k.Members[i]; m.Last >= k.Good && k.fits(m.IP) && (moved == 0 || m.First < moved) {
+		if m := &k.Members[i]; m.Last >= last && k.fits(m.IP) && (moved == 0 || m.First < moved) {
 			moved = m.First
 		}
 	}

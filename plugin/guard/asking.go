@@ -31,6 +31,10 @@ func (g *Guard) guarded(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, e
 	case !a.kept:
 		return plugin.NextOrFailure(pluginName, g.Next, ctx, a, r)
 	}
+	if a.chained {
+		t := time.AfterFunc(followWait, a.ahead)
+		defer t.Stop()
+	}
 	if a.q.udp {
 		t := time.AfterFunc(patience, func() {
 			defer survive(e.name)
@@ -58,6 +62,8 @@ type asking struct {
 	q    question
 	kept bool // addresses of this family are
 
+	chained bool // so is a chain that leads to them
+
 	mu   sync.Mutex
 	sent bool // the client has a reply
 	over bool // nothing is written any more
@@ -77,6 +83,7 @@ func (a *asking) begin(now guard.Stamp) *dns.Msg {
 	defer e.mu.Unlock()
 	e.asked = now
 	m, k := a.g.stand(e, &a.q, now), e.known.Of(a.q.v6())
+	a.chained = len(k.Links) > 0
 	if a.kept = len(k.Members) > 0; m != nil {
 		answersTotal.WithLabelValues(k.Why.String()).Inc()
 	}
@@ -211,10 +218,12 @@ func (a *asking) run(ctx context.Context, r *dns.Msg) (int, error) {
 func (a *asking) standFor(ctx context.Context) *dns.Msg {
 	v6 := a.q.v6()
 	m := a.g.failed(a.e, &a.q, a.failure)
-	if m == nil && !a.g.hasUrgent(a.e, v6) || a.g.withdrawn(ctx, a.e, &a.q, a.failure) {
+	if m == nil && !a.g.hasUrgent(a.e, v6) && !a.g.follows(a.e, v6) || a.g.withdrawn(ctx, a.e, &a.q, a.failure) {
 		return nil
 	}
-	if a.g.proveNewcomers(a.e, v6) {
+	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), followWait)
+	defer cancel()
+	if asked := a.g.follow(wait, a.e, v6); a.g.proveNewcomers(a.e, v6) || asked {
 		m = a.g.failed(a.e, &a.q, a.failure)
 	}
 	return m

@@ -141,10 +141,14 @@ func (g *Guard) stand(e *entry, q *question, now guard.Stamp) *dns.Msg {
 		return nil
 	}
 	set, why := e.known.Stand(q.v6(), &g.opts.rules, now, g.table.home.hush(now))
-	if why != guard.Stands {
+	f := g.fresh(e, q.v6(), now)
+	if why != guard.Stands && f == nil {
 		return nil
 	}
 	m := q.standIn(&set, g.lifetime(e, k, &set, now))
+	if f != nil {
+		m = q.standFresh(f, g.opts.seconds())
+	}
 	if k.Why == guard.Bogus || q.do && (e.known.Secure || k.Signed != nil) {
 		m = q.whole(e.known.Held(q.v6(), &g.opts.rules, now), g.opts.seconds())
 	}
@@ -180,7 +184,7 @@ func (g *Guard) lifetime(e *entry, k *guard.Kept, set *guard.Set, now guard.Stam
 		ttl = min(ttl, faint)
 	}
 	_, urgent := e.known.Newcomers(k == &e.known.V6, &g.opts.rules)
-	if urgent || k.Why == guard.Change && e.known.Undecided(now) {
+	if urgent || g.isUnasked(e, k == &e.known.V6, now) || k.Why == guard.Change && e.known.Undecided(now) {
 		return min(ttl, undecided)
 	}
 	return ttl
@@ -246,8 +250,8 @@ func (t *table) settle(g *Guard, e *entry, now guard.Stamp) {
 	stands := false
 	e.refusal = guard.Healthy
 	for _, v6 := range []bool{false, true} {
-		switch _, why := e.known.Stand(v6, &g.opts.rules, now, t.home.hush(now)); why {
-		case guard.Stands:
+		switch _, why := e.known.Stand(v6, &g.opts.rules, now, t.home.hush(now)); {
+		case why == guard.Stands, g.fresh(e, v6, now) != nil:
 			stands = true
 		default:
 			e.refusal = max(e.refusal, why)

@@ -161,17 +161,23 @@ const confirmAfter = 2 * time.Second
 // mayConfirm waits until a second proof may be made, and reports whether there was room
 // for it in time.
 func (g *Guard) mayConfirm(ip netip.Addr) bool {
-	end := time.Now().Add(guard.Twice - 2*proofTime)
-	wait := time.NewTimer(confirmAfter)
-	<-wait.C
+	life := g.table.home.lifetime()
+	begun := time.Now()
 	tick := time.NewTicker(budgetTick)
 	defer tick.Stop()
-	for now := time.Now(); now.Before(end); now = <-tick.C {
-		if g.table.home.allow(ip, true, guard.At(now)) {
-			return true
+	for {
+		select {
+		case <-life.Done():
+			return false
+		case now := <-tick.C:
+			switch since := now.Sub(begun); {
+			case since > guard.Twice-2*proofTime:
+				return false
+			case since >= confirmAfter && g.table.home.allow(ip, true, guard.At(now)):
+				return true
+			}
 		}
 	}
-	return false
 }
 
 // trial shakes hands with a healthy name once, so that it is known what can be

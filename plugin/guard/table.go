@@ -54,6 +54,7 @@ type entry struct {
 	refusal guard.Refusal // why nothing stands in
 	looked  guard.Stamp   // when it was last looked whether other resolvers know all of it
 	left    guard.Stamp   // when they were told of it last
+	far     [2]far        // what the chain's targets say, by family
 	worth   guard.Stamp   // since when there is something to tell them, 0 = there is not
 }
 
