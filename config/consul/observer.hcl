@@ -30,10 +30,9 @@ key_prefix "detour/CLUSTER/v1/ctl/in_use/" {
   policy = "write"
 }
 
-# What the guards of a zone keep of names that are listed exactly: "kept/aws~2Feu-west-1/"
-# instead bounds it to the zone aws/eu-west-1. Whoever may write here can lie to a
-# resolver that knows nothing yet of a name.
-key_prefix "detour/CLUSTER/v1/kept/" {
+# What its guards keep of names that are listed exactly. ZONE is the resolver's zone as a
+# key has it: aws~2Feu-west-1 for aws/eu-west-1, ~ where none is said.
+key_prefix "detour/CLUSTER/v1/kept/ZONE/OBSERVER/" {
   policy = "write"
 }
 

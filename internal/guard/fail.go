@@ -189,7 +189,7 @@ func isUnsound(name string) bool {
 }
 
 func (m *Member) mend(now Stamp) {
-	m.First, m.Last, m.Proved = m.First.until(now), m.Last.until(now), m.Proved.until(now)
+	m.First, m.Last, m.Proved, m.Own = m.First.until(now), m.Last.until(now), m.Proved.until(now), m.Own.until(now)
 	m.Times = min(m.Times, 3)
 	switch m.Was {
 	case Refuted:

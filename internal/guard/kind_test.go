@@ -140,7 +140,7 @@ func TestWhatIsOfTheOtherKind(t *testing.T) {
 	lie.V4.Members = append(lie.V4.Members, Member{IP: out[0], First: noon, Last: now, Times: 3})
 	s.Known = lie
 	var fresh Name
-	if fresh.Adopt(&s, true, now, nobody); len(fresh.V4.Members) != 1 {
+	if fresh.Adopt(by(&s, true), now, nobody); len(fresh.V4.Members) != 1 {
 		t.Errorf("adopted: %+v", fresh.V4)
 	}
 }

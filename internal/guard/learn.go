@@ -104,11 +104,15 @@ func (k *Kept) see(ip Addr, now Stamp) (isNew bool) {
 		return true
 	}
 	good := m.Good()
+	if m.Lent {
+		m.First, m.Times = now, 0
+	}
+	m.Lent, m.Told = false, false
 	m.Last = max(m.Last, now)
 	m.Times = min(m.Times+1, 3)
 	switch m.Proof {
 	case Refuted: // its own DNS says that it is the name's
-		m.Proof, m.Was, m.Proved, m.Why, m.doubted = Unproven, Unproven, now, NoReason, 0
+		m.Proof, m.Was, m.Proved, m.Own, m.Why, m.doubted = Unproven, Unproven, now, now, NoReason, 0
 	case Silent, Mute: // that was another time
 		m.Proof, m.Why, m.doubted = m.Was, NoReason, 0
 	case Unproven, Proven, Contradicts:

@@ -56,6 +56,12 @@ type Member struct {
 	Why     Reason `json:"why,omitzero"`      // why the last proof failed
 	Expired bool   `json:"expired,omitempty"` // it is proven by a certificate that ended lately
 
+	// Lent says that only another resolver keeps it: it stands in once it proved itself
+	// here. Told says that several do. Own is when it was last asked from here.
+	Lent bool  `json:"lent,omitempty"`
+	Told bool  `json:"told,omitempty"`
+	Own  Stamp `json:"own,omitzero"`
+
 	next    Stamp // when to prove it, 0 = not planned
 	asked   Stamp // when it was asked last
 	doubted Stamp // when it contradicted, 0 = not since it last proved itself
@@ -64,7 +70,7 @@ type Member struct {
 // Good reports whether a member may stand in: it was seen often enough for long
 // enough, so that one forged answer is not kept, or it proved who it is.
 func (m *Member) Good() bool {
-	return m.Was == Proven || m.Times >= 3 && m.Last.Sub(m.First) >= time.Minute
+	return m.Was == Proven || !m.Lent && m.Times >= 3 && m.Last.Sub(m.First) >= time.Minute
 }
 
 // Kept is what is known of one name and family.

@@ -117,7 +117,8 @@ func (n *Name) Prove(v6 bool, ip Addr, p Proof, now Stamp) (isNew bool) {
 	m.Proof = p
 	switch p {
 	case Proven, Refuted:
-		m.Was, m.Proved, m.doubted = p, now, 0
+		m.Was, m.Proved, m.Own, m.doubted = p, now, now, 0
+		m.Lent, m.Told = m.Lent && p != Proven, m.Told && p != Proven
 	case Unproven, Silent, Mute, Contradicts:
 	}
 	if p == Proven && !n.Failing() {

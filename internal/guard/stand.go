@@ -172,7 +172,8 @@ func (n *Name) demand(r *Rules) Demand {
 	if r.Demand != Auto {
 		return r.Demand
 	}
-	if n.Proves {
+	isLent := func(m Member) bool { return m.Lent }
+	if n.Proves || slices.ContainsFunc(n.V4.Members, isLent) || slices.ContainsFunc(n.V6.Members, isLent) {
 		return TLS
 	}
 	return Age
@@ -206,10 +207,10 @@ func (n *Name) Newcomers(v6 bool, r *Rules) (ips []Addr, urgent bool) {
 	urgent = true
 	for i := range k.Members {
 		switch m := &k.Members[i]; {
-		case m.Last < k.Good, !k.fits(m.IP):
+		case m.Last < k.Good && !m.Lent, !k.fits(m.IP):
 		case m.Good():
 			urgent = false
-		case m.Proof == Unproven && len(ips) < MaxProved:
+		case (m.Proof == Unproven || m.Lent && m.isFaint()) && len(ips) < MaxProved:
 			ips = append(ips, m.IP)
 		}
 	}

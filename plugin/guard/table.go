@@ -55,7 +55,6 @@ type entry struct {
 	looked  guard.Stamp   // when it was last looked whether other resolvers know all of it
 	left    guard.Stamp   // when they were told of it last
 	far     [2]far        // what the chain's targets say, by family
-	worth   guard.Stamp   // since when there is something to tell them, 0 = there is not
 }
 
 // dirt says how much of an entry the disk does not have yet.

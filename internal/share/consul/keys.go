@@ -21,6 +21,30 @@ func (k keys) kept(zone string) string {
 	return k.base + "kept/" + escape(zone) + "/"
 }
 
+// keptBy is the prefix of what one observer's guards keep: nobody else writes there.
+func (k keys) keptBy(zone, observer string) string { return k.kept(zone) + escape(observer) + "/" }
+
+// parseKept returns whose a key under kept/ is, false if this program would not write
+// such a key.
+func (k keys) parseKept(key string) (at keptAt, ok bool) {
+	rest, ok := strings.CutPrefix(key, k.base+"kept/")
+	parts := strings.Split(rest, "/")
+	if !ok || len(parts) != 3 {
+		return at, false
+	}
+	if parts[0] != "~" {
+		if at.zone, ok = unescape(parts[0]); !ok || at.zone == "" {
+			return at, false
+		}
+	}
+	at.observer, ok = unescape(parts[1])
+	at.digest = parts[2]
+	return at, ok && at.observer != ""
+}
+
+// keptAt is where a record of a guard is.
+type keptAt struct{ zone, observer, digest string }
+
 // recordName is the key of a record after ctl/.
 func recordName(kind, target string) string { return kind + "/" + escape(target) }
 

@@ -4,7 +4,7 @@
 //	detour/<cluster>/v1/who/<observer>        rare: zone, version, plan, digests of checks, assigned checks
 //	detour/<cluster>/v1/op/<observer>         what is not Up
 //	detour/<cluster>/v1/ctl/<kind>/<target>   records
-//	detour/<cluster>/v1/kept/<zone>/<digest>  what guards keep of names
+//	detour/<cluster>/v1/kept/<zone>/<observer>/<digest>  what its guards keep of names
 //
 // The first two are held by a session: they vanish 10 to 20 s after their observer
 // did. A lock protects nothing of them (a plain PUT overwrites), ACLs do: see
