@@ -24,21 +24,28 @@ func (n *Name) Adopt(finds []Find, now Stamp, deny func(Addr) bool) (isNew bool)
 		words[i].Mend(now)
 	}
 	for _, v6 := range []bool{false, true} {
-		k := n.Of(v6)
-		if k.hasGood() {
+		if n.Of(v6).hasGood() {
 			continue
 		}
 		for i := range words {
 			near := finds[i].Near
 			isNew = n.borrow(v6, &words[i], func(ip Addr) bool { return deny(ip) || Private(ip) && !near }) || isNew
 		}
-		for i := range k.Members {
-			if m := &k.Members[i]; m.Lent && m.Proof == Unproven && vouches(finds, words, v6, m) >= keepers {
-				m.Lent, m.Told, m.Times = false, true, 3
-				m.First = min(m.First, m.Last.Add(-time.Minute))
-				isNew = true
-			}
+		isNew = n.Of(v6).believe(finds, words, v6) || isNew
+	}
+	return isNew
+}
+
+// believe makes good what is lent and enough observers of this zone keep.
+func (k *Kept) believe(finds []Find, words []Name, v6 bool) (isNew bool) {
+	for i := range k.Members {
+		m := &k.Members[i]
+		if !m.Lent || m.Proof != Unproven || vouches(finds, words, v6, m) < keepers {
+			continue
 		}
+		m.Lent, m.Told, m.Times = false, true, 3
+		m.First = min(m.First, m.Last.Add(-time.Minute))
+		isNew = true
 	}
 	return isNew
 }

@@ -84,3 +84,16 @@ func (n *Name) Far(v6 bool, ips []Addr, now Stamp) (fit []Addr) {
 	}
 	return fit
 }
+
+// mendChain makes the chain and its links plausible.
+func (k *Kept) mendChain(now Stamp) {
+	if k.Chain = k.Chain[:min(len(k.Chain), MaxChain)]; slices.ContainsFunc(k.Chain, isUnsound) {
+		k.Chain = nil
+	}
+	if len(k.Links) != len(k.Chain) {
+		k.Links = nil
+	}
+	for i := range k.Links {
+		k.Links[i].First = k.Links[i].First.until(now)
+	}
+}

@@ -159,15 +159,7 @@ func (n *Name) Mend(now Stamp) {
 			return twice || !ip.IsValid() || ip.Is4() == v6 || ip.Is4In6() || ip.Zone() != ""
 		})
 		k.Members = k.Members[:min(len(k.Members), MaxMembers)]
-		if k.Chain = k.Chain[:min(len(k.Chain), MaxChain)]; slices.ContainsFunc(k.Chain, isUnsound) {
-			k.Chain = nil
-		}
-		if len(k.Links) != len(k.Chain) {
-			k.Links = nil
-		}
-		for i := range k.Links {
-			k.Links[i].First = k.Links[i].First.until(now)
-		}
+		k.mendChain(now)
 		k.Size = min(k.Size, MaxAnswer)
 		k.Good, k.Bad, k.Began, k.Fresh = k.Good.until(now), k.Bad.until(now), k.Began.until(now), k.Fresh.until(now)
 		for i := range k.Members {

@@ -108,18 +108,14 @@ func (n *Name) Prove(v6 bool, ip Addr, p Proof, now Stamp) (isNew bool) {
 		return false
 	}
 	was := m.Proof
-	if p == Contradicts {
-		p = m.contradict(now)
-	}
-	if was == Refuted && (p == Silent || p == Mute) { // that takes nothing back
+	p = m.decide(p, now)
+	isProof := p == Proven || p == Refuted
+	if was == Refuted && !isProof { // that takes nothing back
 		return false
 	}
-	m.Proof = p
-	switch p {
-	case Proven, Refuted:
+	if m.Proof = p; isProof {
 		m.Was, m.Proved, m.Own, m.doubted = p, now, now, 0
 		m.Lent, m.Told = m.Lent && p != Proven, m.Told && p != Proven
-	case Unproven, Silent, Mute, Contradicts:
 	}
 	if p == Proven && !n.Failing() {
 		n.Proves = true
@@ -130,9 +126,12 @@ func (n *Name) Prove(v6 bool, ip Addr, p Proof, now Stamp) (isNew bool) {
 // Twice is the time within which two proofs must contradict.
 const Twice = 10 * time.Second
 
-// contradict notes that a proof contradicts, and returns what that makes of a member.
-func (m *Member) contradict(now Stamp) Proof {
-	if m.isDoubted(now) {
+// decide returns what a proof makes of a member. It notes one that contradicts.
+func (m *Member) decide(p Proof, now Stamp) Proof {
+	switch {
+	case p != Contradicts:
+		return p
+	case m.isDoubted(now):
 		return Refuted
 	}
 	m.doubted = now

@@ -259,7 +259,7 @@ func TestReasons(t *testing.T) {
 			t.Errorf("%d: %q", r, text)
 		}
 	}
-	var r Reason = Closing
+	r := Closing
 	if _ = r.UnmarshalText([]byte("x")); r != NoReason {
 		t.Error("a word that nobody knows")
 	}

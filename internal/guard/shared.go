@@ -40,10 +40,7 @@ const (
 // when one leaves only its names move.
 func Elected(self string, zone []string, name string) bool {
 	own := draw(self, name)
-	return !slices.ContainsFunc(zone, func(o string) bool {
-		d := draw(o, name)
-		return o != self && (d > own || d == own && o > self)
-	})
+	return !slices.ContainsFunc(zone, func(o string) bool { return draw(o, name) > own })
 }
 
 func draw(observer, name string) uint64 {

@@ -45,7 +45,7 @@ func (p *identity) try(ctx context.Context, a *attempt) outcome {
 			o.detail = "connected, then silence in the handshake"
 		}
 		if seen.Shown {
-			p.s.look(chain, a.target.name(), seen)
+			_ = p.s.look(chain, a.target.name(), seen)
 		}
 		seen.Unnamed = isUnnamed(err)
 		seen.Text = !seen.Shown && heard.isText()

@@ -145,12 +145,14 @@ func (g *Guard) stand(e *entry, q *question, now guard.Stamp) *dns.Msg {
 	if why != guard.Stands && f == nil {
 		return nil
 	}
-	m := q.standIn(&set, g.lifetime(e, k, &set, now))
-	if f != nil {
-		m = q.standFresh(f, g.opts.seconds())
-	}
-	if k.Why == guard.Bogus || q.do && (e.known.Secure || k.Signed != nil) {
+	var m *dns.Msg
+	switch {
+	case k.Why == guard.Bogus, q.do && (e.known.Secure || k.Signed != nil):
 		m = q.whole(e.known.Held(q.v6(), &g.opts.rules, now), g.opts.seconds())
+	case f != nil:
+		m = q.standFresh(f, g.opts.seconds())
+	default:
+		m = q.standIn(&set, g.lifetime(e, k, &set, now))
 	}
 	if m != nil {
 		g.table.watch(e)

@@ -233,11 +233,7 @@ func (st *store) elements(prefix string, index uint64) (prefixes []string, next 
 		if meta.LastIndex >= index {
 			next = meta.LastIndex
 		}
-		for _, key := range found {
-			if strings.HasSuffix(key, "/") && key != prefix {
-				prefixes = append(prefixes, key)
-			}
-		}
+		prefixes = slices.DeleteFunc(found, func(key string) bool { return !strings.HasSuffix(key, "/") || key == prefix })
 		return trusted(meta)
 	})
 	if err != nil {
