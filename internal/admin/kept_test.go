@@ -107,8 +107,10 @@ func TestGuardTable(t *testing.T) {
 	if err := WriteGuard(&b, guarded(true), time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"stands in, nodata for IPv4 for 3 min", "LOST, nxdomain for IPv4 for 1 h: every address was refuted", "2 of 5 proofs a second", "192.0.2.1", "1 proven", "1 proven, 1 mute, 1 refuted",
-		"mute: accepted, then reset or closed, last proof 7 min ago", "refuted: another protocol than TLS", "proven by a certificate that has expired"} {
+	for _, want := range []string{
+		"stands in, nodata for IPv4 for 3 min", "LOST, nxdomain for IPv4 for 1 h: every address was refuted", "2 of 5 proofs a second", "192.0.2.1", "1 proven", "1 proven, 1 mute, 1 refuted",
+		"mute: accepted, then reset or closed, last proof 7 min ago", "refuted: another protocol than TLS", "proven by a certificate that has expired",
+	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, b.String())
 		}
