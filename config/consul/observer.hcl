@@ -35,8 +35,8 @@ key "detour/CLUSTER/v1/use/ZONE/OBSERVER" {
   policy = "write"
 }
 
-# What its guard keeps of names that are listed exactly.
-key_prefix "detour/CLUSTER/v1/kept/ZONE/" {
+# What its guards keep of names that are listed exactly.
+key_prefix "detour/CLUSTER/v1/kept/ZONE/OBSERVER/" {
   policy = "write"
 }
 

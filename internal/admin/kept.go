@@ -38,9 +38,12 @@ type Kept struct {
 // KeptMember is an address of a guarded name.
 type KeptMember struct {
 	Address string    `json:"address"`
-	Seen    time.Time `json:"seen"`  // in a good answer last
-	Proof   string    `json:"proof"` // unproven, proven, refuted or silent
-	Good    bool      `json:"good"`  // it was seen often enough, or proved who it is
+	Seen    time.Time `json:"seen"`              // in a good answer last
+	Proof   string    `json:"proof"`             // unproven, proven, refuted, silent or mute
+	Good    bool      `json:"good"`              // it was seen often enough, or proved who it is
+	Why     string    `json:"why,omitempty"`     // why its last proof failed
+	Proved  time.Time `json:"proved,omitzero"`   // its last proof or refutation
+	Expired bool      `json:"expired,omitempty"` // what proves it is a certificate that has expired
 }
 
 // maxNamed bounds the guarded names in a status.
@@ -92,9 +95,17 @@ func wireKept(r *guard.Report) Kept {
 	}
 	for i := range r.Members {
 		m := &r.Members[i]
-		k.Members = append(k.Members, KeptMember{m.IP.String(), m.Last.Time(), m.Proof.String(), m.Good()})
+		k.Members = append(k.Members, wireMember(m))
 	}
 	return k
+}
+
+func wireMember(m *guard.Member) KeptMember {
+	out := KeptMember{Address: m.IP.String(), Seen: m.Last.Time(), Proof: m.Proof.String(), Good: m.Good(), Why: m.Why.String(), Expired: m.Expired}
+	if m.Proved != 0 {
+		out.Proved = m.Proved.Time()
+	}
+	return out
 }
 
 // brief is what a status says: the names that fail.
@@ -167,6 +178,11 @@ func WriteGuard(w io.Writer, g *Guard, now time.Time) error {
 	for i := range g.Names {
 		k := &g.Names[i]
 		fmt.Fprintf(t, "%s\t%s\t%s ago\t%s\t%s\n", k.Name, k.state(now), ago(now.Sub(k.Good)), k.addresses(), k.proof())
+		for _, m := range k.Members {
+			if text := m.odd(now); text != "" {
+				fmt.Fprintf(t, "\t\t\t%s\t%s\n", m.Address, text)
+			}
+		}
 	}
 	return t.Flush()
 }
@@ -179,6 +195,21 @@ func (k *Kept) state(now time.Time) string {
 		return fmt.Sprintf("LOST, %s for %s: %s", k.Failing, ago(now.Sub(k.Since)), k.Refusal)
 	}
 	return "well"
+}
+
+// odd says what there is to say of an address beyond that it is proven or not.
+func (m *KeptMember) odd(now time.Time) string {
+	last := ""
+	if !m.Proved.IsZero() && m.Proof != "refuted" {
+		last = ", last proof " + ago(now.Sub(m.Proved)) + " ago"
+	}
+	switch {
+	case m.Expired:
+		return "proven by a certificate that has expired"
+	case m.Why != "":
+		return m.Proof + ": " + m.Why + last
+	}
+	return ""
 }
 
 func (k *Kept) addresses() string {
@@ -200,7 +231,7 @@ func (k *Kept) proof() string {
 		by[m.Proof]++
 	}
 	var out []string
-	for _, p := range []string{"proven", "refuted", "silent"} {
+	for _, p := range []string{"proven", "mute", "silent", "refuted"} {
 		if by[p] > 0 {
 			out = append(out, fmt.Sprintf("%d %s", by[p], p))
 		}

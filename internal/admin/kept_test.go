@@ -44,6 +44,14 @@ func keep(t *testing.T) *kept {
 			Name: "api.cloud.example.", Block: ".:53/", Standing: true, Failing: "nodata for IPv4", Since: now.Add(-3 * time.Minute), Good: now.Add(-3 * time.Minute),
 			Members: []guard.Member{{IP: netip.MustParseAddr("192.0.2.1"), Last: seen, Proof: guard.Proven, Was: guard.Proven}},
 		},
+		{
+			Name: "login.partner.example.", Block: ".:53/", Good: now,
+			Members: []guard.Member{
+				{IP: netip.MustParseAddr("198.51.100.1"), Last: seen, Proof: guard.Mute, Why: guard.Closing, Was: guard.Proven, Proved: guard.At(now.Add(-7 * time.Minute))},
+				{IP: netip.MustParseAddr("198.51.100.2"), Last: seen, Proof: guard.Refuted, Why: guard.OtherText, Was: guard.Refuted, Proved: seen},
+				{IP: netip.MustParseAddr("198.51.100.3"), Last: seen, Proof: guard.Proven, Expired: true, Was: guard.Proven, Proved: seen},
+			},
+		},
 		{Name: "old.partner.example.", Block: ".:53/", Failing: "nxdomain for IPv4", Since: now.Add(-time.Hour), Good: now.Add(-2 * time.Hour), Refusal: "every address was refuted"},
 	}}
 	old := keepers
@@ -99,7 +107,10 @@ func TestGuardTable(t *testing.T) {
 	if err := WriteGuard(&b, guarded(true), time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"stands in, nodata for IPv4 for 3 min", "LOST, nxdomain for IPv4 for 1 h: every address was refuted", "2 of 5 proofs a second", "192.0.2.1", "1 proven"} {
+	for _, want := range []string{
+		"stands in, nodata for IPv4 for 3 min", "LOST, nxdomain for IPv4 for 1 h: every address was refuted", "2 of 5 proofs a second", "192.0.2.1", "1 proven", "1 proven, 1 mute, 1 refuted",
+		"mute: accepted, then reset or closed, last proof 7 min ago", "refuted: another protocol than TLS", "proven by a certificate that has expired",
+	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, b.String())
 		}

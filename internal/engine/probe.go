@@ -23,6 +23,7 @@ var placeholder = netip.AddrFrom4([4]byte{192, 0, 2, 0})
 const (
 	probeAtOnce = 16
 	maxProbed   = 200
+	probeLimit  = 10 * time.Second // of one; who waits for it does not wait for a monitor's hour
 )
 
 // Probed is a check that was run by hand. What it found changes no verdict.
@@ -35,8 +36,9 @@ type Probed struct {
 }
 
 // Probe runs the checks of a target now, from here: a region, a service or
-// service/endpoint in their canonical form, or "self". left is how many more
-// there are than are run at once.
+// service/endpoint in their canonical form, or "self". A probe that does not end
+// before ctx does is not begun: cut short, it would say nothing of its target. left
+// is how many were not run.
 func (e *Engine) Probe(ctx context.Context, target string) (out []Probed, left int, err error) {
 	return probeIn(ctx, e.Load().Plan, target, e.dial)
 }
@@ -49,9 +51,8 @@ func ProbeIn(ctx context.Context, cfg *config.Config, target string) (out []Prob
 
 func probeIn(ctx context.Context, p *plan.Plan, target string, dial Dial) (out []Probed, left int, err error) {
 	out = slices.DeleteFunc(checksOf(p, target), func(x Probed) bool { return x.Check.Told() }) // there is nothing to send
-	if left = len(out) - maxProbed; left > 0 {
-		out = out[:maxProbed]
-	}
+	all := len(out)
+	out = out[:min(all, maxProbed)]
 	e := &Engine{dial: dial}
 	probers := map[*config.Monitor]prober.Prober{}
 	for i := range out {
@@ -59,7 +60,7 @@ func probeIn(ctx context.Context, p *plan.Plan, target string, dial Dial) (out [
 		if probers[m] != nil {
 			continue
 		}
-		if probers[m], err = e.newProber(p.Config, m); err != nil {
+		if probers[m], err = e.newProber(p.Config, shortened(m)); err != nil {
 			return nil, 0, err
 		}
 	}
@@ -69,13 +70,29 @@ func probeIn(ctx context.Context, p *plan.Plan, target string, dial Dial) (out [
 		wg.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			k, began := out[i].Check, time.Now()
-			out[i].Result = probers[k.Monitor].Probe(ctx, prober.Target{Addr: k.Addr, Port: k.Monitor.Port, Host: k.Host})
-			out[i].Took = time.Since(began)
+			out[i].run(ctx, probers[out[i].Check.Monitor])
 		})
 	}
 	wg.Wait()
-	return out, max(0, left), ctx.Err()
+	out = slices.DeleteFunc(out, func(x Probed) bool { return x.Result.At.IsZero() })
+	return out, all - len(out), ctx.Err()
+}
+
+// shortened returns a monitor whose probe ends while somebody waits for it.
+func shortened(m *config.Monitor) *config.Monitor {
+	short := *m
+	short.Timing.Timeout = min(short.Timing.Timeout, probeLimit)
+	return &short
+}
+
+// run runs the check, unless it could not end in time.
+func (x *Probed) run(ctx context.Context, p prober.Prober) {
+	k, began := x.Check, time.Now()
+	if end, bounded := ctx.Deadline(); ctx.Err() != nil || bounded && end.Sub(began) < min(k.Monitor.Timing.Timeout, probeLimit) {
+		return
+	}
+	x.Result = p.Probe(ctx, prober.Target{Addr: k.Addr, Port: k.Monitor.Port, Host: k.Host})
+	x.Took = time.Since(began)
 }
 
 // checksOf returns the checks of a target, each once for each service.

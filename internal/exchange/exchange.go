@@ -23,7 +23,7 @@ const (
 	writeEvery = time.Second
 	writeTime  = 10 * time.Second
 	pause      = 5 * time.Second // after an error
-	maxNames   = 1000            // of a zone: the others' are kept by each resolver for itself
+	maxNames   = 1000            // of a resolver: those beyond it keeps for itself
 )
 
 // Options say who exchanges, and where.
@@ -47,7 +47,7 @@ type Exchange struct {
 	mu      sync.Mutex // guards what follows
 	found   []guard.Find
 	count   uint64
-	records map[string]share.Record // of this zone, by target
+	records map[string]share.Record // of this observer, by target
 	waiting map[string]guard.Shared // to be stored, by target
 	failed  bool
 	full    bool
@@ -128,7 +128,7 @@ func (x *Exchange) take(stock share.Stock) {
 	records := make(map[string]share.Record, len(stock.Here))
 	for i, r := range append(stock.Here, stock.Elsewhere...) {
 		near := i < len(stock.Here)
-		if near {
+		if near && r.Version.Writer == x.o.Self {
 			records[r.Target] = r
 		}
 		if s, ok := decode(&r); ok {

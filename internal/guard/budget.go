@@ -103,7 +103,7 @@ func (e *Ears) Note(p Proof, now Stamp) {
 }
 
 // Hush reports whether a member's silence is its own: of the proofs of the last
-// ten minutes more were answered than not.
+// ten minutes more were answered than not, if only by a reset.
 func (e *Ears) Hush(now Stamp) bool {
 	answered, silent := 0, 0
 	for _, h := range e.heard {

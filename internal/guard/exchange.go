@@ -14,7 +14,7 @@ type Exchange interface {
 	Leave(s Shared)
 }
 
-// Find is what others keep of a name.
+// Find is what one observer keeps of a name, this one too.
 type Find struct {
 	Shared
 	Near bool // they are of this zone

@@ -83,7 +83,7 @@ func (n *Name) Strange(v6 bool, a *Answer, r *Rules, now Stamp) (fresh int, refu
 func (k *Kept) places(r *Rules) map[string]bool {
 	out := map[string]bool{}
 	for i := range k.Members {
-		if k.Members[i].Good() {
+		if k.Members[i].Good() && k.fits(k.Members[i].IP) {
 			out[r.Place(k.Members[i].IP)] = true
 		}
 	}
@@ -159,19 +159,18 @@ func (n *Name) Mend(now Stamp) {
 			return twice || !ip.IsValid() || ip.Is4() == v6 || ip.Is4In6() || ip.Zone() != ""
 		})
 		k.Members = k.Members[:min(len(k.Members), MaxMembers)]
-		if k.Chain = k.Chain[:min(len(k.Chain), MaxChain)]; slices.ContainsFunc(k.Chain, isUnsound) {
-			k.Chain = nil
-		}
+		k.mendChain(now)
 		k.Size = min(k.Size, MaxAnswer)
-		k.Good, k.Bad, k.Began = k.Good.until(now), k.Bad.until(now), k.Began.until(now)
+		k.Good, k.Bad, k.Began, k.Fresh = k.Good.until(now), k.Bad.until(now), k.Began.until(now), k.Fresh.until(now)
 		for i := range k.Members {
 			k.Members[i].mend(now)
 		}
-		if n.Public && slices.ContainsFunc(k.Members, func(m Member) bool { return Private(m.IP) }) {
-			k.leave(Private)
-		}
+		k.mendKind()
 	}
 	n.Tried, n.Gone = n.Tried.until(now), n.Gone.until(now)
+	if len(n.Cert.Key) > maxDigest || len(n.Cert.Issuer) > maxDigest {
+		n.Cert = Cert{}
+	}
 }
 
 // isUnsound reports whether a text is no name in lower case with its last dot.
@@ -182,14 +181,17 @@ func isUnsound(name string) bool {
 }
 
 func (m *Member) mend(now Stamp) {
-	m.First, m.Last, m.Proved = m.First.until(now), m.Last.until(now), m.Proved.until(now)
+	m.First, m.Last, m.Proved, m.Own = m.First.until(now), m.Last.until(now), m.Proved.until(now), m.Own.until(now)
 	m.Times = min(m.Times, 3)
 	switch m.Was {
 	case Refuted:
 		m.Proof = Refuted
-	case Silent:
+	case Silent, Mute, Contradicts:
 		m.Was = Unproven
 	case Unproven, Proven:
+	}
+	if m.Proof == Contradicts || m.Proof == Proven && m.Was != Proven {
+		m.Proof = Unproven
 	}
 }
 

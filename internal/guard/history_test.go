@@ -152,7 +152,7 @@ func (h *history) prove(v6 bool) {
 		return
 	}
 	ip := k.Members[h.r.IntN(len(k.Members))].IP
-	p := Proof(h.r.IntN(int(Silent) + 1))
+	p := Proof(h.r.IntN(int(Mute) + 1))
 	h.n.Begun(v6, ip, h.now, 0)
 	h.n.Prove(v6, ip, p, h.now)
 	switch s := h.of(v6, ip); p {
@@ -160,7 +160,7 @@ func (h *history) prove(v6 bool) {
 		s.proven, s.refuted = true, false
 	case Refuted:
 		s.proven, s.refuted = false, true
-	case Unproven, Silent:
+	case Unproven, Silent, Mute, Contradicts:
 	}
 }
 
@@ -207,12 +207,12 @@ func (h *history) check() (stood int) {
 			switch o := h.of(v6, ip); {
 			case !o.fit():
 				h.Errorf("%s stands in: %+v, %+v", ip, o, h.n.Of(v6).find(ip))
-			case !o.proven && h.now.Sub(h.bad[i]) > 15*time.Minute:
+			case !o.proven && (!h.n.Proves || !h.n.Of(v6).find(ip).isFaint()) && h.now.Sub(h.bad[i]) > 15*time.Minute:
 				h.Errorf("%s stands in unproven for %v", ip, h.now.Sub(h.bad[i]))
 			case slices.Contains(s.Addrs[:j], ip), ip.Is6() != v6:
 				h.Errorf("%v stands in", s.Addrs)
-			case Private(ip) && h.n.Public:
-				h.Errorf("private %s stands in", ip)
+			case Private(ip) != (h.n.Of(v6).Kind == PrivateKind):
+				h.Errorf("%s stands in, and is of another kind", ip)
 			}
 		}
 	}

@@ -2,7 +2,6 @@ package guard
 
 import (
 	"cmp"
-	"net/netip"
 	"slices"
 	"time"
 )
@@ -34,16 +33,21 @@ const (
 )
 
 // Learn takes in a good answer. It allocates nothing if the answer brings nothing
-// new. An answer with private addresses for a name that has good public ones is
-// refused: that is a sinkhole or a rebinding attack, not the name.
+// new. An answer with private addresses for a name that has public ones is refused, as
+// a sinkhole or a rebinding attack would give it, until it is the third in a row.
 func (n *Name) Learn(v6 bool, a *Answer, now Stamp) News {
-	if len(a.Addrs) == 0 || n.Public && slices.ContainsFunc(a.Addrs, Private) {
+	k := n.Of(v6)
+	kind, was := kindOf(a.Addrs), k.Kind
+	switch {
+	case len(a.Addrs) == 0:
+		return Refused
+	case !n.turn(v6, kind, now) && kind == PrivateKind:
+		if k.Bad == 0 { // its own DNS answers, without them
+			k.drop(now, a.TTL)
+		}
 		return Refused
 	}
-	k := n.Of(v6)
-	changed := k.Take(a, now)
-	changed = n.emerge(k) || changed
-	if changed {
+	if changed := k.Take(a, now); changed || k.Kind != was {
 		return Changed
 	}
 	return Refreshed
@@ -57,9 +61,7 @@ func (k *Kept) Take(a *Answer, now Stamp) (changed bool) {
 		changed = k.see(ip, now) || changed
 	}
 	changed = k.drop(now, a.TTL) || changed
-	if !slices.Equal(k.Chain, a.Chain) {
-		k.Chain, changed = slices.Clone(a.Chain[:min(len(a.Chain), MaxChain)]), true
-	}
+	changed = k.rechain(a.Chain, now) || changed
 	if a.Signed != nil {
 		k.Signed, changed = a.Signed, true
 	}
@@ -67,28 +69,6 @@ func (k *Kept) Take(a *Answer, now Stamp) (changed bool) {
 	k.rank(a.TTL, now)
 	k.Good, k.TTL = now, a.TTL
 	return changed
-}
-
-// emerge notes that the name has a good public address, and forgets the private ones.
-// One that was seen too briefly to be good is too little to forget anything for.
-func (n *Name) emerge(k *Kept) bool {
-	if n.Public || !slices.ContainsFunc(k.Members, func(m Member) bool { return m.Good() && !Private(m.IP) }) {
-		return false
-	}
-	n.Public = true
-	n.V4.leave(Private)
-	n.V6.leave(Private)
-	return true
-}
-
-// shared is the space between a provider and its customers (RFC 6598).
-var shared = netip.MustParsePrefix("100.64.0.0/10")
-
-// Private reports whether an address means another machine in another network:
-// RFC 1918, RFC 4193, RFC 6598, link-local, loopback and unspecified ones.
-func Private(ip Addr) bool {
-	ip = ip.Unmap()
-	return ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsUnspecified() || shared.Contains(ip)
 }
 
 // heal ends a failure. What the members missed while answers failed does not make
@@ -107,7 +87,12 @@ func (k *Kept) heal(now Stamp) bool {
 		m.Last = m.Last.Add(missed)
 		m.next, m.step = 0, 0
 	}
-	k.Bad, k.Why = 0, None
+	for i := range k.Links {
+		if !k.Links[i].isKnown(k.Good) {
+			k.Links[i].First = k.Links[i].First.Add(missed)
+		}
+	}
+	k.Bad, k.Why, k.Fresh = 0, None, 0
 	return true
 }
 
@@ -119,14 +104,18 @@ func (k *Kept) see(ip Addr, now Stamp) (isNew bool) {
 		return true
 	}
 	good := m.Good()
+	if m.Lent {
+		m.First, m.Times = now, 0
+	}
+	m.Lent, m.Told = false, false
 	m.Last = max(m.Last, now)
 	m.Times = min(m.Times+1, 3)
 	switch m.Proof {
 	case Refuted: // its own DNS says that it is the name's
-		m.Proof, m.Was, m.Proved = Unproven, Unproven, now
-	case Silent: // that was another time
-		m.Proof = m.Was
-	case Unproven, Proven:
+		m.Proof, m.Was, m.Proved, m.Own, m.Why, m.doubted = Unproven, Unproven, now, now, NoReason, 0
+	case Silent, Mute: // that was another time
+		m.Proof, m.Why, m.doubted = m.Was, NoReason, 0
+	case Unproven, Proven, Contradicts:
 	}
 	return good != m.Good()
 }

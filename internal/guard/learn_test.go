@@ -162,34 +162,6 @@ func TestStrangersDoNotPushOutTheGood(t *testing.T) {
 	wantStands(t, n, now, pool(2)...)
 }
 
-// TestPrivateAddresses holds that they are kept only of names that never had others.
-func TestPrivateAddresses(t *testing.T) {
-	inside, outside := addrs("10.0.0.1"), addrs("192.0.2.1")
-	n, now := healthy(says(5, inside...))
-	n.Fail(false, NoData, now)
-	wantStands(t, n, now, inside...)
-	for i, want := range []int{2, 2, 2, 1} { // one answer, that may be forged, ends nothing
-		if n.Learn(false, says(5, outside...), now); len(n.V4.Members) != want || n.Public != (want == 1) {
-			t.Errorf("public answer %d: %v", i+1, n.V4.Members)
-		}
-		now = now.Add(20 * time.Second)
-	}
-	if news := n.Learn(false, says(5, append(inside, outside...)...), now); news != Refused {
-		t.Errorf("a private address of a public name: %v", news)
-	}
-	if n.Learn(true, says(5, addrs("fd00::1")...), now) != Refused || n.V6.Members != nil {
-		t.Error("and one of the other family")
-	}
-	for _, ip := range []string{"10.1.2.3", "127.0.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "::1", "fe80::1", "fd00::1", "::ffff:10.0.0.1", "::"} {
-		if !Private(netip.MustParseAddr(ip)) {
-			t.Errorf("%s is private", ip)
-		}
-	}
-	if n.Learn(false, says(5), now) != Refused {
-		t.Error("learned from an answer without addresses")
-	}
-}
-
 // TestAWithdrawnFamily holds that an empty answer for one family is believed when
 // the other one's answer was just fetched from the name's own servers.
 func TestAWithdrawnFamily(t *testing.T) {

@@ -16,11 +16,16 @@ type Proof uint8
 const (
 	Unproven Proof = iota
 	Proven         // it showed a certificate for the name
-	Refuted        // it showed another's, or refused
-	Silent         // it said nothing
+	Refuted        // it contradicted twice: it is another's, or nothing listens there
+	Silent         // nothing was heard: it, or the way to it
+	Mute           // it took the connection, and did not say who it is
+
+	// Contradicted is what a single proof says of an address that is another's. It is
+	// no member's state: see Prove.
+	Contradicts
 )
 
-var proofs = [...]string{"unproven", "proven", "refuted", "silent"}
+var proofs = [...]string{"unproven", "proven", "refuted", "silent", "mute", "contradicted"}
 
 // String returns the proof in a word.
 func (p Proof) String() string { return proofs[p] }
@@ -30,7 +35,7 @@ func (p Proof) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
 // UnmarshalText implements encoding.TextUnmarshaler; unknown words are Unproven.
 func (p *Proof) UnmarshalText(b []byte) error {
-	*p = Proof(max(slices.Index(proofs[:], string(b)), 0)) // #nosec G115 -- an index of four
+	*p = Proof(max(slices.Index(proofs[:], string(b)), 0)) // #nosec G115 -- an index of six
 	return nil
 }
 
@@ -42,25 +47,39 @@ type Member struct {
 	Times uint8 `json:"times"` // seen, as far as that matters
 	Proof Proof `json:"proof,omitzero"`
 
-	// Was is what the last proof that was not silent said, Proved when that was.
+	// Was is what the last proof said that was one: Proven or Refuted. Proved is when
+	// that was.
 	Was    Proof `json:"was,omitzero"`
 	step   uint8 // of the schedule
 	Proved Stamp `json:"proved,omitzero"`
 
-	next Stamp // when to prove it, 0 = not planned
+	Why     Reason `json:"why,omitzero"`      // why the last proof failed
+	Expired bool   `json:"expired,omitempty"` // it is proven by a certificate that ended lately
+
+	// Lent says that only another resolver keeps it: it stands in once it proved itself
+	// here. Told says that several do. Own is when it was last asked from here.
+	Lent bool  `json:"lent,omitempty"`
+	Told bool  `json:"told,omitempty"`
+	Own  Stamp `json:"own,omitzero"`
+
+	next    Stamp // when to prove it, 0 = not planned
+	asked   Stamp // when it was asked last
+	doubted Stamp // when it contradicted, 0 = not since it last proved itself
 }
 
 // Good reports whether a member may stand in: it was seen often enough for long
 // enough, so that one forged answer is not kept, or it proved who it is.
 func (m *Member) Good() bool {
-	return m.Was == Proven || m.Times >= 3 && m.Last.Sub(m.First) >= time.Minute
+	return m.Was == Proven || !m.Lent && m.Times >= 3 && m.Last.Sub(m.First) >= time.Minute
 }
 
 // Kept is what is known of one name and family.
 type Kept struct {
 	Members []Member `json:"members,omitempty"`
 	Chain   []string `json:"chain,omitempty"` // targets of the last good answer's CNAMEs
+	Links   []Link   `json:"links,omitempty"` // how well each of them is known
 	Good    Stamp    `json:"good,omitzero"`   // the last good answer
+	Kind    Kind     `json:"kind,omitzero"`   // of the addresses that stand in
 	TTL     uint32   `json:"ttl,omitzero"`    // of the last good answer, in seconds
 
 	Bad Stamp   `json:"bad,omitzero"` // since when answers fail, 0 = they do not
@@ -69,6 +88,9 @@ type Kept struct {
 	// Began is since when others saw answers fail that did not here, 0 = they did
 	// not. From then on it counts how long members stand in.
 	Began Stamp `json:"began,omitzero"`
+
+	// Fresh is when a target of the chain was last answered for while the name was not.
+	Fresh Stamp `json:"fresh,omitzero"`
 
 	// Signed is the last complete answer to a question with DO, as it came, and
 	// the time within which all its signatures are valid. Empty where none came
@@ -79,6 +101,9 @@ type Kept struct {
 	Size uint8 `json:"size,omitzero"`
 
 	late *lately // nil: no answer since the start
+
+	odd   uint8 // how many good answers in a row were of the other kind
+	oddAt Stamp // the last of them
 }
 
 // lately is what is noted of the answers since the start.
@@ -112,11 +137,12 @@ type Name struct {
 	V4 Kept `json:"v4,omitzero"`
 	V6 Kept `json:"v6,omitzero"`
 
-	Public bool  `json:"public,omitempty"` // it has had a good address that is not private
 	Proves bool  `json:"proves,omitempty"` // a member proved itself while answers were good
 	Tried  Stamp `json:"tried,omitzero"`   // when that was last tried
 
 	Secure bool `json:"secure,omitempty"` // its answers were validated (AD)
+
+	Cert Cert `json:"cert,omitzero"` // the last certificate in date that proved a member
 
 	Gone Stamp `json:"gone,omitzero"` // when it was forgotten: what others saw before is not taken from them
 
@@ -167,6 +193,14 @@ func (k *Kept) Usual() int {
 	return max(1, int(s[n/2]))
 }
 
+// Member returns a copy of a member.
+func (n *Name) Member(v6 bool, ip Addr) (m Member, known bool) {
+	if at := n.Of(v6).find(ip); at != nil {
+		return *at, true
+	}
+	return m, false
+}
+
 func (k *Kept) find(ip Addr) *Member {
 	for i := range k.Members {
 		if k.Members[i].IP == ip {
@@ -183,7 +217,7 @@ func (n *Name) Clone() Name {
 		if len(k.Members) > 0 {
 			k.Size = uint8(k.Usual()) // #nosec G115 -- at most eight
 		}
-		k.Members, k.late = slices.Clone(k.Members), nil
+		k.Members, k.Links, k.late = slices.Clone(k.Members), slices.Clone(k.Links), nil
 	}
 	out.held = nil
 	return out

@@ -11,8 +11,8 @@ import (
 func TestMend(t *testing.T) {
 	good := netip.MustParseAddr("192.0.2.1")
 	future, past := noon.Add(1e6*time.Second), Stamp(math.MinInt64)
-	n := &Name{Tried: future, Public: true}
-	n.V4 = Kept{Good: future, Bad: past, Size: 200, Members: []Member{
+	n := &Name{Tried: future}
+	n.V4 = Kept{Good: future, Bad: past, Size: 200, Kind: 9, Members: []Member{
 		{IP: good, First: past, Last: future, Times: 255, Was: Refuted, Proof: Silent},
 		{IP: good, Times: 3, Last: noon},
 		{},
@@ -26,7 +26,7 @@ func TestMend(t *testing.T) {
 		n.V6.Chain = append(n.V6.Chain, string(rune('a'+i))+".example.")
 	}
 	n.Mend(noon)
-	if m := n.V4.Members; len(m) != 1 || m[0] != (Member{IP: good, Last: noon, Times: 3, Proof: Refuted, Was: Refuted}) {
+	if m := n.V4.Members; len(m) != 2 || n.V4.Kind != PublicKind || m[0] != (Member{IP: good, Last: noon, Times: 3, Proof: Refuted, Was: Refuted}) {
 		t.Errorf("IPv4: %+v", m)
 	}
 	if m := n.V6.Members; len(m) != 1 || m[0].IP != netip.MustParseAddr("2001:db8::1") || m[0].Was != Unproven {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Shared is what the guards of one zone keep in common of a name that is listed.
+// Shared is what one resolver tells the others of a name that is listed.
 type Shared struct {
 	Block string `json:"block"` // the server block that guards it
 	Name  string `json:"name"`  // in lower case, with its last dot
@@ -40,10 +40,7 @@ const (
 // when one leaves only its names move.
 func Elected(self string, zone []string, name string) bool {
 	own := draw(self, name)
-	return !slices.ContainsFunc(zone, func(o string) bool {
-		d := draw(o, name)
-		return o != self && (d > own || d == own && o > self)
-	})
+	return !slices.ContainsFunc(zone, func(o string) bool { return draw(o, name) > own })
 }
 
 func draw(observer, name string) uint64 {
@@ -75,7 +72,7 @@ func (s *Shared) Merge(n *Name) (w Worth) {
 
 // inherit takes over what n is known to be, and reports whether that is new.
 func (n *Name) inherit(from *Name) (isNew bool) {
-	for _, f := range []struct{ own, other *bool }{{&n.Public, &from.Public}, {&n.Proves, &from.Proves}, {&n.Secure, &from.Secure}} {
+	for _, f := range []struct{ own, other *bool }{{&n.Proves, &from.Proves}, {&n.Secure, &from.Secure}} {
 		isNew = isNew || *f.other && !*f.own
 		*f.own = *f.own || *f.other
 	}
@@ -87,10 +84,10 @@ func (k *Kept) merge(from *Kept, gone Stamp) (w Worth) {
 		w = Now // if there is anything to tell
 	}
 	was := len(k.Members)
-	k.leave(func(ip Addr) bool { return k.find(ip).Last <= gone })
+	k.leave(func(ip Addr) bool { return k.find(ip).Last <= gone || !from.fits(ip) })
 	for i := range from.Members {
-		if m := &from.Members[i]; m.Good() && m.Last > gone {
-			w = max(w, k.add(m, from.Bad != 0))
+		if m := from.Members[i].told(); m.Good() && m.Last > gone && from.fits(m.IP) {
+			w = max(w, k.add(&m, from.Bad != 0))
 		}
 	}
 	if len(k.Members) == 0 {
@@ -101,6 +98,22 @@ func (k *Kept) merge(from *Kept, gone Stamp) (w Worth) {
 		return Nothing
 	}
 	return max(w, k.renew(from))
+}
+
+// told returns what a resolver may tell of a member: what it has from its own answers and
+// its own proofs. A word of others that were handed on would be a second one for the same.
+func (m *Member) told() Member {
+	out := *m
+	if m.Lent || m.Told {
+		return Member{}
+	}
+	if m.Own != m.Proved {
+		out.Proved = m.Own
+		if m.Own == 0 || m.Was != Proven {
+			out.Was = Unproven
+		}
+	}
+	return out
 }
 
 // add adds what a resolver knows of a member.
@@ -123,12 +136,13 @@ func (k *Kept) add(m *Member, failing bool) (w Worth) {
 // renew takes over times and the chain of who saw the last good answer, and since
 // when there are none.
 func (k *Kept) renew(from *Kept) (w Worth) {
+	k.Kind = from.Kind
 	if from.Good > k.Good {
 		if from.Good.Sub(k.Good) > refresh || !slices.Equal(k.Chain, from.Chain) {
 			w = Later
 		}
 		k.Good, k.TTL, k.Size = from.Good, from.TTL, uint8(from.Usual()) // #nosec G115 -- at most eight
-		k.Chain = slices.Clone(from.Chain)
+		k.Chain, k.Links = slices.Clone(from.Chain), nil                 // what others were led by leads nobody else
 		k.drop(k.Good, k.TTL)
 	}
 	switch {
@@ -138,90 +152,4 @@ func (k *Kept) renew(from *Kept) (w Worth) {
 		k.Bad, k.Why, w = from.Bad, from.Why, Now
 	}
 	return w
-}
-
-// Adopt takes over what others keep where nothing good is known here, and reports
-// whether there was anything. near says that they are of this zone: then proofs of
-// the last minutes count. Without one, members of a name that proves itself must do
-// so before they stand in. Addresses for which deny is true are left out, and private
-// ones of other zones: they mean other machines here.
-func (n *Name) Adopt(s *Shared, near bool, now Stamp, deny func(Addr) bool) (isNew bool) {
-	from := s.Known.Clone()
-	from.Mend(now)
-	gone := max(n.Gone, from.Gone)
-	for _, v6 := range []bool{false, true} {
-		k, there := n.Of(v6), from.Of(v6)
-		there.leave(func(ip Addr) bool {
-			m := there.find(ip)
-			return m.Last <= gone || !m.Good() || k.find(ip) != nil || deny(ip) || Private(ip) && (!near || n.Public)
-		})
-		if k.hasGood() || len(there.Members) == 0 {
-			continue
-		}
-		for i := range there.Members {
-			there.Members[i].doubt(near, from.Proves, now)
-		}
-		k.adopt(there)
-		isNew = true
-	}
-	if isNew {
-		n.inherit(&from)
-	}
-	return isNew
-}
-
-func (k *Kept) adopt(there *Kept) {
-	if len(k.Members) == 0 {
-		*k = Kept{Chain: there.Chain, Good: there.Good, TTL: there.TTL, Size: there.Size, Began: there.Bad}
-	}
-	k.Members = append(k.Members, there.Members...)
-	k.Members = k.Members[:min(len(k.Members), MaxMembers)]
-}
-
-func (k *Kept) hasGood() bool {
-	return slices.ContainsFunc(k.Members, func(m Member) bool { return m.Good() })
-}
-
-// doubt makes a member prove itself that another resolver vouches for, unless that
-// has just seen its proof.
-func (m *Member) doubt(near, proves bool, now Stamp) {
-	if m.Was == Proven && near && now.Sub(m.Proved) <= fresh {
-		return
-	}
-	if m.Was == Proven || proves {
-		m.Was, m.Proof, m.Proved, m.Times = Unproven, Unproven, 0, 1
-	}
-}
-
-// Hear takes in what another observer of the zone has proved while the name fails,
-// and reports whether anything is new. That a member is proven is believed, and
-// spares it a proof from here; that it is refuted makes it prove itself at once.
-func (n *Name) Hear(s *Shared, now Stamp) (isNew bool) {
-	for _, v6 := range []bool{false, true} {
-		k, there := n.Of(v6), s.Known.Of(v6)
-		if k.Bad == 0 {
-			continue
-		}
-		for i := range k.Members {
-			if t := there.find(k.Members[i].IP); t != nil {
-				isNew = k.Members[i].hear(t, now) || isNew
-			}
-		}
-	}
-	return isNew
-}
-
-func (m *Member) hear(t *Member, now Stamp) bool {
-	at := t.Proved.until(now)
-	switch {
-	case at <= m.Proved, now.Sub(at) > fresh, m.Proof == Silent: // it is silent here
-	case t.Was == Proven:
-		m.Proof, m.Was, m.Proved = Proven, Proven, at
-		m.next = at.Add(schedule[m.step] + Grace)
-		m.step = min(m.step+1, uint8(len(schedule)-1)) // #nosec G115 -- three
-		return true
-	case t.Was == Refuted && m.Proof != Refuted && m.next > now:
-		m.next = now
-	}
-	return false
 }

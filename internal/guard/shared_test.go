@@ -98,7 +98,7 @@ func TestAdoptCountsFromTheBeginning(t *testing.T) {
 	s.Merge(there)
 	now = now.Add(10 * time.Minute)
 	var n Name
-	if !n.Adopt(&s, true, now, nobody) || n.Adopt(&s, true, now, nobody) {
+	if !n.Adopt(twice(&s), now, nobody) || n.Adopt(twice(&s), now, nobody) {
 		t.Fatal("it is adopted once")
 	}
 	n.Fail(false, NoData, now)
@@ -115,32 +115,116 @@ func TestAdoptCountsFromTheBeginning(t *testing.T) {
 
 func nobody(Addr) bool { return false }
 
-// TestAdoptedMembersProveThemselves holds that a member of a name that proves itself
-// is good only where a neighbor has just seen its proof; else it has to be asked.
+// TestAdoptedMembersProveThemselves holds that what two observers of this zone keep
+// stands in at once, proven or not, and that all else proves itself first.
 func TestAdoptedMembersProveThemselves(t *testing.T) {
-	there, now := healthy(says(60, pool(1)...))
-	there.Prove(false, pool(1)[0], Proven, now)
-	var s Shared
-	s.Merge(there)
-	for _, c := range []struct {
-		what string
-		near bool
-		ago  time.Duration
-		good bool
-	}{
-		{"proven to a neighbor", true, time.Minute, true},
-		{"proven elsewhere", false, time.Minute, false},
-		{"proven to a neighbor long ago", true, time.Hour, false},
-	} {
-		var n Name
-		at := now.Add(c.ago)
-		if !n.Adopt(&s, c.near, at, nobody) {
-			t.Fatal(c.what)
+	for _, proves := range []bool{true, false} {
+		there, now := healthy(says(60, pool(1)...))
+		if proves {
+			there.Prove(false, pool(1)[0], Proven, now)
 		}
-		n.Fail(false, NoData, at)
-		_, why := n.Stand(false, rules(), at, false)
-		if asks := len(n.Urgent(false, rules())) == 1; (why == Stands) != c.good || asks == c.good {
-			t.Errorf("%s: %v, is asked at once: %v", c.what, why, asks)
+		var s Shared
+		s.Merge(there)
+		far := append(by(&s, false), by(&s, false)...)
+		for _, c := range []struct {
+			what  string
+			finds []Find
+			good  bool
+		}{
+			{"two neighbors", twice(&s), true},
+			{"a neighbor", by(&s, true), false},
+			{"two of another zone", far, false},
+			{"a neighbor and another zone", append(by(&s, true), far...), false},
+			{"two neighbors and another zone", append(twice(&s), far...), true},
+		} {
+			var n Name
+			if !n.Adopt(c.finds, now, nobody) {
+				t.Fatal(c.what)
+			}
+			n = n.Clone() // its disk makes nothing of it
+			n.Mend(now)
+			n.Fail(false, NoData, now)
+			_, why := n.Stand(false, rules(), now, false)
+			if asks := len(n.Urgent(false, rules())) == 1; (why == Stands) != c.good || asks == c.good {
+				t.Errorf("%s: %v, is asked at once: %v", c.what, why, asks)
+			}
+			var again Shared
+			if again.Merge(&n); again.Known.Known() {
+				t.Errorf("%s: what others said is handed on: %+v", c.what, again.Known.V4)
+			}
+			n.Prove(false, pool(1)[0], Mute, now)
+			if due, _ := n.Newcomers(false, rules()); (len(due) == 1) == c.good {
+				t.Errorf("%s: one that was mute is asked again: %v", c.what, due)
+			}
+			n.Prove(false, pool(1)[0], Proven, now)
+			if _, why := n.Stand(false, rules(), now, false); why != Stands {
+				t.Errorf("%s, after its own proof: %v", c.what, why)
+			}
+			if again.Merge(&n); !again.Known.Known() {
+				t.Errorf("%s: its own proof is not told", c.what)
+			}
+		}
+		var n Name
+		n.Adopt(by(&s, true), now, nobody)
+		n.Adopt(twice(&s), now, nobody)
+		n.Fail(false, NoData, now)
+		wantStands(t, &n, now, pool(1)...) // the second one was read later
+		n = Name{}
+		n.Adopt(by(&s, true), now, nobody)
+		n.Learn(false, says(5, pool(1)...), now)
+		n.Fail(false, NoData, now)
+		if _, why := n.Stand(false, rules(), now, false); why != Young {
+			t.Errorf("its own DNS said it once: %v", why)
+		}
+		if n.V4.Links != nil {
+			t.Error("links that others know")
+		}
+	}
+}
+
+// TestNeverOverARefutation holds that no word of others brings back what was refuted
+// here, or is mute here, nor spares more than an hour of proofs.
+func TestNeverOverARefutation(t *testing.T) {
+	one := pool(1)[0]
+	for _, own := range []Proof{Refuted, Mute, Silent} {
+		n, now := proven(1)
+		n.Begun(false, one, now, 0)
+		n.Prove(false, one, own, now)
+		lie := n.Clone()
+		lie.V4.Members[0].Was, lie.V4.Members[0].Proof = Proven, Proven
+		for i := range 12 * 60 {
+			now = now.Add(time.Minute)
+			lie.V4.Members[0].Proved, lie.V4.Members[0].Own = now, now
+			s := Shared{Known: lie}
+			if n.Hear(&s, now) || n.Adopt(twice(&s), now, nobody) {
+				t.Fatalf("%v: revived after %d minutes", own, i)
+			}
+		}
+		if m, _ := n.Member(false, one); m.Proof != own {
+			t.Errorf("%v became %v", own, m.Proof)
+		}
+	}
+	n, now := proven(1)
+	n.Begun(false, one, now, 0)
+	n.Prove(false, one, Proven, now)
+	asked := now
+	for range 12 * 60 {
+		now = now.Add(time.Minute)
+		word := Shared{Known: Name{V4: Kept{Members: []Member{{IP: one, Was: Proven, Proved: now}}}}}
+		n.Hear(&word, now)
+		r := rules()
+		r.Demand = TLS
+		s, _ := n.Stand(false, r, now, false)
+		if len(n.Due(false, &s, r, now, 0)) == 1 {
+			if d := now.Sub(asked); d < 50*time.Minute || d > alone+time.Minute {
+				t.Fatalf("asked after %v", d)
+			}
+			asked = now
+			n.Begun(false, one, now, 0)
+			n.Prove(false, one, Proven, now)
+		}
+		if now.Sub(asked) > alone+time.Minute {
+			t.Fatal("not asked for an hour")
 		}
 	}
 }
@@ -153,15 +237,15 @@ func TestAdoptTakesNothingFromWhoKnows(t *testing.T) {
 	s.Merge(there)
 	n, _ := healthy(says(60, pool(1)...))
 	before := n.Clone()
-	if n.Adopt(&s, true, now, nobody) || !reflect.DeepEqual(n.Clone(), before) {
+	if n.Adopt(by(&s, true), now, nobody) || !reflect.DeepEqual(n.Clone(), before) {
 		t.Error("a name that is known was changed")
 	}
 	n.Accept(now)
-	if n.Adopt(&s, true, now.Add(time.Second), nobody) {
+	if n.Adopt(by(&s, true), now.Add(time.Second), nobody) {
 		t.Error("what was let go of came back")
 	}
 	var fresh Name
-	if fresh.Adopt(&s, true, now, func(Addr) bool { return true }) {
+	if fresh.Adopt(by(&s, true), now, func(Addr) bool { return true }) {
 		t.Error("an address that is denied was adopted")
 	}
 }
@@ -175,9 +259,9 @@ func TestAdoptPrivate(t *testing.T) {
 	for _, c := range []struct {
 		n          Name
 		near, want bool
-	}{{Name{}, true, true}, {Name{}, false, false}, {Name{Public: true}, true, false}} {
-		if got := c.n.Adopt(&s, c.near, now, nobody); got != c.want {
-			t.Errorf("near %v, public %v: adopted %v", c.near, c.n.Public, got)
+	}{{Name{}, true, true}, {Name{}, false, false}, {Name{V4: Kept{Kind: PublicKind}}, true, false}, {Name{V6: Kept{Kind: PublicKind}}, true, false}, {Name{V4: Kept{Kind: PrivateKind}}, true, true}} {
+		if got := c.n.Adopt(by(&s, c.near), now, nobody); got != c.want {
+			t.Errorf("near %v, %+v: adopted %v", c.near, c.n, got)
 		}
 	}
 }
@@ -239,7 +323,7 @@ func TestMergeOfHistories(t *testing.T) {
 				t.Fatalf("seed %d: it does not come to rest", seed)
 			}
 			var cold Name
-			if cold.Adopt(&s, r.IntN(2) == 0, now, nobody) {
+			if cold.Adopt(by(&s, r.IntN(2) == 0), now, nobody) {
 				adopted++
 			}
 		}
@@ -248,3 +332,9 @@ func TestMergeOfHistories(t *testing.T) {
 		t.Errorf("only %d times was anything adopted: this test looks at nothing", adopted)
 	}
 }
+
+// by is what one observer says.
+func by(s *Shared, near bool) []Find { return []Find{{Shared: *s, Near: near}} }
+
+// twice is what two observers of this zone say.
+func twice(s *Shared) []Find { return append(by(s, true), by(s, true)...) }

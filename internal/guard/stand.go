@@ -12,6 +12,7 @@ type Set struct {
 	Chain  []string // from the name to them
 	Newest Stamp    // when one of them was last seen in a good answer
 	Proven bool     // one of them proved who it is
+	Faint  bool     // one of them does not say any more who it is
 }
 
 // Refusal is why nothing stands in.
@@ -52,7 +53,10 @@ func (n *Name) Stand(v6 bool, r *Rules, now Stamp, hush bool) (Set, Refusal) {
 	why := Young
 	for i := range k.Members {
 		m := &k.Members[i]
-		if no := k.unfit(m, r, now, hush); no != Stands {
+		if !k.fits(m.IP) {
+			continue
+		}
+		if no := n.unfit(k, m, r, now, hush); no != Stands {
 			why = max(why, no)
 			continue
 		}
@@ -63,37 +67,41 @@ func (n *Name) Stand(v6 bool, r *Rules, now Stamp, hush bool) (Set, Refusal) {
 	}
 	fit = k.current(fit)
 	slices.SortStableFunc(fit, func(a, b *Member) int {
-		return cmp.Or(cmp.Compare(b.Last, a.Last), a.IP.Compare(b.IP))
+		return cmp.Or(cmp.Compare(a.rank(), b.rank()), cmp.Compare(b.Last, a.Last), a.IP.Compare(b.IP))
 	})
-	s := Set{Chain: k.Chain, Newest: fit[0].Last}
+	s := Set{Chain: k.Chain}
 	for _, m := range fit[:min(len(fit), k.Usual(), MaxAnswer)] {
 		s.Addrs = append(s.Addrs, m.IP)
+		s.Newest = max(s.Newest, m.Last)
 		s.Proven = s.Proven || m.Was == Proven
+		s.Faint = s.Faint || m.isFaint()
 	}
 	return s, Stands
 }
 
 // current leaves out the members that were last seen before those of the last good
-// answer came up, unless there are no others: the name moved away from them. One
-// that was seen beside them since is another of the same pool.
+// answer, or of the last one of the chain's target, came up, unless there are no others: the name moved away from them. One
+// that was seen beside them since is another of the same pool. Those that are faint are
+// hardly others.
 func (k *Kept) current(fit []*Member) []*Member {
 	var moved Stamp
+	last := max(k.Good, k.Fresh)
 	for i := range k.Members {
-		if m := &k.Members[i]; m.Last >= k.Good && (moved == 0 || m.First < moved) {
+		if m := &k.Members[i]; m.Last >= last && k.fits(m.IP) && (moved == 0 || m.First < moved) {
 			moved = m.First
 		}
 	}
 	isOld := func(m *Member) bool { return m.Last < moved }
-	if slices.ContainsFunc(fit, func(m *Member) bool { return !isOld(m) }) {
+	if slices.ContainsFunc(fit, func(m *Member) bool { return !isOld(m) && !m.isFaint() }) {
 		return slices.DeleteFunc(fit, isOld)
 	}
 	return fit
 }
 
 // unfit returns why a member does not stand in, Stands if it may.
-func (k *Kept) unfit(m *Member, r *Rules, now Stamp, hush bool) Refusal {
+func (n *Name) unfit(k *Kept, m *Member, r *Rules, now Stamp, hush bool) Refusal {
 	keep := r.KeepUnproven
-	if m.Was == Proven && r.Demand != Age {
+	if (m.Was == Proven || n.Proves && m.isFaint()) && r.Demand != Age { // of a name that proves itself few were asked while it was well
 		keep = r.KeepProven
 	}
 	switch {
@@ -105,8 +113,31 @@ func (k *Kept) unfit(m *Member, r *Rules, now Stamp, hush bool) Refusal {
 		return Expired
 	case hush && m.Proof == Silent:
 		return Quiet
+	case m.isFaint() && now.Sub(m.vouched()) > n.patience(m):
+		return Expired
 	}
 	return Stands
+}
+
+// How long a member stands in that does not say any more who it is. The machines of a
+// region that is in trouble reset, close and say nothing, and so do those of whoever
+// has the address next: what tells them apart is whether the others are well.
+const (
+	faintAlone  = 4 * time.Hour    // while no other member is proven
+	faintBeside = 15 * time.Minute // while one is
+)
+
+// patience returns how long a faint member stands in from when it was last vouched for.
+func (n *Name) patience(m *Member) time.Duration {
+	since := n.Since()
+	for _, k := range []*Kept{&n.V4, &n.V6} {
+		for i := range k.Members {
+			if o := &k.Members[i]; o != m && o.Proof == Proven && o.Proved >= since {
+				return faintBeside
+			}
+		}
+	}
+	return faintAlone
 }
 
 // Held reports whether the answer with its signatures may stand in: the
@@ -119,7 +150,7 @@ func (n *Name) Held(v6 bool, r *Rules, now Stamp) *Signed {
 		return nil
 	}
 	for _, ip := range s.IPs {
-		if m := k.find(ip); m == nil || m.Proof == Refuted || !m.Good() {
+		if m := k.find(ip); m == nil || m.Proof == Refuted || !m.Good() || !k.fits(ip) {
 			return nil
 		}
 	}
@@ -141,7 +172,8 @@ func (n *Name) demand(r *Rules) Demand {
 	if r.Demand != Auto {
 		return r.Demand
 	}
-	if n.Proves {
+	isLent := func(m Member) bool { return m.Lent }
+	if n.Proves || slices.ContainsFunc(n.V4.Members, isLent) || slices.ContainsFunc(n.V6.Members, isLent) {
 		return TLS
 	}
 	return Age
@@ -175,10 +207,10 @@ func (n *Name) Newcomers(v6 bool, r *Rules) (ips []Addr, urgent bool) {
 	urgent = true
 	for i := range k.Members {
 		switch m := &k.Members[i]; {
-		case m.Last < k.Good:
+		case m.Last < k.Good && !m.Lent, !k.fits(m.IP):
 		case m.Good():
 			urgent = false
-		case m.Proof == Unproven && len(ips) < MaxProved:
+		case (m.Proof == Unproven || m.Lent && m.isFaint()) && len(ips) < MaxProved:
 			ips = append(ips, m.IP)
 		}
 	}
@@ -197,6 +229,9 @@ func (n *Name) Urgent(v6 bool, r *Rules) (ips []Addr) {
 	return ips
 }
 
+// apart is the time between two proofs of a member, but for one that confirms another.
+const apart = time.Minute
+
 // isDue reports whether a member of a name that fails since bad should prove itself
 // now.
 func (m *Member) isDue(bad, now Stamp, spread time.Duration) bool {
@@ -211,7 +246,19 @@ func (m *Member) isDue(bad, now Stamp, spread time.Duration) bool {
 // reached reports whether the time of a member's next proof has come. One that is
 // further off than any is planned was planned by a clock that was set back since.
 func (m *Member) reached(now Stamp) bool {
-	return now >= m.next || m.next.Sub(now) > schedule[len(schedule)-1]+Spread+Grace
+	return !m.wasAsked(now) && (now >= m.next || m.next.Sub(now) > schedule[len(schedule)-1]+Spread+Grace)
+}
+
+// wasAsked reports whether a member was asked too lately to be asked again.
+func (m *Member) wasAsked(now Stamp) bool {
+	since := now.Sub(m.asked)
+	return m.asked != 0 && since >= 0 && since < apart
+}
+
+// MayAsk reports whether a member was not asked lately.
+func (n *Name) MayAsk(v6 bool, ip Addr, now Stamp) bool {
+	m := n.Of(v6).find(ip)
+	return m != nil && !m.wasAsked(now)
 }
 
 // Refutations returns the members that were refuted and are due to be asked
@@ -219,7 +266,7 @@ func (m *Member) reached(now Stamp) bool {
 func (n *Name) Refutations(v6 bool, now Stamp, spread time.Duration) (due []Addr) {
 	k := n.Of(v6)
 	for i := range k.Members {
-		if m := &k.Members[i]; m.Proof == Refuted && m.isDue(k.Bad, now, spread) && len(due) < MaxProved {
+		if m := &k.Members[i]; m.Proof == Refuted && k.fits(m.IP) && m.isDue(k.Bad, now, spread) && len(due) < MaxProved {
 			due = append(due, m.IP)
 		}
 	}
@@ -230,44 +277,7 @@ func (n *Name) Refutations(v6 bool, now Stamp, spread time.Duration) (due []Addr
 // where another resolver may spare it.
 func (n *Name) Begun(v6 bool, ip Addr, now Stamp, grace time.Duration) {
 	if m := n.Of(v6).find(ip); m != nil {
-		m.next = now.Add(schedule[m.step] + grace)
+		m.next, m.asked = now.Add(schedule[m.step]+grace), now
 		m.step = min(m.step+1, uint8(len(schedule)-1)) // #nosec G115 -- three
 	}
-}
-
-// Prove takes in what a proof said of a member.
-func (n *Name) Prove(v6 bool, ip Addr, p Proof, now Stamp) (isNew bool) {
-	m := n.Of(v6).find(ip)
-	if m == nil || p == Unproven {
-		return false
-	}
-	was := m.Proof
-	if p == Silent && was == Refuted { // silence takes nothing back
-		return false
-	}
-	m.Proof = p
-	if p != Silent {
-		m.Was, m.Proved = p, now
-	}
-	if p == Proven && !n.Failing() {
-		n.Proves = true
-	}
-	return was != p
-}
-
-// Untried returns a member to shake hands with while answers are good, so that it
-// is known what can be demanded later: at most one a day, until one proved itself.
-// Who does that sets Tried.
-func (n *Name) Untried(r *Rules, now Stamp) (ip Addr, isDue bool) {
-	if n.Proves || n.Failing() || r.Demand == Age || n.Tried != 0 && now.Sub(n.Tried) < daily {
-		return ip, false
-	}
-	for _, k := range []*Kept{&n.V4, &n.V6} {
-		for i := range k.Members {
-			if m := &k.Members[i]; m.Last >= k.Good {
-				return m.IP, true
-			}
-		}
-	}
-	return ip, false
 }

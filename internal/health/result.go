@@ -14,6 +14,24 @@ type Result struct {
 	// Wildcard: the certificate is for the name by a wildcard only. It is enough
 	// for a service of our own, and no proof that the machine is that name's.
 	Wildcard bool
+
+	Peer *Peer // what a probe that identifies saw; nil for all others
+}
+
+// Peer is what the far side of a TLS connection showed of itself.
+type Peer struct {
+	Accepted bool // it took the connection
+	Text     bool // it said something in readable text, and no TLS
+	Unnamed  bool // it knows no such name: the alert unrecognized_name
+	Shown    bool // it showed a certificate
+	Held     bool // and proved to hold its key
+
+	// Of the certificate:
+	Named   bool          // it is for the name, if only by a wildcard
+	Trusted bool          // an authority vouches for it, its dates aside
+	Ended   time.Duration // how long ago it ended, below zero: it begins in so long; 0 = it is in date
+	Key     string        // digests of its key and its issuer
+	Issuer  string
 }
 
 // Step is one timed part of a probe, measured from the probe's start.

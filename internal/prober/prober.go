@@ -44,7 +44,8 @@ func (t Target) name() string {
 type Prober interface {
 	// Probe checks t once. It returns when the outcome is known, at the latest
 	// when its timeout is over, or promptly when ctx ends; a probe cut short by
-	// ctx has a local cause. Nothing of it is left running.
+	// ctx has a local cause, unless it had its time already. A caller needs no
+	// timeout of its own. Nothing of it is left running.
 	Probe(ctx context.Context, t Target) health.Result
 }
 
@@ -95,6 +96,7 @@ type outcome struct {
 	after  time.Duration // from the probe's start to the answer
 
 	wildcard bool
+	peer     *health.Peer
 }
 
 // end closes the attempt's books.
@@ -152,11 +154,16 @@ func (p *probe) Probe(ctx context.Context, t Target) health.Result {
 	if late := now.Sub(start) - p.timeout; late > p.timeout/4 {
 		o = outcome{cause: health.CauseLate, detail: fmt.Sprintf("ended %s late", late.Round(time.Millisecond)), steps: o.steps}
 	}
-	if o.cause == health.CauseTimeout && ctx.Err() != nil {
+	if o.cause == health.CauseTimeout && ctx.Err() != nil && !p.listened(now.Sub(start)) {
 		o = outcome{cause: health.CauseLate, detail: "cut short"}
 	}
 	return o.result(now)
 }
+
+// listened reports whether a probe that heard nothing for so long had its time. A
+// caller's context may end together with the timeout, a moment before or after it:
+// which of the two timers fires first says nothing about the target.
+func (p *probe) listened(d time.Duration) bool { return d >= p.timeout-p.timeout/16 }
 
 // refuse returns the outcome for targets that are never dialed.
 func (p *probe) refuse(t Target) (outcome, bool) {
@@ -171,7 +178,7 @@ func (p *probe) refuse(t Target) (outcome, bool) {
 }
 
 func (o outcome) result(now time.Time) health.Result {
-	r := health.Result{At: now, Cause: o.cause, Detail: clean(o.detail), Expiry: o.expiry, Steps: o.steps, Wildcard: o.wildcard}
+	r := health.Result{At: now, Cause: o.cause, Detail: clean(o.detail), Expiry: o.expiry, Steps: o.steps, Wildcard: o.wildcard, Peer: o.peer}
 	if o.cause != health.CauseTimeout && !o.cause.Local() && o.cause != health.CauseNoAddress {
 		r.Latency = max(o.after, 1)
 	}

@@ -100,6 +100,38 @@ func TestCutShortIsLocal(t *testing.T) {
 	})
 }
 
+// TestEqualTimeouts holds that silence is silence where the caller's context ends
+// together with the probe's own timeout: which timer fires first is chance.
+func TestEqualTimeouts(t *testing.T) {
+	for _, ahead := range []time.Duration{-time.Millisecond, 0, time.Microsecond, 20 * time.Millisecond} {
+		for _, attempts := range []int{1, 3} {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second-ahead)
+				defer cancel()
+				p := &probe{kind: &script{}, timeout: 2 * time.Second, attempts: attempts}
+				if r := p.Probe(ctx, Target{Addr: netip.MustParseAddr("192.0.2.1")}); r.Cause != health.CauseTimeout {
+					t.Errorf("%d attempts, the context ends %s before: cause %s, want %s", attempts, ahead, r.Cause, health.CauseTimeout)
+				}
+			})
+		}
+	}
+}
+
+// TestEqualTimeoutsOnSockets holds the same on a listener that accepts and says
+// nothing, and on one that drops every SYN.
+func TestEqualTimeoutsOnSockets(t *testing.T) {
+	for what, at := range map[string]netip.AddrPort{"tls": serve(t, hold), "tcp": fullListener(t)} {
+		for range 3 {
+			ctx, cancel := context.WithTimeout(t.Context(), brief)
+			r := newProber(t, Spec{Type: what, Timeout: brief, Attempts: 1}, Env{}).Probe(ctx, Target{Addr: at.Addr(), Port: at.Port(), Host: "shop.example"})
+			cancel()
+			if r.Cause != health.CauseTimeout {
+				t.Errorf("%s: cause %s (%s), want %s", what, r.Cause, r.Detail, health.CauseTimeout)
+			}
+		}
+	}
+}
+
 // stuck is a kind that does not look at its context, as in a paused process.
 type stuck time.Duration
 

@@ -30,6 +30,11 @@ type Spec struct {
 	UseTLS bool   // grpc over TLS, dns over TLS
 	CAFile string // PEM with authorities to trust instead of the system's; "" = the system's
 	Verify bool   // verify the certificate's chain, name and dates
+
+	// Identify (tls): the handshake goes on whatever certificate is shown, so that the
+	// peer has to prove that it holds its key, and Result.Peer says what was seen. What
+	// fails is the same with and without it.
+	Identify bool
 }
 
 // Expect is what a probe must see.

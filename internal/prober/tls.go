@@ -90,6 +90,9 @@ func newTLS(s Spec, d *dialer) (kind, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.Identify {
+		return &identity{d: d, s: sec}, nil
+	}
 	return &tlsKind{d: d, s: sec}, nil
 }
 

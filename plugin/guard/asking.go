@@ -24,13 +24,18 @@ const patience = 1800 * time.Millisecond
 // guarded answers a question for the addresses of a guarded name.
 func (g *Guard) guarded(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, e *entry) (int, error) {
 	a := &asking{ResponseWriter: w, g: g, e: e, q: questionOf(r)}
+	a.q.udp = isUDP(w)
 	switch m := a.begin(guard.At(time.Now())); {
 	case m != nil:
 		return a.send(m)
 	case !a.kept:
 		return plugin.NextOrFailure(pluginName, g.Next, ctx, a, r)
 	}
-	if _, udp := w.RemoteAddr().(*net.UDPAddr); udp {
+	if a.chained {
+		t := time.AfterFunc(followWait, a.ahead)
+		defer t.Stop()
+	}
+	if a.q.udp {
 		t := time.AfterFunc(patience, func() {
 			defer survive(e.name)
 			a.tooLate()
@@ -42,6 +47,11 @@ func (g *Guard) guarded(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, e
 	return a.apart(ctx, r.Copy())
 }
 
+func isUDP(w dns.ResponseWriter) bool {
+	_, udp := w.RemoteAddr().(*net.UDPAddr)
+	return udp
+}
+
 // asking is a question for a guarded name on its way through the plugins below.
 // It is the writer that they have. The client gets one reply: the one from below,
 // what stands in for it, or what stands in for none.
@@ -51,6 +61,8 @@ type asking struct {
 	e    *entry
 	q    question
 	kept bool // addresses of this family are
+
+	chained bool // so is a chain that leads to them
 
 	mu   sync.Mutex
 	sent bool // the client has a reply
@@ -71,6 +83,7 @@ func (a *asking) begin(now guard.Stamp) *dns.Msg {
 	defer e.mu.Unlock()
 	e.asked = now
 	m, k := a.g.stand(e, &a.q, now), e.known.Of(a.q.v6())
+	a.chained = len(k.Links) > 0
 	if a.kept = len(k.Members) > 0; m != nil {
 		answersTotal.WithLabelValues(k.Why.String()).Inc()
 	}
@@ -205,10 +218,12 @@ func (a *asking) run(ctx context.Context, r *dns.Msg) (int, error) {
 func (a *asking) standFor(ctx context.Context) *dns.Msg {
 	v6 := a.q.v6()
 	m := a.g.failed(a.e, &a.q, a.failure)
-	if m == nil && !a.g.hasUrgent(a.e, v6) || a.g.withdrawn(ctx, a.e, &a.q, a.failure) {
+	if m == nil && !a.g.hasUrgent(a.e, v6) && !a.g.follows(a.e, v6) || a.g.withdrawn(ctx, a.e, &a.q, a.failure) {
 		return nil
 	}
-	if a.g.proveNewcomers(a.e, v6) {
+	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), followWait)
+	defer cancel()
+	if asked := a.g.follow(wait, a.e, v6); a.g.proveNewcomers(a.e, v6) || asked {
 		m = a.g.failed(a.e, &a.q, a.failure)
 	}
 	return m
@@ -287,6 +302,8 @@ func (a *asking) second(ctx context.Context, r *dns.Msg) *dns.Msg {
 		return nil
 	}
 	last := upstream(ctx)
+	own := a.q
+	own.udp = false // it is asked by TCP where UDP was too small
 	end := time.Now().Add(patience / 2)
 	for n := 0; n < opinions && time.Now().Before(end); n++ {
 		again := metadata.ContextWithMetadata(ctx)
@@ -295,7 +312,7 @@ func (a *asking) second(ctx context.Context, r *dns.Msg) *dns.Msg {
 		switch {
 		case err != nil:
 			return nil
-		case a.g.take(a.e, &a.q, m) == guard.None:
+		case a.g.take(a.e, &own, m) == guard.None:
 			return m
 		case asked == "" || last != "" && asked != last:
 			return nil

@@ -34,6 +34,7 @@ type backends struct {
 	mu     sync.Mutex
 	certs  map[string]*tls.Certificate
 	silent map[string]bool
+	acts   map[string]func(net.Conn) // what a machine does once it has read something
 	dials  []dial
 }
 
@@ -47,6 +48,18 @@ func (b *backends) set(ip string, c *tls.Certificate) {
 	defer b.mu.Unlock()
 	b.certs[ip] = c
 	delete(b.silent, ip)
+	delete(b.acts, ip)
+}
+
+// act makes a machine do something with each connection.
+func (b *backends) act(ip string, f func(net.Conn)) {
+	b.set(ip, nil)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.acts == nil {
+		b.acts = map[string]func(net.Conn){}
+	}
+	b.acts[ip] = f
 }
 
 func (b *backends) hush(ip string) {
@@ -71,13 +84,21 @@ func (b *backends) made() []dial {
 
 func (b *backends) dial(ctx context.Context, _ string, to netip.AddrPort) (net.Conn, error) {
 	b.mu.Lock()
-	cert, silent := b.certs[to.Addr().String()], b.silent[to.Addr().String()]
+	cert, silent, act := b.certs[to.Addr().String()], b.silent[to.Addr().String()], b.acts[to.Addr().String()]
 	b.dials = append(b.dials, dial{to.Addr(), time.Now()})
 	b.mu.Unlock()
 	switch {
 	case silent:
 		<-ctx.Done()
 		return nil, ctx.Err()
+	case act != nil:
+		near, far := net.Pipe()
+		go func() {
+			defer far.Close() //nolint:errcheck // a pipe
+			_, _ = far.Read(make([]byte, 2048))
+			act(far)
+		}()
+		return near, nil
 	case cert == nil:
 		return nil, syscall.ECONNREFUSED
 	}

@@ -17,6 +17,9 @@ import (
 func (g *Guard) take(e *entry, q *question, m *dns.Msg) failure {
 	defer g.contain(e)
 	j := judge(m, e.name, q.qtype)
+	if j.cut && !q.udp { // nothing in it is to be relied on (RFC 2181 section 9)
+		return guard.Servfail
+	}
 	if j.failure != guard.None {
 		return j.failure
 	}
@@ -33,6 +36,7 @@ func (g *Guard) take(e *entry, q *question, m *dns.Msg) failure {
 	switch e.known.Learn(q.v6(), &j.answer, now) {
 	case guard.Refused:
 		refusedTotal.WithLabelValues("private").Inc()
+		e.soil(stale) // what it lacks is older now
 		return guard.None
 	case guard.Changed:
 		e.soil(dirty)
@@ -137,12 +141,18 @@ func (g *Guard) stand(e *entry, q *question, now guard.Stamp) *dns.Msg {
 		return nil
 	}
 	set, why := e.known.Stand(q.v6(), &g.opts.rules, now, g.table.home.hush(now))
-	if why != guard.Stands {
+	f := g.fresh(e, q.v6(), now)
+	if why != guard.Stands && f == nil {
 		return nil
 	}
-	m := q.standIn(&set, g.lifetime(e, k, now))
-	if k.Why == guard.Bogus || q.do && (e.known.Secure || k.Signed != nil) {
+	var m *dns.Msg
+	switch {
+	case k.Why == guard.Bogus, q.do && (e.known.Secure || k.Signed != nil):
 		m = q.whole(e.known.Held(q.v6(), &g.opts.rules, now), g.opts.seconds())
+	case f != nil:
+		m = q.standFresh(f, g.opts.seconds())
+	default:
+		m = q.standIn(&set, g.lifetime(e, k, &set, now))
 	}
 	if m != nil {
 		g.table.watch(e)
@@ -170,13 +180,21 @@ func (g *Guard) meanwhile(e *entry, q *question) *dns.Msg {
 }
 
 // lifetime is that of what stands in.
-func (g *Guard) lifetime(e *entry, k *guard.Kept, now guard.Stamp) uint32 {
-	_, urgent := e.known.Newcomers(k == &e.known.V6, &g.opts.rules)
-	if urgent || k.Why == guard.Change && e.known.Undecided(now) {
-		return min(g.opts.seconds(), undecided)
+func (g *Guard) lifetime(e *entry, k *guard.Kept, set *guard.Set, now guard.Stamp) uint32 {
+	ttl := g.opts.seconds()
+	if set.Faint {
+		ttl = min(ttl, faint)
 	}
-	return g.opts.seconds()
+	_, urgent := e.known.Newcomers(k == &e.known.V6, &g.opts.rules)
+	if urgent || g.isUnasked(e, k == &e.known.V6, now) || k.Why == guard.Change && e.known.Undecided(now) {
+		return min(ttl, undecided)
+	}
+	return ttl
 }
+
+// faint is the lifetime in seconds of what stands in while one of it does not say any
+// more who it is.
+const faint = 5
 
 // undecided is the lifetime in seconds of what stands in while a proof is under way
 // that may end it.
@@ -234,8 +252,8 @@ func (t *table) settle(g *Guard, e *entry, now guard.Stamp) {
 	stands := false
 	e.refusal = guard.Healthy
 	for _, v6 := range []bool{false, true} {
-		switch _, why := e.known.Stand(v6, &g.opts.rules, now, t.home.hush(now)); why {
-		case guard.Stands:
+		switch _, why := e.known.Stand(v6, &g.opts.rules, now, t.home.hush(now)); {
+		case why == guard.Stands, g.fresh(e, v6, now) != nil:
 			stands = true
 		default:
 			e.refusal = max(e.refusal, why)

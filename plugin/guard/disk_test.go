@@ -33,7 +33,7 @@ func known(t *testing.T, dir string, bucket state.Bucket, ip string) {
 	now := guard.At(time.Now())
 	n := guard.Name{V4: guard.Kept{
 		Members: []guard.Member{{IP: addr(t, ip), First: now.Add(-time.Hour), Last: now, Times: 3}}, Good: now, TTL: 5,
-	}, Public: true}
+	}}
 	if err := s.Write(state.Record{Bucket: bucket, Key: ".:53/ " + api, Value: n}); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -18,7 +19,7 @@ const (
 type trade struct {
 	mu      sync.Mutex // guards what follows
 	version uint64
-	here    map[string]*guard.Name // of this zone, by block and name
+	here    map[string]*guard.Name // what this one told, by block and name
 	all     guard.Stamp            // when every name was looked at
 }
 
@@ -29,7 +30,7 @@ func (t *trade) anew() {
 	t.version = 0
 }
 
-// of returns a copy of what this zone keeps of a name. The exchange is under way.
+// of returns a copy of what was told of a name from here. The exchange is under way.
 func (t *trade) of(block, name string) guard.Shared {
 	s := guard.Shared{Block: block, Name: name}
 	if was := t.here[block+" "+name]; was != nil {
@@ -55,8 +56,9 @@ func (b *bureau) exchange(now guard.Stamp) {
 	}
 	if version != b.trade.version {
 		b.trade.version, b.trade.here = version, map[string]*guard.Name{}
-		for i := range list {
-			b.takeOver(&list[i], now)
+		self, _ := x.Zone()
+		for _, finds := range byName(list) {
+			b.takeOver(finds, self, now)
 		}
 	}
 	all := now.Sub(b.trade.all) >= tellAll || b.trade.all > now
@@ -70,15 +72,28 @@ func (b *bureau) exchange(now guard.Stamp) {
 	}
 }
 
+// byName puts together what all observers keep of each name.
+func byName(list []guard.Find) map[string][]guard.Find {
+	out := map[string][]guard.Find{}
+	for i := range list {
+		key := list[i].Block + " " + list[i].Name
+		out[key] = append(out[key], list[i])
+	}
+	return out
+}
+
 // takeOver takes in what others keep of one name, if it is listed here.
-func (b *bureau) takeOver(f *guard.Find, now guard.Stamp) {
+func (b *bureau) takeOver(finds []guard.Find, self string, now guard.Stamp) {
+	f := &finds[0]
 	b.mu.Lock()
 	t := b.tables[f.Block]
 	b.mu.Unlock()
-	if f.Near { // made plausible: times to come would never be outdone
-		known := f.Known.Clone()
-		known.Mend(now)
-		b.trade.here[f.Block+" "+f.Name] = &known
+	for i := range finds {
+		if finds[i].Near && finds[i].By == self { // made plausible: times to come would never be outdone
+			known := finds[i].Known.Clone()
+			known.Mend(now)
+			b.trade.here[f.Block+" "+f.Name] = &known
+		}
 	}
 	if t == nil {
 		return
@@ -90,27 +105,32 @@ func (b *bureau) takeOver(f *guard.Find, now guard.Stamp) {
 	if how, _ := g.names.match(f.Name); how != listed {
 		return
 	}
-	g.adopt(t.entry(f.Name), f, now)
+	g.adopt(t.entry(f.Name), finds, self, now)
 }
 
 // adopt takes in what others keep of a name: addresses where nothing is known here,
 // and proofs while it fails.
-func (g *Guard) adopt(e *entry, f *guard.Find, now guard.Stamp) {
+func (g *Guard) adopt(e *entry, finds []guard.Find, self string, now guard.Stamp) {
 	defer g.contain(e)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	good := f.Known.Good()
-	switch {
-	case now.Sub(good) < tooOld && e.known.Adopt(&f.Shared, f.Near, now, g.forbidden):
+	finds = slices.DeleteFunc(finds, func(f guard.Find) bool { return now.Sub(f.Known.Good()) >= tooOld })
+	isNew := false
+	if e.known.Adopt(finds, now, g.forbidden) {
+		isNew = true
 		sharedTotal.WithLabelValues("adopted").Inc()
-		g.table.home.news.add(adopts, e.name, " is known from resolver %s: its last good answer was %s ago", f.By, ago(now.Sub(good)))
-	case f.Near && e.known.Hear(&f.Shared, now):
-		sharedTotal.WithLabelValues("heard").Inc()
-	default:
-		return
+		g.table.home.news.add(adopts, e.name, " is known from other resolvers: its last good answer was %s ago", ago(now.Sub(e.known.Good())))
 	}
-	e.soil(dirty)
-	g.table.settle(g, e, now)
+	for i := range finds {
+		if f := &finds[i]; f.Near && f.By != self && e.known.Hear(&f.Shared, now) {
+			isNew = true
+			sharedTotal.WithLabelValues("heard").Inc()
+		}
+	}
+	if isNew {
+		e.soil(dirty)
+		g.table.settle(g, e, now)
+	}
 }
 
 // tell tells the others what changed of listed names.
@@ -122,7 +142,7 @@ func (t *table) tell(g *Guard, x guard.Exchange, all bool, now guard.Stamp) {
 	}
 	for _, e := range t.list(t.untold) {
 		t.told(e) // and what happens from now on is told anew
-		s, later := g.worth(e, x, now)
+		s, later := g.worth(e, now)
 		if s != nil {
 			sharedTotal.WithLabelValues("left").Inc()
 			x.Leave(*s)
@@ -135,7 +155,7 @@ func (t *table) tell(g *Guard, x guard.Exchange, all bool, now guard.Stamp) {
 
 // worth returns what is to be told of a name now, nil for nothing, and whether
 // anything is to be told later.
-func (g *Guard) worth(e *entry, x guard.Exchange, now guard.Stamp) (s *guard.Shared, later bool) {
+func (g *Guard) worth(e *entry, now guard.Stamp) (s *guard.Shared, later bool) {
 	defer g.contain(e)
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -148,17 +168,11 @@ func (g *Guard) worth(e *entry, x guard.Exchange, now guard.Stamp) (s *guard.Sha
 	since := now.Sub(e.left)
 	switch {
 	case worth == guard.Nothing:
-		e.worth = 0
 		return nil, false
 	case worth == guard.Later && since >= 0 && since < leaveLater:
 		return nil, true
-	case e.worth == 0:
-		e.worth = now
 	}
-	if !elected(e, x) && now.Sub(e.worth) < guard.Grace {
-		return nil, true
-	}
-	e.left, e.worth = now, 0
+	e.left = now
 	return &out, true
 }
 

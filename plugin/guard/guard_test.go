@@ -220,3 +220,68 @@ func TestTheChainComesFirst(t *testing.T) {
 		}
 	})
 }
+
+// TestCutShort holds that a reply which is cut short goes to a client over UDP, who asks
+// again, and fails the name over TCP, where nobody can: whatever it seems to say.
+func TestCutShort(t *testing.T) {
+	good := has(api + " 5 IN A 192.0.2.1")
+	for name, f := range map[string]func(*dns.Msg) *dns.Msg{"nodata": nodata, "nxdomain": nxdomain, "addresses": has(api + " 5 IN A 192.0.2.66"), "servfail": servfail} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, plainConf, func(w *world) {
+				w.below.set(api+" A", good)
+				w.learn(api, time.Minute)
+				cut := func(r *dns.Msg) *dns.Msg { m := f(r); m.Truncated = true; return m }
+				w.below.set(api+" A", cut)
+				if m := w.ask(api, dns.TypeA); !m.Truncated {
+					t.Errorf("over UDP: %v", m)
+				}
+				r := new(dns.Msg)
+				r.SetQuestion(api, dns.TypeA)
+				m := w.via(&test.ResponseWriter{TCP: true}, r)
+				if w.want(m, dns.RcodeSuccess, "192.0.2.1"); m.Truncated {
+					t.Errorf("over TCP: %v", m)
+				}
+				wait(2 * recheck)
+				w.want(w.ask(api, dns.TypeA), dns.RcodeSuccess, "192.0.2.1") // its own questions did not take it for well
+				if list, _ := w.at.Report(false); len(list) != 1 || list[0].Failing != "servfail for IPv4" {
+					t.Errorf("%+v", list)
+				}
+			})
+		})
+	}
+}
+
+// TestAVPNsViewComesAndGoes holds that while a VPN is up its private answers stand in
+// once they are the usual ones, and the public ones when it is down again: never the
+// other view's, and never a private one that came once.
+func TestAVPNsViewComesAndGoes(t *testing.T) {
+	inWorld(t, plainConf, func(w *world) {
+		in, out := has(api+" 5 IN A 10.0.0.1"), has(api+" 5 IN A 192.0.2.1")
+		outage := func(ip string) {
+			w.Helper()
+			w.below.set(api+" A", nodata)
+			w.want(w.ask(api, dns.TypeA), dns.RcodeSuccess, ip)
+			wait(time.Minute)
+		}
+		w.below.set(api+" A", out)
+		w.learn(api, 2*time.Minute)
+		w.below.set(api+" A", in)
+		w.want(w.ask(api, dns.TypeA), dns.RcodeSuccess, "10.0.0.1") // the truth, but not kept
+		outage("192.0.2.1")
+		w.below.set(api+" A", in)
+		wait(4 * recheck) // it is asked in the background until it is believed
+		w.learn(api, 2*time.Minute)
+		outage("10.0.0.1")
+		w.below.set(api+" A", out)
+		wait(4 * recheck)
+		w.learn(api, 2*time.Minute)
+		outage("192.0.2.1")
+		w.below.set(api+" A", in)
+		w.learn(api, 3*time.Hour)
+		w.below.set(api+" A", nodata)
+		w.want(w.ask(api, dns.TypeA), dns.RcodeSuccess, "10.0.0.1")
+		if list, _ := w.at.Report(true); len(list[0].Members) != 1 {
+			t.Errorf("the public ones are still kept: %+v", list[0].Members)
+		}
+	})
+}

@@ -16,6 +16,7 @@ type judgment struct {
 	answer  guard.Answer // if it is complete
 	failure failure      // if it is one; else None
 	learn   bool         // the answer may be kept
+	cut     bool         // it was cut short, and says nothing: who asked by UDP asks again by TCP
 }
 
 // judge reads a reply to a question for the addresses of a name, in lower case.
@@ -26,6 +27,7 @@ func judge(m *dns.Msg, name string, qtype uint16) (j judgment) {
 	case !echoes(m, name, qtype):
 		j.failure = guard.Servfail
 	case m.Truncated:
+		j.cut = true
 	case m.Rcode == dns.RcodeNameError:
 		j.failure = guard.NXDomain
 	case m.Rcode == dns.RcodeServerFailure && bogus(m):

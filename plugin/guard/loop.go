@@ -106,12 +106,20 @@ func (g *Guard) again(e *entry) {
 		bad, do := k.Bad != 0, k.Signed != nil
 		e.mu.Unlock()
 		if bad {
+			g.followAgain(e, v6)
 			g.askAgain(e, v6, do)
 		}
 	}
 	e.mu.Lock()
 	e.asking = false
 	e.mu.Unlock()
+}
+
+// followAgain asks for the targets of a chain.
+func (g *Guard) followAgain(e *entry, v6 bool) {
+	ctx, cancel := context.WithTimeout(g.table.home.lifetime(), askTime)
+	defer cancel()
+	g.follow(ctx, e, v6)
 }
 
 // askAgain asks for one family, and takes in what is said.

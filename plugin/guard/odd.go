@@ -54,7 +54,10 @@ type passer struct {
 // WriteMsg implements dns.ResponseWriter.
 func (p *passer) WriteMsg(m *dns.Msg) error {
 	p.wrote = true
-	if m == nil || judge(m, p.name, p.qtype).failure == guard.None {
+	if m == nil {
+		return p.ResponseWriter.WriteMsg(m)
+	}
+	if j := judge(m, p.name, p.qtype); j.failure == guard.None && (!j.cut || isUDP(p.ResponseWriter)) {
 		return p.ResponseWriter.WriteMsg(m)
 	}
 	return around(p.ResponseWriter).WriteMsg(m)

@@ -26,6 +26,7 @@ type bureau struct {
 	tables map[string]*table
 	disks  map[string]*disk
 	stop   context.CancelFunc // nil: does not run
+	life   context.Context    // until then
 	done   chan struct{}
 
 	proofs sync.Mutex // guards what follows
@@ -78,11 +79,20 @@ func (b *bureau) seat(g *Guard, key string) {
 	t.live.Store(g)
 	guard.Front.Open(b)
 	if b.stop == nil {
-		var ctx context.Context
-		ctx, b.stop = context.WithCancel(context.Background())
+		b.life, b.stop = context.WithCancel(context.Background())
 		b.done = make(chan struct{})
-		go b.run(ctx)
+		go b.run(b.life)
 	}
+}
+
+// lifetime returns a context that ends when the process stops.
+func (b *bureau) lifetime() context.Context {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.life == nil {
+		return context.Background()
+	}
+	return b.life
 }
 
 // disk returns the file of a directory, nil for none.
@@ -274,6 +284,7 @@ func (t *table) forget(e *entry) (had bool) {
 	defer e.mu.Unlock()
 	had = e.known.Known()
 	e.known.Accept(guard.At(time.Now()))
+	e.far = [2]far{}
 	e.soil(dirty)
 	t.stand(e, false)
 	t.note(e)

@@ -1,15 +1,12 @@
 package guard
 
 import (
-	"context"
 	"hash/maphash"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/detour-dns/detour/config"
 	"github.com/detour-dns/detour/internal/guard"
-	"github.com/detour-dns/detour/internal/health"
 	"github.com/detour-dns/detour/internal/prober"
 )
 
@@ -27,7 +24,7 @@ type prover struct {
 
 // newProver makes the prover for a demand.
 func newProver(o *options) (prover, error) {
-	spec := prober.Spec{Type: "tls", Timeout: proofTime, Attempts: 1, Verify: true}
+	spec := prober.Spec{Type: "tls", Timeout: proofTime, Attempts: 1, Verify: true, Identify: true}
 	p := prover{port: tlsPort}
 	switch o.rules.Demand {
 	case guard.Age:
@@ -43,36 +40,6 @@ func newProver(o *options) (prover, error) {
 		Roots:     o.roots,
 	})
 	return p, err
-}
-
-// ask makes one member prove itself.
-func (p prover) ask(name string, ip netip.Addr) guard.Proof {
-	proof, _ := p.shake(name, ip)
-	return proof
-}
-
-// shake is ask, and says why.
-func (p prover) shake(name string, ip netip.Addr) (guard.Proof, health.Cause) {
-	ctx, cancel := context.WithTimeout(context.Background(), proofTime)
-	defer cancel()
-	r := p.probe.Probe(ctx, prober.Target{Addr: ip, Port: p.port, Host: strings.TrimSuffix(name, ".")})
-	proof := proofOf(&r)
-	proofsTotal.WithLabelValues(proof.String()).Inc()
-	return proof, r.Cause
-}
-
-// proofOf says what a probe's result proves. What is our own fault, or says
-// nothing of who answered, proves nothing.
-func proofOf(r *health.Result) guard.Proof {
-	switch {
-	case r.Cause.OK() && !r.Wildcard:
-		return guard.Proven
-	case r.Cause == health.CauseRefused, r.Cause == health.CauseTLSName, r.Cause == health.CauseTLSUnknown:
-		return guard.Refuted
-	case r.Cause == health.CauseTimeout, r.Cause == health.CauseUnreachable:
-		return guard.Silent
-	}
-	return guard.Unproven
 }
 
 var seed = maphash.MakeSeed()
@@ -153,7 +120,7 @@ func (g *Guard) proveUrgent(e *entry, now guard.Stamp) {
 	defer e.mu.Unlock()
 	for _, v6 := range []bool{false, true} {
 		for _, ip := range e.known.Urgent(v6, &g.opts.rules) {
-			if g.table.home.allow(ip, true, now) {
+			if e.known.MayAsk(v6, ip, now) && g.table.home.allow(ip, true, now) {
 				e.known.Begun(v6, ip, now, g.grace(e))
 				go g.proveMember(e, v6, ip)
 			}
@@ -161,19 +128,56 @@ func (g *Guard) proveUrgent(e *entry, now guard.Stamp) {
 	}
 }
 
-// proveMember runs a proof and takes in what it said.
+// proveMember runs a proof and takes in what it said. One that contradicts is confirmed
+// or not by a second one at once.
 func (g *Guard) proveMember(e *entry, v6 bool, ip netip.Addr) {
 	defer g.contain(e)
-	p := g.prove.ask(e.name, ip)
+	for g.testify(e, v6, ip) && g.mayConfirm(ip) {
+	}
+}
+
+// testify runs a proof, takes in what it said, and reports whether a second one would
+// decide.
+func (g *Guard) testify(e *entry, v6 bool, ip netip.Addr) (doubtful bool) {
+	w := g.prove.ask(e.name, ip)
 	now := guard.At(time.Now())
-	g.table.home.note(p, now)
+	g.table.home.note(w.Proof, now)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.known.Prove(v6, ip, p, now) {
+	isNew := e.known.Testify(v6, ip, &w, now)
+	doubtful = w.Proof == guard.Contradicts && e.known.Doubtful(v6, ip, now)
+	if isNew {
 		e.soil(dirty)
-		e.tale.proof(&g.table.home.news, e.name, ip, p)
+		e.tale.proof(&g.table.home.news, e, v6, ip, doubtful)
 	}
 	g.table.settle(g, e, now)
+	return doubtful && g.table.live.Load() == g
+}
+
+// confirmAfter is how long after a proof that contradicts the second one is made. It
+// has to end within guard.Twice.
+const confirmAfter = 2 * time.Second
+
+// mayConfirm waits until a second proof may be made, and reports whether there was room
+// for it in time.
+func (g *Guard) mayConfirm(ip netip.Addr) bool {
+	life := g.table.home.lifetime()
+	begun := time.Now()
+	tick := time.NewTicker(budgetTick)
+	defer tick.Stop()
+	for {
+		select {
+		case <-life.Done():
+			return false
+		case now := <-tick.C:
+			switch since := now.Sub(begun); {
+			case since > guard.Twice-2*proofTime:
+				return false
+			case since >= confirmAfter && g.table.home.allow(ip, true, guard.At(now)):
+				return true
+			}
+		}
+	}
 }
 
 // trial shakes hands with a healthy name once, so that it is known what can be
@@ -190,16 +194,16 @@ func (g *Guard) trial(e *entry, now guard.Stamp) {
 	if !g.table.home.allow(ip, false, now) {
 		return // later
 	}
-	e.known.Tried = now
+	e.known.Trying(ip, now)
 	g.table.tried(e)
 	go func() {
 		defer g.contain(e)
-		p := g.prove.ask(e.name, ip)
+		w := g.prove.ask(e.name, ip)
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		e.soil(dirty)
-		if p == guard.Proven {
-			e.known.Prove(ip.Is6(), ip, p, guard.At(time.Now()))
+		if w.Proof == guard.Proven {
+			e.known.Testify(ip.Is6(), ip, &w, guard.At(time.Now()))
 			g.table.note(e)
 		}
 	}()
@@ -221,10 +225,14 @@ func (g *Guard) judgeDue(e *entry, now guard.Stamp) {
 // now that more is known.
 func (g *Guard) judge(e *entry, ip netip.Addr) {
 	defer g.contain(e)
-	p, cause := g.prove.shake(e.name, ip)
+	w := g.prove.ask(e.name, ip)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if cause == health.CauseRefused && !e.known.Proves { // it may serve nothing on that port
+	p := e.known.Weigh(&w)
+	if p == guard.Contradicts {
+		p = guard.Refuted // nothing is lost by it: the kept addresses stay
+	}
+	if !e.known.Proves && (w.Why == guard.Refusing || w.Why == guard.OtherText) { // it may serve something else on that port
 		p = guard.Unproven
 	}
 	e.known.Judge(ip, p, guard.At(time.Now()))

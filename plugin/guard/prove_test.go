@@ -2,11 +2,14 @@ package guard
 
 import (
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/detour-dns/detour/internal/guard"
 )
 
 const tlsConf = "guard api.cloud.example {\n state off\n}"
@@ -85,6 +88,74 @@ func TestSilenceIsNotRefutation(t *testing.T) {
 		for range 12 {
 			w.want(w.ask(api, dns.TypeA), dns.RcodeSuccess, "192.0.2.1")
 			wait(5 * time.Minute)
+		}
+	})
+}
+
+// TestAllReset holds that members of which each resets all connections, as overloaded
+// balancers do, stay for an hour and longer with a TTL of 5 s, and are gone after four;
+// and that one of them ends 15 minutes after its last proof when the other is well.
+func TestAllReset(t *testing.T) {
+	inWorld(t, tlsConf, func(w *world) {
+		mine := w.ca.issue(t, "api.cloud.example")
+		both := []string{"192.0.2.1", "192.0.2.2"}
+		for _, ip := range both {
+			w.back.set(ip, mine)
+		}
+		w.below.set(api+" A", has(api+" 5 IN A 192.0.2.1", api+" 5 IN A 192.0.2.2"))
+		w.learn(api, 2*time.Minute)
+		w.below.set(api+" A", nodata)
+		for _, ip := range both {
+			w.back.act(ip, func(net.Conn) {})
+		}
+		w.ask(api, dns.TypeA)
+		wait(15 * time.Second)
+		for range 60 {
+			m := w.ask(api, dns.TypeA)
+			if w.want(m, dns.RcodeSuccess, both...); m.Answer[0].Header().Ttl != faint {
+				t.Fatalf("%v", m.Answer)
+			}
+			wait(time.Minute)
+		}
+		w.back.set("192.0.2.1", mine)
+		wait(6 * time.Minute)
+		w.want(w.ask(api, dns.TypeA), dns.RcodeSuccess, "192.0.2.1")
+		w.back.act("192.0.2.1", func(net.Conn) {})
+		for range 5 * 60 {
+			w.ask(api, dns.TypeA)
+			wait(time.Minute)
+		}
+		w.want(w.ask(api, dns.TypeA), dns.RcodeSuccess)
+	})
+}
+
+// TestAReusedAddressIsOut holds that an address that speaks SSH by now is out within the
+// spread of proofs and ten seconds, among good ones and alone.
+func TestAReusedAddressIsOut(t *testing.T) {
+	inWorld(t, tlsConf, func(w *world) {
+		mine := w.ca.issue(t, "api.cloud.example")
+		ssh := func(c net.Conn) { _, _ = c.Write([]byte("SSH-2.0-OpenSSH_9.9\r\n")) }
+		w.back.set("192.0.2.1", mine)
+		w.back.set("198.51.100.2", mine)
+		w.below.set(api+" A", has(api+" 5 IN A 192.0.2.1", api+" 5 IN A 198.51.100.2"))
+		w.learn(api, 2*time.Minute)
+		w.below.set(api+" A", nodata)
+		w.back.act("198.51.100.2", ssh)
+		w.want(w.ask(api, dns.TypeA), dns.RcodeSuccess, "192.0.2.1", "198.51.100.2")
+		w.back.forget()
+		wait(guard.Spread + guard.Twice)
+		w.want(w.ask(api, dns.TypeA), dns.RcodeSuccess, "192.0.2.1")
+		if n := len(w.back.made()); n != 3 {
+			t.Errorf("%d proofs, want one of the good one and two of the other", n)
+		}
+		w.back.act("192.0.2.1", ssh)
+		wait(5 * time.Minute)
+		w.want(w.ask(api, dns.TypeA), dns.RcodeSuccess)
+		list, _ := w.at.Report(true)
+		for _, m := range list[0].Members {
+			if m.Proof != guard.Refuted || m.Why != guard.OtherText {
+				t.Errorf("%v: %v (%v)", m.IP, m.Proof, m.Why)
+			}
 		}
 	})
 }

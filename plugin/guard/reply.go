@@ -15,6 +15,7 @@ type question struct {
 	edns  bool
 	size  uint16
 	do    bool
+	udp   bool // a reply may be cut short
 }
 
 func questionOf(r *dns.Msg) question {

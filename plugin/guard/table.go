@@ -54,7 +54,7 @@ type entry struct {
 	refusal guard.Refusal // why nothing stands in
 	looked  guard.Stamp   // when it was last looked whether other resolvers know all of it
 	left    guard.Stamp   // when they were told of it last
-	worth   guard.Stamp   // since when there is something to tell them, 0 = there is not
+	far     [2]far        // what the chain's targets say, by family
 }
 
 // dirt says how much of an entry the disk does not have yet.

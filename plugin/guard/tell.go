@@ -81,14 +81,23 @@ func (t *tale) end(n *news, e *entry) {
 	*t = tale{}
 }
 
-// proof tells that a member's identity turned.
-func (t *tale) proof(n *news, name string, ip netip.Addr, p guard.Proof) {
-	switch p {
+// proof tells that a member's identity turned, once that is decided. The entry is
+// locked.
+func (t *tale) proof(n *news, e *entry, v6 bool, ip netip.Addr, doubtful bool) {
+	m, known := e.known.Member(v6, ip)
+	if !known || doubtful {
+		return
+	}
+	switch m.Proof {
 	case guard.Refuted:
-		n.add(proofs, name, ": %s is left out: it refuses, or shows a certificate that is not this name's", ip)
-	case guard.Silent:
-		n.add(proofs, name, ": %s does not answer, so it does not prove that it is still this name's", ip)
-	case guard.Proven, guard.Unproven:
+		n.add(proofs, e.name, ": %s is left out, it is not this name's any more: %s", ip, m.Why)
+	case guard.Silent, guard.Mute:
+		n.add(proofs, e.name, ": %s does not prove that it is still this name's, and stands behind the others: %s", ip, m.Why)
+	case guard.Proven:
+		if m.Expired {
+			n.add(proofs, e.name, ": %s proves itself with a certificate that has expired", ip)
+		}
+	case guard.Unproven, guard.Contradicts:
 	}
 }
 

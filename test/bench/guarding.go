@@ -121,7 +121,7 @@ func fillKept(dir string, port int) error {
 	now := guard.At(time.Now())
 	var records []state.Record
 	for i := range kept {
-		n := guard.Name{Public: true, V4: guard.Kept{Good: now, TTL: 60, Chain: []string{fmt.Sprintf("k%06d.edge.example.", i)}}}
+		n := guard.Name{V4: guard.Kept{Kind: guard.PublicKind, Good: now, TTL: 60, Chain: []string{fmt.Sprintf("k%06d.edge.example.", i)}}}
 		for j := range 3 {
 			n.V4.Members = append(n.V4.Members, guard.Member{IP: netip.AddrFrom4([4]byte{198, 18 + byte(j), byte(i >> 8), byte(i)}), First: now.Add(-time.Hour), Last: now, Times: 3})
 		}

@@ -78,9 +78,9 @@ func TestAccess(t *testing.T) {
 func speaksOnlyForItself(t *testing.T, server *kit.ConsulServer, token string) {
 	t.Helper()
 	for key, may := range map[string]bool{
-		"who/zone-a/a": true, "op/zone-a/a": true, "use/zone-a/a": true,
+		"who/zone-a/a": true, "op/zone-a/a": true, "use/zone-a/a": true, "kept/zone-a/a/x": true,
 		"who/zone-b/a": false, "who/zone-a/b": false, "who/zone-a/aa": false, "op/zone-b/a": false, "op/zone-a/b": false, "use/zone-a/b": false, "use/zone-b/a": false,
-		"who/a": false, "ctl/override/x": false, "ctl/freeze/x": false, "ctl/failback/x": false, "ctl/in_use/x": false, "kept/zone-b/a/x": false, "other": false,
+		"who/a": false, "ctl/override/x": false, "ctl/freeze/x": false, "ctl/failback/x": false, "ctl/in_use/x": false, "kept/zone-b/a/x": false, "kept/zone-a/b/x": false, "kept/zone-a/x": false, "other": false,
 	} {
 		if got := server.May(token, http.MethodPut, "/v1/kv/detour/test/v1/"+key); got != may {
 			t.Errorf("a's token may write %s: %v", key, got)

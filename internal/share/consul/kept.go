@@ -2,6 +2,7 @@ package consul
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,7 +22,8 @@ import (
 // Bounds of what guards keep in common. A zone has a megabyte or two.
 const (
 	maxKept     = 16 << 10  // bytes of a record
-	maxNames    = 1000      // records of a zone
+	maxNames    = 1000      // records of an observer
+	maxKeepers  = 64        // observers of a zone
 	maxBatch    = 256 << 10 // bytes of one write
 	keptApart   = 5 * time.Second
 	keptAllOver = 10 * time.Minute // between looks at other zones
@@ -29,7 +31,8 @@ const (
 
 // kept is what a store held of what guards keep. Share.mu guards it.
 type kept struct {
-	here, elsewhere map[string]share.Record // by digest, and by zone and digest
+	here, elsewhere map[keptAt]share.Record
+	crowded         bool // told that an observer keeps more than is read
 	changes         int
 	failed          bool
 }
@@ -45,13 +48,16 @@ func (s *Share) Keep(ctx context.Context, list []share.Record) error {
 	}
 	var values []record
 	for i := range list {
-		value, err := encodeKept(&list[i])
+		value, err := encodeKept(&list[i], s.o.Zone, s.o.Observer)
 		if err != nil {
 			s.log.Warn("what is kept of a name is not shared", "error", err)
 			continue
 		}
 		r := &list[i]
-		values = append(values, record{r.Kind, s.keys.kept(s.o.Zone) + r.Target, r.Target, r.Version, value, decodeKept})
+		at := keptAt{s.o.Zone, s.o.Observer, r.Target}
+		values = append(values, record{r.Kind, s.keys.keptBy(at.zone, at.observer) + at.digest, r.Target, r.Version, value, func(_ string, value []byte) (share.Record, error) {
+			return decodeKept(at, value)
+		}})
 	}
 	errs := make([]error, len(s.stores))
 	var wg sync.WaitGroup
@@ -91,7 +97,7 @@ func (s *Share) Kept(ctx context.Context) (share.Stock, error) {
 // stocked is one look at what was read. The caller holds the lock.
 func (s *Share) stocked(time.Time) (out share.Stock, done bool, err error) {
 	changes := 0
-	here, elsewhere := map[string]share.Record{}, map[string]share.Record{}
+	here, elsewhere := map[keptAt]share.Record{}, map[keptAt]share.Record{}
 	for _, st := range s.stores {
 		changes += st.kept.changes
 		highest(here, st.kept.here)
@@ -105,7 +111,7 @@ func (s *Share) stocked(time.Time) (out share.Stock, done bool, err error) {
 }
 
 // highest adds records to those of other stores.
-func highest(best, more map[string]share.Record) {
+func highest(best, more map[keptAt]share.Record) {
 	for key, r := range more {
 		if old, ok := best[key]; !ok || old.Version.Less(r.Version) {
 			best[key] = r
@@ -113,10 +119,12 @@ func highest(best, more map[string]share.Record) {
 	}
 }
 
-func ordered(list map[string]share.Record) []share.Record {
+func ordered(list map[keptAt]share.Record) []share.Record {
 	out := make([]share.Record, 0, len(list))
-	for _, key := range slices.Sorted(maps.Keys(list)) {
-		out = append(out, list[key])
+	for _, at := range slices.SortedFunc(maps.Keys(list), func(a, b keptAt) int {
+		return cmp.Or(cmp.Compare(a.digest, b.digest), cmp.Compare(a.zone, b.zone), cmp.Compare(a.observer, b.observer))
+	}) {
+		out = append(out, list[at])
 	}
 	return out
 }
@@ -152,15 +160,86 @@ type keptReader struct {
 
 // nextKept waits for a change in this zone, or reads all zones when that is due.
 func (st *store) nextKept(r *keptReader, now time.Time) (pairs api.KVPairs, all bool, err error) {
+	own := st.s.keys.kept(st.s.o.Zone)
 	if all = r.over.IsZero() || now.Sub(r.over) > keptAllOver; !all {
-		pairs, r.index, err = st.query(st.s.keys.kept(st.s.o.Zone), r.index)
-	} else if pairs, _, err = st.query(st.s.keys.base+"kept/", 0); err == nil {
+		pairs, r.index, err = st.zoneKept(own, r.index)
+	} else if pairs, err = st.allKept(); err == nil {
 		r.over, r.index = now, 0
 	}
 	if r.failures++; err == nil {
 		r.failures = 0
 	}
 	return pairs, all, err
+}
+
+// allKept reads what the guards of all zones keep.
+func (st *store) allKept() (pairs api.KVPairs, err error) {
+	zones, _, err := st.elements(st.s.keys.base+"kept/", 0)
+	for _, zone := range zones {
+		if err != nil {
+			return nil, err
+		}
+		var more api.KVPairs
+		more, _, err = st.zoneKept(zone, 0)
+		pairs = append(pairs, more...)
+	}
+	return pairs, err
+}
+
+// zoneKept reads what the guards of a zone keep, each observer's apart: one that writes
+// without bounds keeps nobody from reading the others.
+func (st *store) zoneKept(zone string, index uint64) (pairs api.KVPairs, next uint64, err error) {
+	observers, next, err := st.elements(zone, index)
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, observer := range observers[:min(len(observers), maxKeepers)] {
+		more, _, err := st.query(observer, 0)
+		switch {
+		case err == nil:
+			pairs = append(pairs, more...)
+		case strings.Contains(err.Error(), errTooLong.Error()):
+			st.crowded(observer)
+		default:
+			return nil, 0, err
+		}
+	}
+	return pairs, next, nil
+}
+
+// crowded tells once that an observer keeps more than is read.
+func (st *store) crowded(observer string) {
+	st.s.mu.Lock()
+	defer st.s.mu.Unlock()
+	if !st.kept.crowded {
+		st.kept.crowded = true
+		st.log.Warn("an observer keeps more of guarded names than is read: it is left out", "under", observer)
+	}
+}
+
+// elements asks once which elements of a path come next behind a prefix. It is query
+// but for that.
+func (st *store) elements(prefix string, index uint64) (prefixes []string, next uint64, err error) {
+	limit := st.s.wait + graceTime - apart
+	if index == 0 {
+		limit = freshLimit
+	}
+	err = st.use(st.s.ctx, limit, func(ctx context.Context, c *api.Client) error {
+		q := &api.QueryOptions{AllowStale: true, WaitIndex: index, WaitTime: st.s.wait}
+		found, meta, err := c.KV().Keys(prefix, "/", q.WithContext(ctx))
+		if err != nil {
+			return err
+		}
+		if meta.LastIndex >= index {
+			next = meta.LastIndex
+		}
+		prefixes = slices.DeleteFunc(found, func(key string) bool { return !strings.HasSuffix(key, "/") || key == prefix })
+		return trusted(meta)
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	return prefixes, next, nil
 }
 
 // deliverKept takes in what was read: of this zone, or of all.
@@ -195,19 +274,25 @@ func (st *store) noteKept(err error) {
 	st.kept.failed = failed
 }
 
-// siftKept decodes what is sound: of this zone, and of all others.
-func (st *store) siftKept(pairs api.KVPairs) (here, elsewhere map[string]share.Record) {
-	here, elsewhere = map[string]share.Record{}, map[string]share.Record{}
+// siftKept decodes what is sound: of this zone, and of all others. An observer has room
+// for its own records, and takes none of another's.
+func (st *store) siftKept(pairs api.KVPairs) (here, elsewhere map[keptAt]share.Record) {
+	here, elsewhere = map[keptAt]share.Record{}, map[keptAt]share.Record{}
+	count := map[keptAt]int{}
 	for _, pair := range pairs {
-		digest, mine := strings.CutPrefix(pair.Key, st.s.keys.kept(st.s.o.Zone))
-		into := here
-		if !mine {
-			digest = pair.Key[strings.LastIndexByte(pair.Key, '/')+1:]
-			into = elsewhere
+		at, ok := st.s.keys.parseKept(pair.Key)
+		who := keptAt{zone: at.zone, observer: at.observer}
+		if !ok || count[who] >= maxNames {
+			continue
 		}
-		r, err := decodeKept(digest, pair.Value)
-		if old, ok := into[digest]; err == nil && len(into) < maxNames*maxStores && (!ok || old.Version.Less(r.Version)) {
-			into[digest] = r
+		r, err := decodeKept(at, pair.Value)
+		if err != nil {
+			continue
+		}
+		if count[who]++; at.zone == st.s.o.Zone {
+			here[at] = r
+		} else {
+			elsewhere[at] = r
 		}
 	}
 	return here, elsewhere
@@ -215,33 +300,43 @@ func (st *store) siftKept(pairs api.KVPairs) (here, elsewhere map[string]share.R
 
 func same(a, b share.Record) bool { return a.Version == b.Version && bytes.Equal(a.Value, b.Value) }
 
+// keptRecord is what is stored. The zone is said twice, for what is copied to another
+// key is of nobody.
+type keptRecord struct {
+	share.Record
+	Zone string `json:"zone"`
+}
+
 // encodeKept writes only what decodeKept would believe.
-func encodeKept(r *share.Record) ([]byte, error) {
-	if err := faultyKept(r); err != nil {
+func encodeKept(r *share.Record, zone, observer string) ([]byte, error) {
+	k := keptRecord{*r, zone}
+	if err := k.faulty(keptAt{zone, observer, r.Target}); err != nil {
 		return nil, err
 	}
-	value, err := json.Marshal(r)
+	value, err := json.Marshal(k)
 	if err == nil && len(value) > maxKept {
 		err = fmt.Errorf("%d bytes are more than %d", len(value), maxKept)
 	}
 	return value, err
 }
 
-// decodeKept trusts nothing, and takes a record only from the key that is its own.
-// What is in its value is the guard's to judge.
-func decodeKept(digest string, value []byte) (r share.Record, err error) {
-	if err = decode(value, maxKept, &r); err != nil {
-		return r, err
+// decodeKept trusts nothing, and takes a record only from the key that is its own: of
+// its zone, its writer and its target. What is in its value is the guard's to judge.
+func decodeKept(at keptAt, value []byte) (share.Record, error) {
+	var k keptRecord
+	err := decode(value, maxKept, &k)
+	if err == nil {
+		err = k.faulty(at)
 	}
-	if r.Target != digest {
-		return r, errors.New("a record of something else")
-	}
-	return r, faultyKept(&r)
+	return k.Record, err
 }
 
-func faultyKept(r *share.Record) error {
-	if r.Kind != share.Kept || !digestForm.MatchString(r.Target) {
-		return fmt.Errorf("a record of kind %q without a digest", r.Kind)
+func (k *keptRecord) faulty(at keptAt) error {
+	switch {
+	case k.Kind != share.Kept || !digestForm.MatchString(k.Target):
+		return fmt.Errorf("a record of kind %q without a digest", k.Kind)
+	case (keptAt{k.Zone, k.Version.Writer, k.Target}) != at:
+		return errors.New("a record of something else, or of somebody else")
 	}
-	return faultyVersion(r)
+	return faultyVersion(&k.Record)
 }

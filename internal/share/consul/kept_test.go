@@ -47,7 +47,8 @@ func stocks(t *testing.T, s *Share, want string) {
 }
 
 // TestKept: what one keeps others of its zone read soon, and those of other zones
-// find when they start; higher versions win, and what is not sound is left out.
+// find when they start; each has a word of its own, and what is not sound, or not in the
+// key of who says it, is left out.
 func TestKept(t *testing.T) {
 	t.Parallel()
 	server := kit.Consul(t, kit.ConsulOptions{})
@@ -65,24 +66,59 @@ func TestKept(t *testing.T) {
 	keep(a, keptOf('1', 1, "a"), keptOf('2', 5, "a"))
 	stocks(t, b, "11a 25a |")
 	keep(b, keptOf('2', 4, "b"), keptOf('1', 2, "b"))
-	stocks(t, a, "12b 25a |")
-	stocks(t, in("c", "aws/us-east-1"), "| 12b 25a")
+	stocks(t, a, "11a 12b 25a 24b |")
+	stocks(t, in("c", "aws/us-east-1"), "| 11a 12b 25a 24b")
 	keep(in("nowhere", ""), keptOf('3', 1, "nowhere"))
-	stocks(t, in("d", ""), "31nowhere | 12b 25a")
+	stocks(t, in("d", ""), "31nowhere | 11a 12b 25a 24b")
+	keep(a, keptOf('1', 3, "a"), keptOf('8', 1, "b")) // the latter is not its own to say
+	stocks(t, b, "13a 12b 25a 24b |")
 
-	base := a.keys.kept("aws/eu-west-1")
-	foreign, _ := json.Marshal(keptOf('7', 1, "a"))
-	decision, _ := json.Marshal(share.Record{Kind: share.Override, Target: strings.Repeat("8", 32), Version: share.Version{N: 1, Writer: "a"}})
-	for key, value := range map[string]string{
-		strings.Repeat("4", 32): "{", strings.Repeat("5", 32): strings.Repeat("x", maxKept+1), "short": "{}",
-		strings.Repeat("6", 32): string(foreign), strings.Repeat("8", 32): string(decision),
-	} {
-		server.Do(http.MethodPut, "/v1/kv/"+base+key, []byte(value))
+	const zone = "aws/eu-west-1"
+	put := func(at keptAt, r share.Record, zone string) {
+		t.Helper()
+		value, _ := json.Marshal(keptRecord{r, zone})
+		server.Do(http.MethodPut, "/v1/kv/"+a.keys.keptBy(at.zone, at.observer)+at.digest, value)
 	}
+	digest := func(digit string) string { return strings.Repeat(digit, 32) }
+	for key, value := range map[string]string{digest("4"): "{", digest("5"): strings.Repeat("x", maxKept+1), "short": "{}"} {
+		server.Do(http.MethodPut, "/v1/kv/"+a.keys.keptBy(zone, "a")+key, []byte(value))
+	}
+	put(keptAt{zone, "a", digest("6")}, keptOf('7', 1, "a"), zone)            // of another name
+	put(keptAt{zone, "thief", digest("6")}, keptOf('6', 1, "a"), zone)        // of another observer
+	put(keptAt{zone, "a", digest("6")}, keptOf('6', 1, "b"), zone)            // by another
+	put(keptAt{zone, "a", digest("7")}, keptOf('7', 1, "a"), "gcp/elsewhere") // of another zone
+	put(keptAt{"gcp/elsewhere", "a", digest("7")}, keptOf('7', 1, "a"), zone)
+	put(keptAt{zone, "a/b", digest("7")}, keptOf('7', 1, "a"), zone)
+	put(keptAt{zone, "a", digest("8")}, share.Record{Kind: share.Override, Target: digest("8"), Version: share.Version{N: 1, Writer: "a"}}, zone)
+	old, _ := json.Marshal(keptOf('7', 1, "a"))
+	server.Do(http.MethodPut, "/v1/kv/"+a.keys.kept(zone)+digest("7"), old)
 	keep(a, keptOf('9', 1, "a"))
-	stocks(t, b, "12b 25a 91a |")
+	stocks(t, b, "13a 12b 25a 24b 91a |")
 	if err := a.Keep(t.Context(), []share.Record{{Kind: share.Override, Target: "x"}}); err != nil {
 		t.Errorf("what cannot be stored is left out: %v", err)
+	}
+}
+
+// TestKeptCrowdsNobodyOut: an observer that writes without bounds has no more room than
+// any other, and takes none of theirs.
+func TestKeptCrowdsNobodyOut(t *testing.T) {
+	t.Parallel()
+	server := kit.Consul(t, kit.ConsulOptions{})
+	a := observe(t, "b", nil, server)
+	for i := range maxNames + 50 {
+		r := keptOf('0', 1, "a")
+		r.Target = fmt.Sprintf("%032x", i)
+		value, _ := json.Marshal(keptRecord{r, a.o.Zone})
+		server.Do(http.MethodPut, "/v1/kv/"+a.keys.keptBy(a.o.Zone, "a")+r.Target, value)
+	}
+	if err := a.Keep(t.Context(), []share.Record{keptOf('f', 1, "b")}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	stock, err := a.Kept(ctx)
+	if n := len(stock.Here); err != nil || n != maxNames+1 || stock.Here[n-1].Version.Writer != "b" {
+		t.Errorf("%d, %v", len(stock.Here), err)
 	}
 }
 

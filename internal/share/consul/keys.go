@@ -39,14 +39,29 @@ func zoneElement(zone string) string {
 	return escape(zone)
 }
 
-// kept is the prefix of what the guards of a zone keep. A zone that is not named has
-// a key that no other has.
-func (k keys) kept(zone string) string {
-	if zone == "" {
-		return k.base + "kept/~/"
-	}
-	return k.base + "kept/" + escape(zone) + "/"
+// kept is the prefix of what the guards of a zone keep.
+func (k keys) kept(zone string) string { return k.base + "kept/" + zoneElement(zone) + "/" }
+
+// keptBy is the prefix of what one observer's guards keep: nobody else writes there.
+func (k keys) keptBy(zone, observer string) string {
+	return k.base + "kept/" + member(zone, observer) + "/"
 }
+
+// parseKept returns whose a key under kept/ is, false if this program would not write
+// such a key.
+func (k keys) parseKept(key string) (at keptAt, ok bool) {
+	rest, ok := strings.CutPrefix(key, k.base+"kept/")
+	cut := strings.LastIndexByte(rest, '/')
+	if !ok || cut < 0 {
+		return at, false
+	}
+	at.zone, at.observer, ok = parseMember(rest[:cut])
+	at.digest = rest[cut+1:]
+	return at, ok
+}
+
+// keptAt is where a record of a guard is.
+type keptAt struct{ zone, observer, digest string }
 
 // recordName is the key of a record after ctl/.
 func recordName(kind, target string) string { return kind + "/" + escape(target) }

@@ -5,7 +5,7 @@
 //	detour/<cluster>/v1/op/<zone>/<observer>  what is not Up
 //	detour/<cluster>/v1/use/<zone>/<observer> which pools it uses; outlives it
 //	detour/<cluster>/v1/ctl/<kind>/<target>   records of what operators decided
-//	detour/<cluster>/v1/kept/<zone>/<digest>  what guards keep of names
+//	detour/<cluster>/v1/kept/<zone>/<observer>/<digest>  what its guards keep of names
 //
 // The first two are held by a session: they vanish 10 to 20 s after their observer
 // did. A lock protects nothing of them (a plain PUT overwrites), ACLs do: see

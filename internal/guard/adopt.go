@@ -1,0 +1,147 @@
+package guard
+
+import (
+	"slices"
+	"time"
+)
+
+// Times and numbers of what others say.
+const (
+	alone   = time.Hour // so often a member is asked from here, whatever others say
+	keepers = 2         // observers of this zone that must keep what stands in unasked
+)
+
+// Adopt takes over what others keep where nothing good is known here, and reports
+// whether there was anything. What two observers of this zone keep stands in at once;
+// what one keeps, or another zone, once it proved itself here: who stole the token of
+// one of them can bring nothing in. What was refuted here is not taken over, nor
+// addresses for which deny is true, nor private ones of other zones: they mean other
+// machines here.
+func (n *Name) Adopt(finds []Find, now Stamp, deny func(Addr) bool) (isNew bool) {
+	words := make([]Name, len(finds))
+	for i := range finds {
+		words[i] = finds[i].Known.Clone()
+		words[i].Mend(now)
+	}
+	for _, v6 := range []bool{false, true} {
+		if n.Of(v6).hasGood() {
+			continue
+		}
+		for i := range words {
+			near := finds[i].Near
+			isNew = n.borrow(v6, &words[i], func(ip Addr) bool { return deny(ip) || Private(ip) && !near }) || isNew
+		}
+		isNew = n.Of(v6).believe(finds, words, v6) || isNew
+	}
+	return isNew
+}
+
+// believe makes good what is lent and enough observers of this zone keep.
+func (k *Kept) believe(finds []Find, words []Name, v6 bool) (isNew bool) {
+	for i := range k.Members {
+		m := &k.Members[i]
+		if !m.Lent || m.Proof != Unproven || vouches(finds, words, v6, m) < keepers {
+			continue
+		}
+		m.Lent, m.Told, m.Times = false, true, 3
+		m.First = min(m.First, m.Last.Add(-time.Minute))
+		isNew = true
+	}
+	return isNew
+}
+
+// vouches returns how many observers of this zone keep a member, and takes over what
+// they say of its proof.
+func vouches(finds []Find, words []Name, v6 bool, m *Member) (count int) {
+	proved := Stamp(0)
+	for i := range words {
+		t := words[i].Of(v6).find(m.IP)
+		if !finds[i].Near || t == nil || t.Last <= words[i].Gone || !t.Good() || t.Was == Refuted {
+			continue
+		}
+		if count++; t.Was == Proven {
+			proved = max(proved, t.Proved)
+		}
+	}
+	if count >= keepers && proved != 0 {
+		m.Was, m.Proved = Proven, proved
+	}
+	return count
+}
+
+// borrow takes over from one resolver what is not known here, as lent.
+func (n *Name) borrow(v6 bool, from *Name, deny func(Addr) bool) (isNew bool) {
+	k, there := n.Of(v6), from.Of(v6)
+	gone := max(n.Gone, from.Gone)
+	there.leave(func(ip Addr) bool {
+		m := there.find(ip)
+		return m.Last <= gone || !m.Good() || m.Was == Refuted || deny(ip) || !there.fits(ip) || !n.takes(v6, ip)
+	})
+	if len(there.Members) == 0 {
+		return false
+	}
+	if there.Bad != 0 && k.Bad == 0 { // one that lies of it cannot make it shorter than it is here
+		k.Began = max(k.Began, there.Bad)
+	}
+	if len(k.Members) == 0 {
+		*k = Kept{Chain: there.Chain, Good: there.Good, TTL: there.TTL, Size: there.Size, Began: k.Began, Kind: there.Kind}
+	}
+	for _, m := range there.Members {
+		if len(k.Members) < MaxMembers && k.find(m.IP) == nil {
+			k.Members = append(k.Members, Member{IP: m.IP, First: m.First, Last: m.Last, Times: 1, Lent: true})
+			isNew = true
+		}
+	}
+	if isNew {
+		n.inherit(from)
+	}
+	return isNew
+}
+
+// takes reports whether an address is of the kind that a family has, or may have.
+func (n *Name) takes(v6 bool, ip Addr) bool {
+	k := n.Of(v6)
+	if k.Kind == NoKind && n.Of(!v6).Kind == PublicKind {
+		return !Private(ip)
+	}
+	return k.fits(ip)
+}
+
+func (k *Kept) hasGood() bool {
+	return slices.ContainsFunc(k.Members, func(m Member) bool { return m.Good() })
+}
+
+// Hear takes in what another observer of the zone has proved while the name fails,
+// and reports whether anything is new. That a member is proven is believed, and
+// spares it a proof from here, for an hour at most, unless its own proof failed here;
+// that it is refuted makes it prove itself as soon as it may be asked.
+func (n *Name) Hear(s *Shared, now Stamp) (isNew bool) {
+	for _, v6 := range []bool{false, true} {
+		k, there := n.Of(v6), s.Known.Of(v6)
+		if k.Bad == 0 {
+			continue
+		}
+		for i := range k.Members {
+			if t := there.find(k.Members[i].IP); t != nil {
+				isNew = k.Members[i].hear(t, k.Bad, now) || isNew
+			}
+		}
+	}
+	return isNew
+}
+
+func (m *Member) hear(t *Member, bad, now Stamp) bool {
+	at := t.Proved.until(now)
+	failed := m.Proof == Refuted || m.isFaint() // here: who is asked from here is believed
+	switch {
+	case at <= m.Proved, now.Sub(at) > fresh:
+	case t.Was == Proven && !failed && !m.Lent:
+		m.Proof, m.Was, m.Proved = Proven, Proven, at
+		m.next = min(at.Add(schedule[m.step]+Grace), max(m.Own, bad).Add(alone))
+		m.step = min(m.step+1, uint8(len(schedule)-1)) // #nosec G115 -- three
+		return true
+	case t.Was == Refuted && !failed && m.next > now:
+		m.next = now
+	}
+	return false
+}
