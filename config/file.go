@@ -33,7 +33,7 @@ var fileBlock = newBlock("file",
 )
 
 // file reads the whole document.
-func (d *decoder) file(root *yaml.Node) {
+func (d *decoder) file(root *yaml.Node, bound Bound) {
 	seen := fileBlock.decode(d, value{"the file", root}, d.cfg)
 	if d.cfg.Recursion.Private {
 		d.addOwnNetworks()
@@ -41,6 +41,7 @@ func (d *decoder) file(root *yaml.Node) {
 	d.checkZones()
 	d.checkOwners()
 	d.checkOwnPort()
+	d.checkCount(seen, bound)
 	if !seen.has("services") && !seen.has("sources") {
 		d.warn(root, "there are no services, so that nothing is steered: add services:")
 	}

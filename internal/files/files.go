@@ -20,8 +20,8 @@ var ErrTooLarge = errors.New("too large")
 // have made or changed.
 var ErrDistrusted = errors.New("not to be trusted")
 
-// ErrNoFile marks a path that leads to a pipe, a socket, a device or a directory.
-var ErrNoFile = errors.New("it is a pipe, a socket, a device or a folder: name a file")
+// ErrNoFile marks a path that leads to a pipe, a socket or a device.
+var ErrNoFile = errors.New("it is a pipe, a socket or a device: name a file")
 
 // Read returns the content of a file that an operator names, through symlinks, at
 // most limit bytes of it. Whatever the path leads to, Read does not wait for others.
@@ -50,6 +50,8 @@ func readAll(f *os.File, limit int64) ([]byte, error) {
 	switch {
 	case err != nil:
 		return nil, err
+	case info.IsDir():
+		return nil, &fs.PathError{Op: "read", Path: f.Name(), Err: syscall.EISDIR}
 	case !info.Mode().IsRegular():
 		return nil, &fs.PathError{Op: "read", Path: f.Name(), Err: ErrNoFile}
 	case info.Size() > limit:

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -137,3 +139,78 @@ func Steered(path string) error {
 	}
 	return nil
 }
+
+// CheckPlace is CheckDir for a directory that holds a socket: one where nobody may
+// remove what others made, such as /tmp, will do.
+func CheckPlace(dir string) error {
+	err := CheckDir(dir)
+	info, serr := os.Stat(dir)
+	if err == nil || serr != nil || info.Mode()&fs.ModeSticky == 0 {
+		return err
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && me().mine(st.Uid) {
+		return nil
+	}
+	return err
+}
+
+// CheckSocket returns ErrDistrusted for a socket that may be another user's than that
+// of the resolver: it belongs to root, to this user, or to the user to whom root gave
+// the directory that it is in. A path that this user named itself may be in anybody's
+// directory.
+func CheckSocket(path string, named bool) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	dir, err := os.Stat(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	s, isUnix := info.Sys().(*syscall.Stat_t)
+	d, ok := dir.Sys().(*syscall.Stat_t)
+	switch u := me(); {
+	case info.Mode()&fs.ModeSocket == 0:
+		return distrust(path, "is a "+kindOf(info)+", not a socket: remove it")
+	case !isUnix || !ok:
+		return nil
+	case u.strangers(d) && d.Mode&syscall.S_ISVTX == 0:
+		return distrust(path, fmt.Sprintf("is in a directory of mode %04o, where other users may replace it: chmod go-w %s", d.Mode&0o7777, filepath.Dir(path)))
+	case u.mine(s.Uid):
+		return nil
+	case s.Uid != d.Uid || !named && !u.gives(filepath.Dir(filepath.Dir(path))):
+		return distrust(path, fmt.Sprintf("is a socket of uid %d, not of the resolver: remove it", s.Uid))
+	}
+	return nil
+}
+
+// gives reports whether only root, or the user itself, can have made what is in dir.
+func (u user) gives(dir string) bool {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return false
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return !ok || u.fault(st) == ""
+}
+
+func kindOf(info fs.FileInfo) string {
+	switch {
+	case info.Mode()&fs.ModeSymlink != 0:
+		return "symlink"
+	case info.IsDir():
+		return "folder"
+	}
+	return "file"
+}
+
+// Umask makes files for this user only while f runs. It is the process's: whatever
+// else is made meanwhile is made so, too.
+func Umask(f func()) {
+	old := syscall.Umask(0o077)
+	defer syscall.Umask(old)
+	f()
+}
+
+// Writable reports whether this process may make files in a directory.
+func Writable(dir string) bool { return unix.Access(dir, unix.W_OK|unix.X_OK) == nil }

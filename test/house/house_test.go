@@ -41,7 +41,7 @@ var rooms = map[string][]string{
 	"internal/exchange":      {"internal/guard", "internal/share"},
 	"internal/state":         {},
 	"internal/engine":        {"config", "internal/agree", "internal/crash", "internal/journal", "internal/monitor", "internal/prober", "internal/source", "internal/source/consul", "internal/share", "internal/share/consul", "internal/guard", "internal/state", "internal/plan", "internal/steer", "internal/health"},
-	"internal/admin":         {"config", "internal/guard", "internal/engine", "internal/journal", "internal/plan", "internal/steer", "internal/health"},
+	"internal/admin":         {"config", "internal/files", "internal/guard", "internal/engine", "internal/journal", "internal/plan", "internal/steer", "internal/health"},
 	"plugin/guard":           {"config", "internal/below", "internal/guard", "internal/health", "internal/prober", "internal/state"},
 	"plugin/failover":        {"config", "internal/below", "internal/crash", "internal/exchange", "internal/guard", "internal/journal", "internal/engine", "internal/admin", "internal/plan", "internal/source", "internal/steer", "internal/health"},
 	"internal/startup":       {},
