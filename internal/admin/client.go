@@ -21,9 +21,6 @@ import (
 	"github.com/detour-dns/detour/internal/files"
 )
 
-// maxPEM bounds a file of certificates, in bytes.
-const maxPEM = 4 << 20
-
 // maxReply bounds what is read of a reply: the status of 100,000 services.
 const maxReply = 256 << 20
 
@@ -114,7 +111,7 @@ func trust(path string) (*tls.Config, error) {
 	if path == "" {
 		return nil, nil
 	}
-	pem, err := files.Read(path, maxPEM)
+	pem, err := files.ReadPEM(path)
 	if err != nil {
 		return nil, fmt.Errorf("CA file: %w", err)
 	}

@@ -37,7 +37,7 @@ func (s *Server) secure() (*tls.Config, error) {
 // certificate reads the certificate, for each handshake: certificates are
 // renewed, handshakes are few.
 func (s *Server) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	c, err := tls.LoadX509KeyPair(s.cfg.CertFile, s.cfg.KeyFile)
+	c, err := files.KeyPair(s.cfg.CertFile, s.cfg.KeyFile)
 	if err != nil {
 		s.log.Error("admin API cannot read its certificate", "error", err)
 		return nil, fmt.Errorf("admin.tls: %w", err)

@@ -5,6 +5,7 @@
 package files
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -151,4 +152,66 @@ func Lack(err error) (why string, ok bool) {
 		}
 	}
 	return "", false
+}
+
+// Spare returns what keeps this process from opening a file that is always there.
+func Spare() error {
+	f, err := os.Open(os.DevNull)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// Barred reports whether this process may not read a file: waiting does not help.
+func Barred(err error) bool { return errors.Is(err, fs.ErrPermission) }
+
+// ReadTrusted returns the content of a file beside ours that an operator put there,
+// through symlinks. The error is ErrDistrusted if another user may have made it.
+func ReadTrusted(path string, limit int64) (data []byte, info fs.FileInfo, err error) {
+	if err := checkLink(path); err != nil {
+		return nil, nil, err
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|nonblock, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	if info, err = f.Stat(); err != nil {
+		return nil, nil, err
+	}
+	if err := trusted(path, info, false); err != nil {
+		return nil, info, err
+	}
+	data, err = readAll(f, limit)
+	return data, info, err
+}
+
+// MakeDir makes a directory of ours, with the mode 0700, and returns what CheckDir
+// says of it.
+func MakeDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return CheckDir(dir)
+}
+
+// maxPEM bounds a file of certificates or of a key, in bytes.
+const maxPEM = 4 << 20
+
+// ReadPEM returns the content of a file of certificates or of a key.
+func ReadPEM(path string) ([]byte, error) { return Read(path, maxPEM) }
+
+// KeyPair reads a certificate and its key. It waits for no pipe, and takes no more
+// memory than such files need.
+func KeyPair(certFile, keyFile string) (tls.Certificate, error) {
+	cert, err := ReadPEM(certFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := ReadPEM(keyFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(cert, key)
 }
