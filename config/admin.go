@@ -41,7 +41,7 @@ func decodeAdmin(d *decoder, v value, c *Config) {
 		return
 	}
 	if a.CertFile == "" || a.TokenFile == "" {
-		d.fault(seen["listen"], "admin.listen %s can be reached from other machines: add tls: {cert_file, key_file} and token_file, or listen on 127.0.0.1",
+		d.fault(seen["listen"], "admin.listen %s can be reached from other machines: add tls: {cert_file, key_file} and token_file, or listen on a unix socket",
 			a.Listen.Host)
 	}
 }
@@ -55,7 +55,7 @@ func (a Admin) onThisMachine() bool {
 	return err == nil && ap.Addr().Unmap().IsLoopback()
 }
 
-const listenForms = "write address:port, such as 127.0.0.1:8053, or unix:///run/detour/admin.sock, or off"
+const listenForms = "write unix:///run/detour/admin.sock, or address:port, such as 127.0.0.1:8053, or off"
 
 func decodeListen(d *decoder, v value, a *Admin) {
 	s, ok := d.text(v)

@@ -112,11 +112,17 @@ func newDecoder(path string) *decoder {
 	}
 }
 
+// maxFaults bounds the faults that are told: more are not read.
+const maxFaults = 10_000
+
 // fault records that the value v is wrong.
 func (d *decoder) fault(v value, format string, args ...any) { d.faultAt(v.node, format, args...) }
 
 func (d *decoder) faultAt(n *yaml.Node, format string, args ...any) {
 	d.bad[n] = true
+	if len(d.faults) >= maxFaults {
+		return
+	}
 	d.faults = append(d.faults, d.note(n, format, args...))
 }
 

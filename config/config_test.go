@@ -82,7 +82,7 @@ func TestLoadFaults(t *testing.T) {
 }
 
 func TestTooLarge(t *testing.T) {
-	_, err := Parse("f.yaml", make([]byte, maxSize+1))
+	_, err := Parse("f.yaml", make([]byte, fileBound.Bytes+1))
 	if err == nil || err.Error() != "f.yaml: the file is larger than 16 MiB: split the services over several resolvers" {
 		t.Errorf("Parse = %v", err)
 	}

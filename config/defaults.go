@@ -2,7 +2,6 @@ package config
 
 import (
 	"net/netip"
-	"net/url"
 	"time"
 )
 
@@ -44,7 +43,6 @@ func newConfig() *Config {
 		Limits:    Limits{RegionsOut: 50, Brake: time.Minute, ReloadMoves: 20, MaxAnswers: 8},
 		Metrics:   Metrics{Services: 1000},
 		Recursion: Networks{Private: true},
-		Admin:     Admin{Listen: &url.URL{Scheme: "tcp", Host: "127.0.0.1:8053"}},
 		State:     State{Dir: DefaultStateDir()},
 		Self:      Self{Name: defaultObserver()},
 		Share:     Share{Cluster: "main"},

@@ -33,7 +33,7 @@ var fileBlock = newBlock("file",
 )
 
 // file reads the whole document.
-func (d *decoder) file(root *yaml.Node) {
+func (d *decoder) file(root *yaml.Node, bound Bound) {
 	seen := fileBlock.decode(d, value{"the file", root}, d.cfg)
 	if d.cfg.Recursion.Private {
 		d.addOwnNetworks()
@@ -44,6 +44,7 @@ func (d *decoder) file(root *yaml.Node) {
 	if v, ok := seen["share"]; ok {
 		d.warnVeto(v.node)
 	}
+	d.checkCount(seen, bound)
 	if !seen.has("services") && !seen.has("sources") {
 		d.warn(root, "there are no services, so that nothing is steered: add services:")
 	}

@@ -45,9 +45,9 @@ func TestInvalidComplete(t *testing.T) {
 
 // invalid is line:col: message by the name of the file.
 var invalid = map[string]string{
-	"admin-listen":                 "2:17: listen resolver.example.org:8053 is not an address to listen on: write address:port, such as 127.0.0.1:8053, or unix:///run/detour/admin.sock, or off",
-	"admin-no-token":               "2:17: admin.listen 10.0.0.53:8053 can be reached from other machines: add tls: {cert_file, key_file} and token_file, or listen on 127.0.0.1",
-	"admin-open":                   "2:17: admin.listen [::]:8053 can be reached from other machines: add tls: {cert_file, key_file} and token_file, or listen on 127.0.0.1",
+	"admin-listen":                 "2:17: listen resolver.example.org:8053 is not an address to listen on: write unix:///run/detour/admin.sock, or address:port, such as 127.0.0.1:8053, or off",
+	"admin-no-token":               "2:17: admin.listen 10.0.0.53:8053 can be reached from other machines: add tls: {cert_file, key_file} and token_file, or listen on a unix socket",
+	"admin-open":                   "2:17: admin.listen [::]:8053 can be reached from other machines: add tls: {cert_file, key_file} and token_file, or listen on a unix socket",
 	"admin-scalar":                 "2:8: admin is a single value: write it as a block of keys",
 	"admin-tls":                    "2:14: tls needs both cert_file and key_file: add the one that is missing",
 	"admin-unix":                   "2:17: listen unix://run/admin.sock is not an absolute path: write unix:///run/detour/admin.sock",

@@ -11,14 +11,8 @@ import (
 	"path/filepath"
 
 	"go.yaml.in/yaml/v3"
-)
 
-// Bounds of a file. They are far above any use, and keep a broken or hostile
-// file from taking the resolver's memory.
-const (
-	maxSize    = 16 << 20 // bytes
-	maxDepth   = 32       // blocks inside blocks; the format itself needs 7
-	maxAliased = 200_000  // nodes reached through aliases, all together
+	"github.com/detour-dns/detour/internal/files"
 )
 
 // emptyFile is the fault of a file without a document.
@@ -26,25 +20,27 @@ const emptyFile = "the file is empty: it needs at least services:"
 
 // Load reads and parses the file at path. Its error is of type Faults.
 func Load(path string) (*Config, error) {
-	if info, err := os.Stat(path); err == nil && !info.IsDir() && !info.Mode().IsRegular() {
-		return nil, Faults{{File: path, Message: "cannot read the file: it is a pipe, a socket or a device: name a file"}} // opening one may wait for ever
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, Faults{{File: path, Message: cannotRead(err)}}
-	}
-	defer f.Close() //nolint:errcheck // only read
-	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
+	data, err := Read(path)
 	if err != nil {
 		return nil, Faults{{File: path, Message: cannotRead(err)}}
 	}
 	return Parse(path, data)
 }
 
+// Read returns the content of a failover file, through symlinks. It waits for no pipe,
+// and reads no more than a file may hold.
+func Read(path string) ([]byte, error) { return files.Read(path, int64(fileBound.Bytes)) }
+
 func cannotRead(err error) string {
+	if why, lack := files.Lack(err); lack {
+		return "cannot read the file: " + why
+	}
 	var pathErr *os.PathError
 	if errors.As(err, &pathErr) {
 		err = pathErr.Err
+	}
+	if errors.Is(err, files.ErrTooLarge) {
+		return "the file is larger than " + sizeText(fileBound.Bytes) + ": split the services over several resolvers"
 	}
 	return "cannot read the file: " + err.Error()
 }
@@ -53,8 +49,11 @@ func cannotRead(err error) string {
 // for messages, for Config.Path, and to find files named relative to it; it is
 // not read. The error is of type Faults and holds every fault; with it the
 // Config is nil.
-func Parse(path string, data []byte) (*Config, error) {
-	root, faults := parseTree(path, data)
+func Parse(path string, data []byte) (*Config, error) { return ParseWithin(path, data, fileBound) }
+
+// ParseWithin is Parse for data that may hold only so much.
+func ParseWithin(path string, data []byte, bound Bound) (*Config, error) {
+	root, faults := parseTree(path, data, bound)
 	if len(faults) > 0 {
 		return nil, faults
 	}
@@ -65,7 +64,8 @@ func Parse(path string, data []byte) (*Config, error) {
 	sum := sha256.Sum256(data)
 	d := newDecoder(path)
 	d.cfg.Path, d.cfg.Hash = abs, hex.EncodeToString(sum[:])
-	d.file(root)
+	d.cfg.size = Bound{Bytes: len(data), Marks: countMarks(data)}
+	d.file(root, bound)
 	if len(d.faults) > 0 {
 		return nil, d.faults.sorted()
 	}
@@ -76,9 +76,9 @@ func Parse(path string, data []byte) (*Config, error) {
 
 // parseTree returns the one document in data, bounded in size, depth and in
 // what its aliases expand to.
-func parseTree(path string, data []byte) (*yaml.Node, Faults) {
-	if len(data) > maxSize {
-		return nil, Faults{{File: path, Message: "the file is larger than 16 MiB: split the services over several resolvers"}}
+func parseTree(path string, data []byte, bound Bound) (*yaml.Node, Faults) {
+	if fault := bound.exceeds(path, data); fault != nil {
+		return nil, Faults{*fault}
 	}
 	doc, fault := readDocument(path, data)
 	if fault != nil {

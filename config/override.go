@@ -18,17 +18,17 @@ var overrideBlock = newBlock("override",
 	field[Override]{"break_glass", boolean(func(o *Override) *bool { return &o.BreakGlass })},
 )
 
-// maxHandFile bounds a file of overrides.
-const maxHandFile = 64 << 10 // bytes
+// handBound is that of a file of overrides.
+var handBound = Bound{Bytes: 64 << 10, Marks: 64 << 10}
 
 // ParseOverrides reads data, the content of a file of overrides at path: a list
 // such as that under overrides: here, or overrides: with the list, with targets that
 // c has. An empty file has none. The error is of type Faults and holds every fault.
 func (c *Config) ParseOverrides(path string, data []byte) ([]Override, error) {
-	if len(data) > maxHandFile {
+	if len(data) > handBound.Bytes {
 		return nil, Faults{{File: path, Message: "the file is larger than 64 KiB: it is no list of overrides"}}
 	}
-	root, faults := parseTree(path, data)
+	root, faults := parseTree(path, data, handBound)
 	switch {
 	case len(faults) == 1 && faults[0].Message == emptyFile:
 		return nil, nil

@@ -33,7 +33,7 @@ func TestParseOverrides(t *testing.T) {
 		{"one only", "target: aws/us-east-1\ndo: drain\n", "FAULT h.yaml:1:1: the file is a block of keys: write only a list into it"},
 		{"a word", "drain\n", "FAULT h.yaml:1:1: the file is a single value: write only a list into it"},
 		{"not YAML", "- {target\n", "FAULT h.yaml:"},
-		{"large", strings.Repeat("#", maxHandFile+1), "FAULT h.yaml: the file is larger"},
+		{"large", strings.Repeat("#", handBound.Bytes+1), "FAULT h.yaml: the file is larger"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			list, err := c.ParseOverrides("h.yaml", []byte(tt.text))

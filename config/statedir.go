@@ -25,7 +25,7 @@ func StateDir(data []byte) string {
 }
 
 func namedStateDir(data []byte) string {
-	root, faults := parseTree("", data)
+	root, faults := parseTree("", data, fileBound)
 	if len(faults) == 0 {
 		if dir := valueOf(valueOf(root, "state"), "dir"); dir != nil && dir.Kind == yaml.ScalarNode {
 			return dir.Value

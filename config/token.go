@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
-	"os"
+
+	"github.com/detour-dns/detour/internal/files"
 )
 
 // maxToken bounds the token in a file.
@@ -17,15 +17,10 @@ func ReadToken(path string) (string, error) {
 	if path == "" {
 		return "", nil
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return "", fmt.Errorf("token_file: %w", err)
-	}
-	defer f.Close() //nolint:errcheck // only read
-	data, err := io.ReadAll(io.LimitReader(f, maxToken+1))
+	data, err := files.Read(path, 2*maxToken) // with the space around it
 	data = bytes.TrimSpace(data)
 	switch {
-	case err != nil:
+	case err != nil && !errors.Is(err, files.ErrTooLarge):
 		return "", fmt.Errorf("token_file: %w", err)
 	case len(data) == 0 || len(data) > maxToken || bytes.ContainsFunc(data, func(r rune) bool { return r <= ' ' || r > '~' }):
 		return "", errors.New("token_file does not hold one token, printable and without spaces: put its secret ID there, alone")

@@ -34,6 +34,7 @@ type Config struct {
 	State      State
 	Warnings   []Fault // what does not fail a check, sorted by position
 
+	size  Bound // what the file holds
 	index index
 }
 
@@ -293,7 +294,7 @@ type Override struct {
 // Admin is where the admin API listens.
 type Admin struct {
 	Off       bool
-	Listen    *url.URL // tcp://host:port or unix:///path
+	Listen    *url.URL // tcp://host:port or unix:///path; nil: a socket, in the first place that can be used
 	CertFile  string
 	KeyFile   string
 	TokenFile string

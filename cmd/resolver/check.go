@@ -127,6 +127,7 @@ func (c *checked) addServices(path string, faults bool) {
 	c.Warnings = append(c.Warnings, convert(cfg.Warnings)...)
 	c.Warnings = append(c.Warnings, convert(cfg.OverridesOver(time.Now()))...)
 	c.Warnings = append(c.Warnings, unreadable(cfg)...)
+	c.Warnings = append(c.Warnings, convert(cfg.Exposed())...)
 	c.Services = append(c.Services, boundsOf(cfg)...)
 }
 

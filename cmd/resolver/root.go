@@ -20,7 +20,7 @@ type verbGroup struct {
 var verbs = []verbGroup{
 	{"run", "Run:", []func() *cobra.Command{newServe, newCheck, newDemo}},
 	{"see", "See:", []func() *cobra.Command{newStatus, newExplain, newEvents, newProbe, newSimulate}},
-	{"act", "Act:", []func() *cobra.Command{newDrain, newUndrain, newIgnoreHealth, newOverrides, newFreeze, newUnfreeze, newFailback, newGuard}},
+	{"act", "Act:", []func() *cobra.Command{newDrain, newUndrain, newIgnoreHealth, newOverrides, newFreeze, newUnfreeze, newFailback, newGuard, newToken}},
 	{"", "", []func() *cobra.Command{newVersion, newMan}},
 }
 

@@ -13,7 +13,7 @@ import (
 // reach adds the flags that say where a running resolver is.
 func reach(f *pflag.FlagSet) *admin.ClientOptions {
 	o := new(admin.ClientOptions)
-	f.StringVar(&o.Addr, "admin", admin.DefaultAddr, "the resolver's admin API: http://, https:// or unix:///path")
+	f.StringVar(&o.Addr, "admin", "", "the resolver's admin API: unix:///path, http:// or https:// (default: $"+admin.EnvAddr+", else its socket)")
 	f.StringVar(&o.TokenFile, "token-file", "", "file with the token, if the resolver wants one")
 	f.StringVar(&o.CAFile, "ca-file", "", "certificates to trust for https, instead of the system's")
 	return o

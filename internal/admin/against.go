@@ -6,13 +6,11 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/detour-dns/detour/config"
 	"github.com/detour-dns/detour/internal/engine"
 )
-
-// maxConfig bounds a failover.yaml that is sent to be compared.
-const maxConfig = 16 << 20
 
 // Compared is the reply to POST /v1/check, whose body is a failover.yaml: what it
 // would change in a running resolver, on the health of now. Nothing is changed.
@@ -34,26 +32,43 @@ type Other struct {
 	What    []string `json:"what"` // addresses, policy, ttl
 }
 
+// postCheck compares one file at a time. What it costs is bounded by what runs, and
+// ends when whoever asked is gone.
 func (s *Server) postCheck(r *http.Request) (any, error) {
+	select {
+	case s.checking <- struct{}{}:
+		defer func() { <-s.checking }()
+	default:
+		return nil, later(http.StatusTooManyRequests, time.Second, "another file is being compared: try again")
+	}
+	running := s.eng.Load().Plan.Config
 	data, err := io.ReadAll(r.Body)
 	switch {
 	case tooLarge(err):
-		return nil, problem(http.StatusRequestEntityTooLarge, "the body is larger than %d bytes", maxConfig)
+		return nil, problem(http.StatusRequestEntityTooLarge, "the body is larger than %d bytes, four times the file in use or 1 MiB", running.Room().Bytes)
 	case err != nil:
 		return nil, problem(http.StatusBadRequest, "the body cannot be read: %v", err)
 	}
 	out := &Compared{Faults: []string{}, Moves: []Move{}, Others: []Other{}, Added: []string{}, Removed: []string{}}
-	cfg, err := config.Parse(s.eng.Load().Plan.Config.Path, data)
+	cfg, err := config.ParseWithin(running.Path, data, running.Room())
 	if err != nil {
 		out.Faults = lines(err)
 		return out, nil
 	}
-	c, err := s.eng.Against(cfg)
+	c, err := s.eng.Against(r.Context(), cfg)
 	if err != nil {
 		return nil, gone(err)
 	}
 	out.compare(&c)
 	return out, nil
+}
+
+// largest returns how large the body of a request may be.
+func (s *Server) largest(to *route) int64 {
+	if _, text := to.body.(string); text {
+		return int64(s.eng.Load().Plan.Config.Room().Bytes)
+	}
+	return maxBody
 }
 
 func lines(err error) []string { return strings.Split(err.Error(), "\n") }

@@ -318,9 +318,10 @@ type Problem struct {
 	Type     string   `json:"type"` // always "about:blank": title says it
 	Title    string   `json:"title"`
 	Status   int      `json:"status"`
-	Detail   string   `json:"detail"`             // what is wrong, and what to do
-	Near     []string `json:"near,omitempty"`     // targets that may have been meant
-	Services []string `json:"services,omitempty"` // that a refused change would harm
+	Detail   string   `json:"detail"`                // what is wrong, and what to do
+	Near     []string `json:"near,omitempty"`        // targets that may have been meant
+	Services []string `json:"services,omitempty"`    // that a refused change would harm
+	Retry    int      `json:"retry_after,omitempty"` // seconds after which it may be tried again
 }
 
 // Error implements error.

@@ -75,7 +75,7 @@ func TestDrain(t *testing.T) {
 		t.Errorf("twice: %v", p)
 	}
 	for _, line := range []string{
-		"did=drain target=aws/us-east-1 owner=jo reason=\"cable work\"", "did=\"undo drain\" target=aws/us-east-1", "peer=loopback",
+		"did=drain target=aws/us-east-1 owner=jo reason=\"cable work\"", "did=\"undo drain\" target=aws/us-east-1", "peer=\"uid ",
 	} {
 		if !strings.Contains(s.log.String(), line) {
 			t.Errorf("the log lacks %q:\n%s", line, s.log.String())

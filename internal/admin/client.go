@@ -9,24 +9,24 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"time"
-)
 
-// DefaultAddr is where a resolver's API is unless its configuration says
-// otherwise.
-const DefaultAddr = "http://127.0.0.1:8053"
+	"github.com/detour-dns/detour/internal/files"
+)
 
 // maxReply bounds what is read of a reply: the status of 100,000 services.
 const maxReply = 256 << 20
 
 // ClientOptions say how to reach a resolver.
 type ClientOptions struct {
-	Addr      string // http://host:port, https://host:port or unix:///path; "" is DefaultAddr
+	Addr      string // http://host:port, https://host:port or unix:///path; "": as DETOUR_ADMIN says, else the first socket that answers
 	TokenFile string // holds the token, if the resolver wants one
 	CAFile    string // PEM with authorities to trust instead of the system's
 }
@@ -39,25 +39,24 @@ type Client struct {
 	http  *http.Client
 }
 
-// NewClient returns a client. It sends nothing.
+// NewClient returns a client. It sends nothing. Without an address it connects to the
+// places where a resolver's socket may be.
 func NewClient(o ClientOptions) (*Client, error) {
-	if o.Addr == "" {
-		o.Addr = DefaultAddr
+	err := o.address()
+	if err != nil {
+		return nil, err
 	}
 	c := &Client{said: o.Addr}
 	t := &http.Transport{DisableKeepAlives: true} // one question, one connection; and no proxy
 	switch u, err := url.Parse(o.Addr); {
 	case err == nil && u.Scheme == "unix" && u.Host == "" && u.Path != "":
 		c.base = "http://localhost"
-		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", u.Path)
-		}
+		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) { return dialSocket(ctx, u.Path) }
 	case err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "":
 		c.base = u.Scheme + "://" + u.Host
 	default:
-		return nil, fmt.Errorf("%s is no address of a resolver: write http://127.0.0.1:8053, https://host:8053 or unix:///run/detour/admin.sock", quote(o.Addr))
+		return nil, fmt.Errorf("%s is no address of a resolver: write unix:///run/detour/admin.sock, http://127.0.0.1:8053 or https://host:8053", quote(o.Addr))
 	}
-	var err error
 	if c.token, err = readToken(o.TokenFile); err != nil {
 		return nil, err
 	}
@@ -70,13 +69,33 @@ func NewClient(o ClientOptions) (*Client, error) {
 	return c, nil
 }
 
+// address finds out where the resolver is, if nobody said so.
+func (o *ClientOptions) address() (err error) {
+	if o.Addr == "" {
+		o.Addr = os.Getenv(EnvAddr)
+	}
+	if o.Addr == "" {
+		o.Addr, err = find()
+	}
+	return err
+}
+
+// dialSocket connects to a socket that somebody named, unless another user may have
+// put it there.
+func dialSocket(ctx context.Context, path string) (net.Conn, error) {
+	if err := files.CheckSocket(path, true); errors.Is(err, files.ErrDistrusted) {
+		return nil, err
+	}
+	return new(net.Dialer).DialContext(ctx, "unix", path)
+}
+
 // readToken reads a file with one token, or a name and a token: the resolver's
 // own token file will do.
 func readToken(path string) (string, error) {
 	if path == "" {
 		return "", nil
 	}
-	data, err := os.ReadFile(path)
+	data, err := files.Read(path, maxTokens)
 	if err != nil {
 		return "", fmt.Errorf("token file: %w", err)
 	}
@@ -92,7 +111,7 @@ func trust(path string) (*tls.Config, error) {
 	if path == "" {
 		return nil, nil
 	}
-	pem, err := os.ReadFile(path)
+	pem, err := files.ReadPEM(path)
 	if err != nil {
 		return nil, fmt.Errorf("CA file: %w", err)
 	}
@@ -195,35 +214,62 @@ func escape(target string) string {
 	return (&url.URL{Path: target}).EscapedPath()
 }
 
-// call makes one request.
+// call makes one request, and makes it again when the resolver wants it later.
 func call[T any](ctx context.Context, c *Client, method, path string, body any) (*T, error) {
-	var send io.Reader
-	switch b := body.(type) {
-	case nil:
-	case []byte:
-		send = bytes.NewReader(b)
-	default:
-		text, err := json.Marshal(body)
-		if err != nil {
+	text, isText := body.([]byte)
+	if body != nil && !isText {
+		var err error
+		if text, err = json.Marshal(body); err != nil {
 			return nil, fmt.Errorf("request: %w", err)
 		}
-		send = bytes.NewReader(text)
+	}
+	for tries := 1; ; tries++ {
+		out := new(T)
+		wait, err := c.once(ctx, method, path, text, out)
+		switch {
+		case err == nil:
+			return out, nil
+		case wait == 0 || tries == maxTries:
+			return nil, err
+		}
+		again := time.NewTimer(wait)
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			again.Stop()
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// How often, and after how long at most, a request is made again that the resolver
+// wants later: a script that drains a hundred endpoints is no attack.
+const (
+	maxTries = 60
+	maxWait  = 5 * time.Second
+)
+
+// once makes a request. wait is after how long it may be made again, 0 if it is done.
+func (c *Client) once(ctx context.Context, method, path string, body []byte, into any) (wait time.Duration, err error) {
+	var send io.Reader
+	if body != nil {
+		send = bytes.NewReader(body)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, send)
 	if err != nil {
-		return nil, fmt.Errorf("request: %w", err)
+		return 0, fmt.Errorf("request: %w", err)
 	}
 	c.sign(req)
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, c.unreachable(err)
+		return 0, c.unreachable(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	out := new(T)
-	if err := c.decode(resp, out); err != nil {
-		return nil, err
+	if resp.StatusCode == http.StatusTooManyRequests {
+		seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After")) // without one it is done
+		wait = min(max(0, time.Duration(seconds)*time.Second), maxWait)
 	}
-	return out, nil
+	return wait, c.decode(resp, into)
 }
 
 // sign adds the token.
@@ -274,10 +320,12 @@ func (c *Client) unreachable(err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return context.Canceled
+	case errors.Is(err, files.ErrDistrusted):
+		return fmt.Errorf("%s is refused: %w", c.said, distrusted(err))
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("%s may not be used by this user: try as root, or as a member of the socket's group", c.said)
 	case errors.As(err, &op) && op.Op == "dial":
-		return fmt.Errorf("no resolver answers at %s: is it running? give its address with --admin (%w)", c.said, op.Err)
+		return fmt.Errorf("no resolver answers at %s: is it running? give its address with --admin or in %s (%w)", c.said, EnvAddr, op.Err)
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return fmt.Errorf("%s accepts and then says nothing for %d s: its log may tell more, and a file in overrides.d of its state directory drains without it", c.said, writeTimeout/time.Second)
 	}
@@ -286,4 +334,13 @@ func (c *Client) unreachable(err error) error {
 		err = inner.Err
 	}
 	return fmt.Errorf("cannot talk to %s: %w", c.said, err)
+}
+
+// distrusted returns the part of an error that names the file.
+func distrusted(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path
+	}
+	return err
 }

@@ -14,13 +14,13 @@ import (
 )
 
 func TestClientAddresses(t *testing.T) {
-	for _, addr := range []string{"", "http://127.0.0.1:1", "https://resolver.example:8053", "unix:///run/detour/admin.sock"} {
+	for _, addr := range []string{"http://127.0.0.1:1", "https://resolver.example:8053", "unix:///run/detour/admin.sock"} {
 		if _, err := NewClient(ClientOptions{Addr: addr}); err != nil {
 			t.Errorf("%s: %v", addr, err)
 		}
 	}
 	for _, addr := range []string{"127.0.0.1:8053", "localhost", "unix://run/admin.sock", "unix:", "ftp://x", "http://", "::", "\n"} {
-		if _, err := NewClient(ClientOptions{Addr: addr}); err == nil || !strings.Contains(err.Error(), "write http://127.0.0.1:8053") {
+		if _, err := NewClient(ClientOptions{Addr: addr}); err == nil || !strings.Contains(err.Error(), "write unix:///run/detour/admin.sock") {
 			t.Errorf("%s: got %v", addr, err)
 		}
 	}
@@ -49,7 +49,7 @@ func TestClientErrors(t *testing.T) {
 		_ = c.Close()
 	})
 	for name, c := range map[string]struct{ addr, says string }{
-		"nobody":    {"http://" + free.Addr().String(), "no resolver answers at http://" + free.Addr().String() + ": is it running? give its address with --admin"},
+		"nobody":    {"http://" + free.Addr().String(), "no resolver answers at http://" + free.Addr().String() + ": is it running? give its address with --admin or in DETOUR_ADMIN"},
 		"no socket": {"unix://" + t.TempDir() + "/none", "no resolver answers at unix://"},
 		"a website": {said(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") }), "is no resolver"},
 		"redirect":  {said(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/x", http.StatusFound) }), "is no resolver (HTTP status 302)"},
@@ -82,8 +82,8 @@ func TestClientErrors(t *testing.T) {
 }
 
 func TestClientWithoutToken(t *testing.T) {
-	srv := newSystem(t, fleet).listen(t, config.Admin{TokenFile: write(t, "tokens", tokenA)})
-	if _, err := client(t, srv).Status(t.Context()); err == nil || !strings.Contains(err.Error(), "wants a token: name the file that holds it with --token-file") {
+	srv := newSystem(t, fleet).listen(t, config.Admin{Listen: loopback(), TokenFile: write(t, "tokens", tokenA)})
+	if _, err := client(t, srv).PutFreeze(t.Context(), PutFreeze{Reason: "r", Owner: "o"}); err == nil || !strings.Contains(err.Error(), "wants a token: name the file that holds it with --token-file") {
 		t.Errorf("got %v", err)
 	}
 	c, err := NewClient(ClientOptions{Addr: "http://" + srv.Addr(), TokenFile: write(t, "mine", "ops "+tokenB)})

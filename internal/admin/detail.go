@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -35,6 +36,9 @@ func (s *Server) getService(r *http.Request) (any, error) {
 func gone(err error) error {
 	if errors.Is(err, engine.ErrClosed) {
 		return problem(http.StatusServiceUnavailable, "the resolver is stopping")
+	}
+	if errors.Is(err, context.Canceled) {
+		return problem(http.StatusServiceUnavailable, "nobody waits for this any more")
 	}
 	return err
 }

@@ -17,7 +17,7 @@ import (
 func saying(t *testing.T, srv *Server, text string, began func()) {
 	var d net.Dialer
 	for t.Context().Err() == nil {
-		c, err := d.DialContext(t.Context(), "tcp", srv.Addr())
+		c, err := d.DialContext(t.Context(), srv.cfg.Listen.Scheme, srv.Addr())
 		if err != nil {
 			return
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -147,10 +148,17 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, q journal.Query)
 		beat, stop := context.WithTimeout(ctx, heartbeat)
 		_ = j.Wait(beat, q.After) // that nothing happened is told, too
 		stop()
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || s.revoked(r) {
 			return
 		}
 	}
+}
+
+// revoked reports whether the token of a request that goes on was taken back.
+func (s *Server) revoked(r *http.Request) bool {
+	_, err := s.callerOf(r)
+	var p *Problem
+	return err != nil && (!errors.As(err, &p) || p.Retry == 0)
 }
 
 // eventWriter writes server-sent events.

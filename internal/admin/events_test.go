@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -25,7 +26,7 @@ func TestEvents(t *testing.T) {
 		t.Fatalf("%v, %+v", err, all)
 	}
 	some, err := c.Events(t.Context(), "", "GCP/europe-west1")
-	if err != nil || len(some.Events) == 0 || some.Events[0].Kind != journal.Override || some.Events[0].Who != "loopback" {
+	if err != nil || len(some.Events) == 0 || some.Events[0].Kind != journal.Override || some.Events[0].Who != uidText(os.Getuid()) {
 		t.Errorf("%v, %+v", err, some)
 	}
 	for target, warning := range map[string]string{

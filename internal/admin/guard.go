@@ -2,24 +2,17 @@ package admin
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
-	"os"
 	"strings"
+	"time"
+
+	"github.com/detour-dns/detour/internal/files"
 )
-
-// minToken is the shortest token: 16 random characters of base64 are 96 bits.
-const minToken = 16
-
-// maxTokens bounds the token file.
-const maxTokens = 64 << 10
 
 // secure returns the TLS to serve with, nil for none, and refuses an address
 // that other machines reach unless it has TLS and tokens.
@@ -44,7 +37,7 @@ func (s *Server) secure() (*tls.Config, error) {
 // certificate reads the certificate, for each handshake: certificates are
 // renewed, handshakes are few.
 func (s *Server) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	c, err := tls.LoadX509KeyPair(s.cfg.CertFile, s.cfg.KeyFile)
+	c, err := files.KeyPair(s.cfg.CertFile, s.cfg.KeyFile)
 	if err != nil {
 		s.log.Error("admin API cannot read its certificate", "error", err)
 		return nil, fmt.Errorf("admin.tls: %w", err)
@@ -61,26 +54,69 @@ func (s *Server) local() bool {
 	return err == nil && ap.Addr().Unmap().IsLoopback()
 }
 
-// guard lets in whom it should: nobody whom a web page sent, and with a token
-// file nobody without one of its tokens.
+// guard lets in whom it should: nobody whom a web page sent, and others as far as
+// their token, or the way by which they come, allows.
 func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p := s.foreign(r); p != nil {
 			s.write(w, nil, p)
 			return
 		}
-		if s.cfg.TokenFile == "" {
-			next.ServeHTTP(w, r)
-			return
-		}
-		name, err := s.tokenOf(r)
+		c, err := s.callerOf(r)
 		if err != nil {
 			s.write(w, nil, err)
 			return
 		}
-		who := "token " + name + " from " + r.RemoteAddr
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), peerKey{}, who)))
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, c)))
 	})
+}
+
+// caller is who makes a request, as far as we know it ourselves.
+type caller struct {
+	who   string // for log and events
+	may   scope
+	token string // the name of its token, "" without one
+}
+
+type callerKey struct{}
+
+// callerOf returns who makes a request. The socket's mode chose who may use it. Who
+// comes by TCP without a token may only ask, and that from this machine alone.
+func (s *Server) callerOf(r *http.Request) (caller, error) {
+	c := caller{who: peerOf(r.Context())}
+	switch unix := s.cfg.Listen.Scheme == "unix"; {
+	case s.cfg.TokenFile != "" && (r.Header.Get("Authorization") != "" || !s.local()):
+		t, err := s.tokenOf(r)
+		if err != nil {
+			return c, err
+		}
+		c.may, c.token = t.scope, t.name
+		if unix {
+			c.who = "token " + t.name + " of " + c.who
+		} else {
+			c.who = "token " + t.name + " from " + r.RemoteAddr
+		}
+	case unix && s.cfg.TokenFile == "":
+		c.may = operates
+	default:
+		c.may = reads
+	}
+	return c, nil
+}
+
+// allow reports why a caller may not use a route, nil if it may.
+func (s *Server) allow(to *route, c caller) error {
+	switch {
+	case !to.changes():
+		return nil
+	case c.may == operates:
+		return s.pace.take(c.token)
+	case c.token != "":
+		return problem(http.StatusForbidden, "token %s has the scope read: a change needs one of scope operate", c.token)
+	case s.cfg.TokenFile == "":
+		return problem(http.StatusForbidden, "nothing is changed over TCP without a token: set admin.token_file (resolver token new makes one), or listen on a unix socket")
+	}
+	return problem(http.StatusUnauthorized, "a change needs a token of scope operate: send Authorization: Bearer TOKEN")
 }
 
 // foreign refuses what browsers send for other sites: a cross-site request, and
@@ -115,69 +151,25 @@ func loopbackHost(hostport string) bool {
 
 func quote(s string) string { return fmt.Sprintf("%.80q", s) }
 
-// tokenOf returns the name of the token that came with a request.
-func (s *Server) tokenOf(r *http.Request) (string, error) {
+// tokenOf returns the token that came with a request.
+func (s *Server) tokenOf(r *http.Request) (token, error) {
 	given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok {
-		return "", problem(http.StatusUnauthorized, "a token is needed: send Authorization: Bearer TOKEN")
+		return token{}, problem(http.StatusUnauthorized, "a token is needed: send Authorization: Bearer TOKEN")
 	}
 	tokens, err := readTokens(s.cfg.TokenFile)
+	if why, ok := files.Lack(err); ok {
+		s.log.Error("admin: the token file cannot be read now", "error", err)
+		return token{}, later(http.StatusServiceUnavailable, time.Second, "the token file cannot be read now: %s; try again", why)
+	}
 	if err != nil {
-		return "", err // the log has it, the peer learns nothing
+		return token{}, err // the log has it, the peer learns nothing
 	}
-	sum, name, found := sha256.Sum256([]byte(strings.TrimSpace(given))), "", false
-	for _, t := range tokens { // all of them, whatever is found: time must tell nothing
-		if subtle.ConstantTimeCompare(sum[:], t.sum[:]) == 1 {
-			name, found = t.name, true
-		}
-	}
+	t, found := match(tokens, strings.TrimSpace(given))
 	if !found {
-		return "", problem(http.StatusForbidden, "the token is not one of this resolver's")
+		return token{}, problem(http.StatusForbidden, "the token is not one of this resolver's")
 	}
-	return name, nil
-}
-
-// token is a line of the token file.
-type token struct {
-	name string
-	sum  [sha256.Size]byte
-}
-
-// readTokens reads the token file: a token per line, with a name before it if
-// there are several, so that the log can tell who it was. It is read for each
-// request, which are few, so that a revoked token ends at once.
-func readTokens(path string) (out []token, err error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("admin.token_file: %w", err)
-	}
-	if len(data) > maxTokens {
-		return nil, fmt.Errorf("admin.token_file: %s is larger than %d bytes", path, maxTokens)
-	}
-	for line := range strings.Lines(string(data)) {
-		f := strings.Fields(line)
-		if len(f) == 0 || strings.HasPrefix(f[0], "#") {
-			continue
-		}
-		t, ok := newToken(f)
-		if !ok {
-			return nil, fmt.Errorf("admin.token_file: a line of %s is not `token` or `name token`, of at least %d characters", path, minToken)
-		}
-		out = append(out, t)
-	}
-	if len(out) == 0 {
-		return nil, errors.New("admin.token_file: " + path + " holds no token: write one to it, such as openssl rand -hex 32 makes")
-	}
-	return out, nil
-}
-
-// newToken makes a token of the words of a line.
-func newToken(words []string) (token, bool) {
-	name, secret := "admin", words[len(words)-1]
-	if len(words) > 1 {
-		name = words[0]
-	}
-	return token{name, sha256.Sum256([]byte(secret))}, len(words) <= 2 && len(secret) >= minToken
+	return t, nil
 }
 
 type peerKey struct{}
@@ -192,16 +184,20 @@ func withPeer(ctx context.Context, c net.Conn) context.Context {
 		}
 		c = below.NetConn()
 	}
-	who := "loopback"
 	if u, ok := c.(*net.UnixConn); ok {
-		who = socketPeer(u)
+		return context.WithValue(ctx, peerKey{}, socketPeer(u))
 	}
-	return context.WithValue(ctx, peerKey{}, who)
+	return context.WithValue(ctx, peerKey{}, "TCP "+c.RemoteAddr().String())
+}
+
+func peerOf(ctx context.Context) string {
+	who, _ := ctx.Value(peerKey{}).(string)
+	return who
 }
 
 // peer returns who made a request, for the log: what they are, not what they
 // say.
 func peer(r *http.Request) string {
-	who, _ := r.Context().Value(peerKey{}).(string)
-	return who
+	c, _ := r.Context().Value(callerKey{}).(caller)
+	return c.who
 }

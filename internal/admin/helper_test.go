@@ -121,11 +121,14 @@ func newSystem(t *testing.T, yaml string) *system {
 	return s
 }
 
-// listen serves the API; tune changes where and how.
+// loopback is an address by which dashboards ask.
+func loopback() *url.URL { return &url.URL{Scheme: "tcp", Host: "127.0.0.1:0"} }
+
+// listen serves the API: on a socket of its own, unless cfg says where.
 func (s *system) listen(t *testing.T, cfg config.Admin, opts ...Option) *Server {
 	t.Helper()
 	if cfg.Listen == nil {
-		cfg.Listen = &url.URL{Scheme: "tcp", Host: "127.0.0.1:0"}
+		cfg.Listen = &url.URL{Scheme: "unix", Path: filepath.Join(t.TempDir(), "a.sock")}
 	}
 	srv, err := Listen(cfg, s.eng, slog.New(slog.NewTextHandler(&s.log, nil)), opts...)
 	if err != nil {
@@ -149,15 +152,15 @@ type reply struct {
 // send makes one request; each of change edits it.
 func send(t *testing.T, srv *Server, method, path, body string, change ...func(*http.Request)) reply {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, "http://"+srv.Addr()+path, strings.NewReader(body))
+	base, tr := reachOf(srv)
+	defer tr.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(t.Context(), method, base+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range change {
 		c(req)
 	}
-	tr := &http.Transport{DisableKeepAlives: true}
-	defer tr.CloseIdleConnections()
 	resp, err := tr.RoundTrip(req)
 	if err != nil {
 		t.Fatal(err)
@@ -168,6 +171,18 @@ func send(t *testing.T, srv *Server, method, path, body string, change ...func(*
 		t.Fatal(err)
 	}
 	return reply{resp.StatusCode, resp.Header, string(b)}
+}
+
+// reachOf returns what requests to srv are made to, and with.
+func reachOf(srv *Server) (base string, tr *http.Transport) {
+	tr = &http.Transport{DisableKeepAlives: true}
+	if srv.cfg.Listen.Scheme != "unix" {
+		return "http://" + srv.Addr(), tr
+	}
+	tr.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", srv.Addr())
+	}
+	return "http://localhost", tr
 }
 
 // problemOf reads a problem and holds what every problem must have.

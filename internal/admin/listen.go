@@ -7,8 +7,11 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/detour-dns/detour/internal/files"
 )
 
 // open listens on tcp://address:port or unix:///path.
@@ -26,24 +29,36 @@ func open(u *url.URL) (net.Listener, error) {
 	return l, nil
 }
 
-// openSocket listens on a unix socket that its owner and group may use. A socket
-// left behind by a process that was killed is replaced; one that somebody
-// answers on, or a file that is no socket, is left alone.
+// openSocket listens on a unix socket that its owner and the members of its group may
+// use. A socket left behind by a process that was killed is replaced; one that
+// somebody answers on, a symlink, and a file that is no socket are left alone.
 func openSocket(path string) (net.Listener, error) {
-	l, err := net.Listen("unix", path)
+	if err := files.CheckPlace(filepath.Dir(path)); err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w", path, err)
+	}
+	l, err := bind(path)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		if err = removeStale(path); err != nil {
 			return nil, err
 		}
-		l, err = net.Listen("unix", path)
+		l, err = bind(path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %w", path, err)
+	}
+	if gid := groupID(); gid >= 0 {
+		_ = os.Lchown(path, -1, gid) // who is no member of the group keeps its own
 	}
 	if err := os.Chmod(path, 0o660); err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot protect %s: %w", path, err), l.Close())
 	}
 	return l, nil
+}
+
+// bind makes a socket that only this user can use until its mode is set.
+func bind(path string) (l net.Listener, err error) {
+	files.Umask(func() { l, err = net.Listen("unix", path) })
+	return l, err
 }
 
 func removeStale(path string) error {
@@ -53,6 +68,8 @@ func removeStale(path string) error {
 		return nil
 	case err != nil:
 		return fmt.Errorf("cannot listen on %s: %w", path, err)
+	case info.Mode()&fs.ModeSymlink != 0:
+		return fmt.Errorf("%s is a symlink, not a socket: remove it, or give another path as admin.listen", path)
 	case info.Mode()&fs.ModeSocket == 0:
 		return fmt.Errorf("%s is a file, not a socket: move it away, or give another path as admin.listen", path)
 	}

@@ -92,12 +92,12 @@ func describe(t *testing.T) object {
 			"title": "Detour admin API", "version": "1",
 			"description": "Under /v1/ fields may be added; none is renamed, removed or given another meaning. Times are RFC 3339, names are without their last dot, a list is never null. Nothing is changed by GET.",
 		},
-		"servers":  []object{{"url": "http://127.0.0.1:8053"}},
+		"servers":  []object{{"url": "http://localhost", "description": "By the unix socket, curl --unix-socket /run/detour/admin.sock; or where admin.listen says."}},
 		"security": []object{{}, {"token": []string{}}},
 		"paths":    paths,
 		"components": object{
 			"schemas":         d.schemas,
-			"securitySchemes": object{"token": object{"type": "http", "scheme": "bearer", "description": "A line of admin.token_file, if the resolver has one."}},
+			"securitySchemes": object{"token": object{"type": "http", "scheme": "bearer", "description": "One of admin.token_file. Off this machine every request needs one, on TCP of this machine every change; one of scope read changes nothing. By the unix socket none is needed, unless there is a token_file: then every change needs one."}},
 		},
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -16,6 +17,13 @@ const maxBody = 64 << 10
 
 func problem(status int, format string, args ...any) *Problem {
 	return &Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: fmt.Sprintf(format, args...)}
+}
+
+// later is the problem of a request that may be made again after a while.
+func later(status int, after time.Duration, format string, args ...any) *Problem {
+	p := problem(status, format, args...)
+	p.Retry = max(1, int((after+time.Second-1)/time.Second))
+	return p
 }
 
 // write sends a reply: v, or the problem that err is.
@@ -32,6 +40,9 @@ func (s *Server) write(w http.ResponseWriter, v any, err error) {
 			p = problem(http.StatusInternalServerError, "internal error: the log has it")
 		}
 		h.Set("Content-Type", "application/problem+json")
+		if p.Retry > 0 {
+			h.Set("Retry-After", strconv.Itoa(p.Retry))
+		}
 		if status, v = p.Status, p; status == http.StatusUnauthorized {
 			h.Set("WWW-Authenticate", `Bearer realm="detour"`)
 		}

@@ -2,6 +2,7 @@ package admin
 
 import (
 	_ "embed"
+	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -19,10 +20,13 @@ type route struct {
 	method, path string
 	says         string
 	query        []param
-	body, reply  any // values of the types; body nil: none is read
-	maxBody      int64
+	body, reply  any  // values of the types; body nil: none is read
+	asks         bool // it changes nothing, though its method is POST
 	handle       handler
 }
+
+// changes reports whether a route changes anything: what is not said to ask does.
+func (to *route) changes() bool { return to.method != http.MethodGet && !to.asks }
 
 // api is the whole API. Nothing is changed by GET.
 var api = []route{
@@ -59,11 +63,11 @@ var api = []route{
 	},
 	{
 		method: http.MethodPost, path: "/v1/probe", says: "Run the checks of a target once, from here. No verdict is changed.",
-		body: PostProbe{}, reply: Probes{}, handle: (*Server).postProbe,
+		asks: true, body: PostProbe{}, reply: Probes{}, handle: (*Server).postProbe,
 	},
 	{
 		method: http.MethodPost, path: "/v1/check", says: "What a failover.yaml, which is the body, would change on the health of now. Nothing is changed.",
-		body: "", maxBody: maxConfig, reply: Compared{}, handle: (*Server).postCheck,
+		asks: true, body: "", reply: Compared{}, handle: (*Server).postCheck,
 	},
 	{method: http.MethodGet, path: "/v1/overrides", says: "What operators decided.", reply: Hands{}, handle: (*Server).getOverrides},
 	{
@@ -148,11 +152,12 @@ func (s *Server) methods(m map[string]*route) http.Handler {
 			s.write(w, nil, problem(http.StatusMethodNotAllowed, "%s cannot be used with %s: use %s", r.Method, r.URL.Path, allow))
 			return
 		}
-		if err := to.strayKey(r.URL.Query()); err != nil {
+		c, _ := r.Context().Value(callerKey{}).(caller)
+		if err := errors.Join(to.strayKey(r.URL.Query()), s.allow(to, c)); err != nil {
 			s.write(w, nil, err)
 			return
 		}
-		r.Body = http.MaxBytesReader(w, awaited(r), max(maxBody, to.maxBody))
+		r.Body = http.MaxBytesReader(w, awaited(r), s.largest(to))
 		v, err := to.handle(s, r)
 		if stream, ok := v.(stream); ok && err == nil {
 			stream(w)

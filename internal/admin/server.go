@@ -41,6 +41,8 @@ type Server struct {
 	end       context.CancelFunc
 	followers atomic.Int32 // of the events
 	probing   chan struct{}
+	checking  chan struct{}
+	pace      pace
 }
 
 // Option is what a server may be told besides.
@@ -56,17 +58,24 @@ func WithTroubles(f func(now time.Time) []string) Option {
 	return func(s *Server) { s.troubles = f }
 }
 
-// Listen serves the API of e where cfg says. With `listen: off` it returns a nil
+// Listen serves the API of e where cfg says, or on a socket in the first place that
+// can be used. With `listen: off` it returns a nil
 // Server, which may be closed. An error says in one line what to do; it is no
 // reason not to answer queries.
 func Listen(cfg config.Admin, e *engine.Engine, log *slog.Logger, opts ...Option) (*Server, error) {
-	if cfg.Off || cfg.Listen == nil {
+	if cfg.Off {
 		return nil, nil
+	}
+	if cfg.Listen == nil {
+		var err error
+		if cfg.Listen, err = choose(e.Load().Plan.Config.State.Dir); err != nil {
+			return nil, err
+		}
 	}
 	if log == nil {
 		log = slog.Default()
 	}
-	s := &Server{eng: e, log: log, cfg: cfg, few: func() bool { return false }, troubles: func(time.Time) []string { return nil }, done: make(chan struct{}), probing: make(chan struct{}, 1)}
+	s := &Server{eng: e, log: log, cfg: cfg, few: func() bool { return false }, troubles: func(time.Time) []string { return nil }, done: make(chan struct{}), probing: make(chan struct{}, 1), checking: make(chan struct{}, 1)}
 	s.ending, s.end = context.WithCancel(context.Background())
 	for _, o := range opts {
 		o(s)

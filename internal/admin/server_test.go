@@ -127,7 +127,7 @@ func TestQueryKeys(t *testing.T) {
 // TestForeign holds that no web page reaches the API: not by a name that it
 // bound to 127.0.0.1, nor with a browser's own headers.
 func TestForeign(t *testing.T) {
-	srv := newSystem(t, fleet).listen(t, config.Admin{})
+	srv := newSystem(t, fleet).listen(t, config.Admin{Listen: loopback()})
 	_, port, _ := net.SplitHostPort(srv.Addr())
 	for name, c := range map[string]struct {
 		change []func(*http.Request)
@@ -163,7 +163,7 @@ func TestForeign(t *testing.T) {
 
 func TestTakenPort(t *testing.T) {
 	s := newSystem(t, fleet)
-	first := s.listen(t, config.Admin{})
+	first := s.listen(t, config.Admin{Listen: loopback()})
 	srv, err := Listen(config.Admin{Listen: &url.URL{Scheme: "tcp", Host: first.Addr()}}, s.eng, nil)
 	if srv != nil || err == nil || !strings.Contains(err.Error(), first.Addr()+" is in use") {
 		t.Errorf("got %v, %v", srv, err)
@@ -189,7 +189,7 @@ func TestSocket(t *testing.T) {
 	if _, err := c.PutFreeze(t.Context(), PutFreeze{Reason: "r", Owner: "o"}); err != nil {
 		t.Fatal(err)
 	}
-	if who := fmt.Sprintf("peer=\"uid %d\"", os.Getuid()); !strings.Contains(s.log.String(), who) {
+	if who := fmt.Sprintf("peer=%q", uidText(os.Getuid())); !strings.Contains(s.log.String(), who) {
 		t.Errorf("no %s in the log:\n%s", who, s.log.String())
 	}
 	if _, err := Listen(cfg, s.eng, nil); err == nil || !strings.Contains(err.Error(), "in use by another process") {

@@ -108,6 +108,7 @@ func (p *page) warnings() []string {
 	if p.sum.EventsLost != "" {
 		out = append(out, "events are kept in memory only: "+p.sum.EventsLost)
 	}
+	out = append(out, p.fileWarnings()...)
 	out = append(out, p.handWarnings()...)
 	out = append(out, p.catalogWarnings()...)
 	if p.sum.Rejoins {
@@ -115,6 +116,15 @@ func (p *page) warnings() []string {
 	}
 	if p.overdue > 0 {
 		out = append(out, "I cannot keep up: "+strconv.Itoa(p.overdue)+" checks are overdue by an interval or more")
+	}
+	return out
+}
+
+// fileWarnings says which files cannot be read now, and which secrets others can read.
+func (p *page) fileWarnings() []string {
+	out := p.sum.Lacks
+	for _, f := range p.pub.Plan.Config.Exposed() {
+		out = append(out, f.Message)
 	}
 	return out
 }

@@ -15,6 +15,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/detour-dns/detour/internal/files"
 )
 
 // Dir is where all this is kept, in the state directory.
@@ -64,7 +66,7 @@ type Book struct {
 // What cannot be read is left out. With an error the book is nil.
 func Open(stateDir, file, version string, now time.Time) (b *Book, last *Crash, err error) {
 	b = &Book{dir: filepath.Join(stateDir, Dir), file: file, version: version}
-	if err := os.MkdirAll(b.dir, 0o700); err != nil {
+	if err := files.MakeDir(b.dir); err != nil {
 		return nil, nil, fmt.Errorf("directory for crashes: %w", err)
 	}
 	b.history = readHistory(b.dir)
@@ -72,7 +74,7 @@ func Open(stateDir, file, version string, now time.Time) (b *Book, last *Crash, 
 	if err != nil {
 		return nil, last, err
 	}
-	if b.out, err = os.OpenFile(b.path(outputFile), os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600); err != nil {
+	if b.out, err = files.OpenOwn(b.path(outputFile), os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND); err != nil {
 		return nil, last, fmt.Errorf("file for crashes: %w", err)
 	}
 	if err := debug.SetCrashOutput(b.out, debug.CrashOptions{}); err != nil {
@@ -85,7 +87,7 @@ func Open(stateDir, file, version string, now time.Time) (b *Book, last *Crash, 
 
 // take takes what the process before left into the history.
 func (b *Book) take(now time.Time) (*Crash, error) {
-	info, err := os.Stat(b.path(outputFile))
+	info, err := os.Lstat(b.path(outputFile))
 	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
 		return nil, nil //nolint:nilnil // nothing crashed
 	}
@@ -116,7 +118,7 @@ func (b *Book) take(now time.Time) (*Crash, error) {
 // "" if that cannot be.
 func (b *Book) keepReport(data []byte, at time.Time) string {
 	path := b.path("report-" + at.UTC().Format("20060102T150405.000") + ".txt")
-	if os.WriteFile(path, data, 0o600) != nil {
+	if files.WriteOwn(path, func(f *os.File) error { _, err := f.Write(data); return err }) != nil {
 		return ""
 	}
 	all, _ := filepath.Glob(b.path(reports)) // the pattern is well formed
@@ -150,7 +152,16 @@ func (b *Book) Good() ([]byte, error) {
 // ReadGood returns the content of the configuration that ran well last, read from a
 // path, and when its trial was over. The state directory may be in use.
 func ReadGood(stateDir, file string) (data []byte, at time.Time, err error) {
-	return readGood(filepath.Join(stateDir, Dir), file)
+	dir := filepath.Join(stateDir, Dir)
+	for _, d := range []string{stateDir, dir} { // who writes there would choose the configuration
+		switch err := files.CheckDir(d); {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil, at, ErrNone
+		case err != nil:
+			return nil, at, err
+		}
+	}
+	return readGood(dir, file)
 }
 
 // ErrNone is returned where there is no configuration to go back to.
@@ -199,7 +210,7 @@ func (b *Book) Takes(hash string, now time.Time) error {
 	if known {
 		return nil
 	}
-	data, err := readFile(b.file, maxFile)
+	data, err := files.Read(b.file, maxFile)
 	if err != nil || hashOf(data) != hash {
 		err = os.Remove(b.path(nextFile))
 		if errors.Is(err, fs.ErrNotExist) {
@@ -289,13 +300,8 @@ func (b *Book) write() error {
 
 // replace writes a file that is whole at any moment.
 func (b *Book) replace(name string, data []byte) error {
-	next := b.path(name) + ".next"
-	err := os.WriteFile(next, data, 0o600)
-	if err == nil {
-		err = os.Rename(next, b.path(name))
-	}
+	err := files.WriteOwn(b.path(name), func(f *os.File) error { _, err := f.Write(data); return err })
 	if err != nil {
-		_ = os.Remove(next) // what is left of it is of no use
 		return fmt.Errorf("file for crashes: %w", err)
 	}
 	return nil
@@ -305,14 +311,7 @@ func (b *Book) path(name string) string { return filepath.Join(b.dir, name) }
 
 // readFile reads a file of ours up to a size, and nothing that is not a file.
 func readFile(path string, limit int64) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a file", path)
-	}
-	f, err := os.Open(path)
+	f, err := files.OpenOwn(path, os.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}

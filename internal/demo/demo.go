@@ -139,11 +139,7 @@ func (s *stage) welcome() {
 	s.say("The resolver answers for %s on %s. %d clients ask it all the time.", service, s.server.Addr("udp"), s.Clients)
 	s.say("Look for yourself in a second terminal:")
 	s.say("  %s", s.dig())
-	if s.apiAddr == admin.DefaultAddr {
-		s.say("  resolver status")
-	} else {
-		s.say("  resolver status --admin %s", s.apiAddr)
-	}
+	s.say("  resolver status --admin %s", s.apiAddr)
 	s.say("")
 }
 

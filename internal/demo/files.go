@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/detour-dns/detour/internal/admin"
 )
 
 // The resolver is an ordinary one: this is all the configuration there is.
@@ -68,19 +66,13 @@ func (s *stage) write() (string, error) {
 // span writes a duration for the file: 1s, 500ms.
 func span(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) + "ms" }
 
-// adminAddr chooses where the admin API listens: where `resolver status` looks
-// for it, or, if a resolver is there already, on a socket of our own.
+// adminAddr is where the admin API listens: on a socket of our own, so that a resolver
+// that is there already is left alone.
 func (s *stage) adminAddr() string {
-	if s.Admin != "" {
-		s.apiAddr = s.Admin
-		return s.Admin
+	s.apiAddr = s.Admin
+	if s.apiAddr == "" {
+		s.apiAddr = "unix://" + s.path("admin.sock")
 	}
-	host := strings.TrimPrefix(admin.DefaultAddr, "http://")
-	if l, err := net.Listen("tcp", host); err == nil && l.Close() == nil {
-		s.apiAddr = admin.DefaultAddr
-		return host
-	}
-	s.apiAddr = "unix://" + s.path("admin.sock")
 	return s.apiAddr
 }
 

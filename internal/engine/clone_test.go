@@ -123,7 +123,7 @@ func TestCompareWhilePeersChange(t *testing.T) {
 	})
 	compared := 0
 	for ; ctx.Err() == nil; compared++ {
-		if _, err := e.Against(e.Load().Plan.Config); err != nil {
+		if _, err := e.Against(t.Context(), e.Load().Plan.Config); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -21,21 +21,22 @@ import (
 // opens, it keeps nothing and says so; a file that another process holds is
 // tried again.
 type disk struct {
-	dir    string
-	store  *state.Store
-	writer *writer     // to store; nil without one
-	after  func(error) // is told the outcome of each write, on the writer's goroutine
-	log    *slog.Logger
-	events *journal.Journal
-	tried  time.Time
-	trying bool // on a goroutine
-	saved  time.Time
-	errors int
-	lost   string // why nothing is kept, "" if all is well
-	forgot string // what of the past is gone, "" if nothing is
-	copied time.Time
-	unlike bool // operators decided something since
-	wrote  written
+	dir       string
+	store     *state.Store
+	writer    *writer     // to store; nil without one
+	after     func(error) // is told the outcome of each write, on the writer's goroutine
+	log       *slog.Logger
+	events    *journal.Journal
+	tried     time.Time
+	trying    bool // on a goroutine
+	saved     time.Time
+	errors    int
+	lost      string // why nothing is kept, "" if all is well
+	forgot    string // what of the past is gone, "" if nothing is
+	noHistory string // why events are not on disk, "" if they are
+	copied    time.Time
+	unlike    bool // operators decided something since
+	wrote     written
 }
 
 // written is what the file holds, so that only what differs is written: at rest
@@ -115,9 +116,15 @@ func (d *disk) opened(s *state.Store, notice string, err error) {
 		return
 	}
 	d.store, d.lost, d.writer = s, "", startWriter(d.after)
+	if doubt := s.Doubt(); doubt != "" {
+		d.forget(doubt)
+	}
+	d.noHistory = ""
 	switch damaged, err := d.events.Keep(d.dir); {
 	case err != nil:
+		d.noHistory = err.Error()
 		d.log.Warn("the history of events is in memory only", "why", err)
+		d.tell("the history of events is in memory only: " + err.Error())
 	case damaged > 0:
 		d.log.Warn("part of the history of events could not be read and is left out", "lines", damaged)
 	}

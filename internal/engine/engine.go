@@ -81,7 +81,8 @@ type Engine struct {
 	warned    map[string]time.Time // overrides that are told to end soon: until when, by target
 	journal   *journal.Journal
 	ledger    *share.Ledger
-	hash      uint64 // of the decisions that were last told the others
+	hash      uint64            // of the decisions that were last told the others
+	lacking   map[string]string // why what cannot be read now, by path
 }
 
 // Published is a snapshot with the plan that it belongs to.
@@ -122,8 +123,8 @@ func Start(o Options) (*Engine, error) {
 		e.letGo()
 		return nil, err
 	}
-	files := e.handFiles()
-	e.takeHandFiles(files)
+	hands := e.handFiles()
+	e.takeHandFiles(hands)
 	e.reload = Reload{At: e.started, Hash: o.Config.Hash, OK: true}
 	if why != nil {
 		e.refuse(why)
@@ -143,7 +144,7 @@ func Start(o Options) (*Engine, error) {
 		e.sharing.run()
 	}
 	if dir := o.Config.State.Dir; dir != "" {
-		e.background.Go(func() { e.watchHandFiles(filepath.Join(dir, HandsDir), files) })
+		e.background.Go(func() { e.watchHandFiles(filepath.Join(dir, HandsDir), hands) })
 	}
 	return e, nil
 }

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/detour-dns/detour/config"
+	"github.com/detour-dns/detour/internal/files"
 	"github.com/detour-dns/detour/internal/journal"
 	"github.com/detour-dns/detour/internal/steer"
 )
@@ -34,6 +34,7 @@ type handFile struct {
 	stray bool // it is not read, by its name
 	made  time.Time
 	fault string           // why it is not taken, "" if it is
+	alien bool             // another user may have made it: it says nothing
 	good  []steer.Override // what it said when it was last without a fault
 }
 
@@ -66,6 +67,11 @@ func (h handFiles) strays() (out []string) {
 	return out
 }
 
+// isAlien reports whether a fault is that another user may have made a file.
+func (h handFiles) isAlien(fault string) bool {
+	return slices.ContainsFunc(h, func(f handFile) bool { return f.alien && f.fault == fault })
+}
+
 func (h handFiles) find(path string) *handFile {
 	for i := range h {
 		if h[i].path == path {
@@ -75,28 +81,41 @@ func (h handFiles) find(path string) *handFile {
 	return nil
 }
 
-// readHandFiles reads the folder. A folder that is not there has no files.
-func readHandFiles(dir string) (out handFiles) {
-	names, strays := handNames(dir)
+// readHandFiles reads the folder. A folder that is not there has no files. The error
+// says what keeps this process from reading it now.
+func readHandFiles(dir string) (out handFiles, err error) {
+	names, strays, err := handNames(dir)
+	if errors.Is(err, files.ErrDistrusted) {
+		return handFiles{{path: dir, fault: dir + ": nothing in it is read: " + err.Error(), alien: true}}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
 	for i, name := range names[:min(len(names), maxHandFiles)] {
 		f := handFile{path: filepath.Join(dir, name)}
 		if i == maxHandFiles-1 && len(names) > maxHandFiles {
 			f.fault = dir + ": more than 64 files, the last ones are not read: put several overrides into one file"
-		} else {
-			f.read()
+		} else if err := f.read(); err != nil {
+			return nil, err
 		}
 		out = append(out, f)
 	}
 	for _, name := range strays[:min(len(strays), maxStrays)] {
 		out = append(out, handFile{path: filepath.Join(dir, name), stray: true})
 	}
-	return out
+	return out, nil
 }
 
 // handNames returns the names of the folder's files that are read, and of those that
 // are not and that somebody may think are.
-func handNames(dir string) (names, strays []string) {
-	entries, _ := os.ReadDir(dir) // what could be read
+func handNames(dir string) (names, strays []string, err error) {
+	if err := files.CheckDir(dir); errors.Is(err, files.ErrDistrusted) {
+		return nil, nil, err
+	}
+	entries, err := os.ReadDir(dir)
+	if _, lack := files.Lack(err); lack && !files.Barred(err) {
+		return nil, nil, err
+	}
 	for _, entry := range entries {
 		name := entry.Name()
 		switch ext := filepath.Ext(name); {
@@ -107,34 +126,32 @@ func handNames(dir string) (names, strays []string) {
 			strays = append(strays, name)
 		}
 	}
-	return names, strays
+	return names, strays, nil
 }
 
 // editors are the endings of what editors and packages leave beside a file.
 var editors = []string{".swp", ".swo", ".bak", ".tmp", ".orig", ".dpkg-old", ".dpkg-dist", ".rpmsave", ".rpmnew"}
 
-func (f *handFile) read() {
-	info, err := os.Stat(f.path)
-	if err == nil && !info.Mode().IsRegular() { // opening a pipe may wait for ever
-		err = errors.New("not a regular file")
+// read reads the file. The error says what keeps this process from reading it now, and
+// is no fault of the file.
+func (f *handFile) read() error {
+	text, info, err := files.ReadTrusted(f.path, maxHandSize)
+	if info != nil {
+		f.made = info.ModTime()
 	}
-	if err != nil {
+	_, lack := files.Lack(err)
+	switch {
+	case err == nil:
+		f.text = string(text)
+	case lack && !files.Barred(err):
+		return err
+	case errors.Is(err, files.ErrTooLarge):
+		f.fault = f.path + ": the file is larger than 64 KiB: it is no list of overrides"
+	default:
+		f.alien = errors.Is(err, files.ErrDistrusted)
 		f.unreadable(err)
-		return
 	}
-	f.made = info.ModTime()
-	file, err := os.Open(f.path)
-	if err != nil {
-		f.unreadable(err)
-		return
-	}
-	defer file.Close() //nolint:errcheck // only read
-	text, err := io.ReadAll(io.LimitReader(file, maxHandSize+1))
-	if err != nil {
-		f.unreadable(err)
-		return
-	}
-	f.text = string(text)
+	return nil
 }
 
 func (f *handFile) unreadable(err error) {
@@ -157,7 +174,7 @@ func (h handFiles) understand(cfg *config.Config, before handFiles) handFiles {
 	out := slices.Clone(h)
 	for i := range out {
 		if f := &out[i]; !f.stray && !f.parse(cfg) {
-			if was := before.find(f.path); was != nil {
+			if was := before.find(f.path); was != nil && !f.alien {
 				f.good = was.good
 			}
 		}
@@ -188,7 +205,9 @@ func (e *Engine) handFiles() handFiles {
 	if err := os.MkdirAll(dir, 0o700); err != nil && e.disk.store != nil {
 		e.log.Warn("files of overrides cannot be used", "error", err)
 	}
-	return readHandFiles(dir)
+	out, err := readHandFiles(dir)
+	e.lacks(dir, err)
+	return out
 }
 
 // takeHandFiles puts the files' overrides in force. It runs on the loop.
@@ -225,8 +244,12 @@ func (e *Engine) tellHandTrouble(before, now handFiles) {
 	}
 	for _, fault := range now.faults() {
 		if !slices.Contains(before.faults(), fault) {
-			e.log.Error("file of overrides not taken, what it said before stays", "fault", fault)
-			e.record(journal.Event{Kind: journal.Override, Text: "file of overrides not taken, what it said before stays: " + fault})
+			said := "file of overrides not taken, what it said before stays"
+			if now.isAlien(fault) {
+				said = "file of overrides ignored, another user may have made it"
+			}
+			e.log.Error(said, "fault", fault)
+			e.record(journal.Event{Kind: journal.Override, Text: said + ": " + fault})
 		}
 	}
 }
@@ -241,9 +264,9 @@ func (e *Engine) watchHandFiles(dir string, last handFiles) {
 		case <-e.stop:
 			return
 		}
-		now := readHandFiles(dir)
-		if now.same(last) {
-			continue
+		now, err := readHandFiles(dir)
+		if e.Lacks(dir, err); err != nil || now.same(last) {
+			continue // what cannot be read now stays as it was
 		}
 		last = now
 		if e.Do(func(*Core) { e.takeHandFiles(now); e.publish(time.Now()) }) != nil {

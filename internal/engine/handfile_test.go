@@ -103,7 +103,7 @@ func TestStrangeFilesOfOverrides(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := begin(t, parse(t, shop(dir)), &world{})
 		defer e.Close()
-		if got := e.Summary().HandFaults; len(got) != 3 || !strings.Contains(strings.Join(got, "\n"), "dir.yaml: cannot be read: not a regular file") {
+		if got := e.Summary().HandFaults; len(got) != 3 || !strings.Contains(strings.Join(got, "\n"), "dir.yaml: cannot be read: is a directory") {
 			t.Errorf("%q", got)
 		}
 	})

@@ -22,6 +22,7 @@ type Summary struct {
 	EventsLost  string   // why the history is in memory only, "" if all is well
 	HandFaults  []string // what is wrong with files of overrides
 	HandStrays  []string // files beside them that are not read, by their names
+	Lacks       []string // files that cannot be read now, and why: no fault of theirs
 	Rejoins     bool     // share: or self.name was edited, which counts from the next start
 }
 
@@ -49,9 +50,11 @@ func (e *Engine) Summary() Summary {
 		out.Crashed = e.crashed(time.Now())
 		out.Blind = e.unseen.String()
 		out.HandFaults, out.Rejoins = e.hands.files.faults(), e.rejoins(c.Plan.Config)
-		out.HandStrays = e.hands.files.strays()
+		out.HandStrays, out.Lacks = e.hands.files.strays(), e.lackings()
 		if err := e.journal.Problem(); err != nil {
 			out.EventsLost = err.Error()
+		} else {
+			out.EventsLost = e.disk.noHistory
 		}
 	})
 	return out

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"net/netip"
 	"slices"
 	"time"
@@ -109,15 +110,25 @@ type Comparison struct {
 }
 
 // Against compares a configuration with the one in use, on the health of now. It
-// reads none of the files that the configuration names.
-func (e *Engine) Against(cfg *config.Config) (Comparison, error) {
+// reads none of the files that the configuration names. It goes no further when ctx
+// ends, and returns its error.
+func (e *Engine) Against(ctx context.Context, cfg *config.Config) (Comparison, error) {
+	if ctx.Err() != nil {
+		return Comparison{}, ctx.Err()
+	}
 	now, try, found, err := e.fork()
 	if err != nil {
 		return Comparison{}, err
 	}
 	p := plan.Make(plan.Fill(cfg, found.catalog), found.names)
 	unforced, at := try.clone(), time.Now()
-	out := Comparison{Now: now, Refused: unforced.Replan(p, at, false)}
+	out := Comparison{Now: now}
+	if ctx.Err() == nil {
+		out.Refused = unforced.Replan(p, at, false)
+	}
+	if ctx.Err() != nil {
+		return Comparison{}, ctx.Err()
+	}
 	if err := try.Replan(p, at, true); err != nil {
 		return Comparison{}, err
 	}

@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/detour-dns/detour/internal/files"
 )
 
 // The history on disk is lines of JSON in two files, so that it can be read with
@@ -60,7 +62,7 @@ func (f *file) load() (events []Event, damaged int, err error) {
 }
 
 func (f *file) open() (err error) {
-	f.f, err = os.OpenFile(filepath.Join(f.dir, current), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	f.f, err = files.OpenOwn(filepath.Join(f.dir, current), os.O_RDWR|os.O_CREATE|os.O_APPEND)
 	if err != nil {
 		return fmt.Errorf("history of events: %w", err)
 	}
@@ -77,7 +79,7 @@ func (f *file) open() (err error) {
 
 // read returns the events of a file, in which it trusts no line.
 func read(path string) (events []Event, damaged int, err error) {
-	f, err := os.Open(path)
+	f, err := files.OpenOwn(path, os.O_RDONLY)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, 0, nil
 	}

@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"regexp"
 	"slices"
 	"time"
+
+	"github.com/detour-dns/detour/internal/files"
 )
 
 // Spec says what a probe does. Fields that a type does not use are ignored.
@@ -95,7 +96,7 @@ func (s *Spec) roots(env *x509.CertPool) (*x509.CertPool, error) {
 	if s.CAFile == "" || !s.Verify {
 		return env, nil
 	}
-	pem, err := os.ReadFile(s.CAFile)
+	pem, err := files.ReadPEM(s.CAFile)
 	if err != nil {
 		return nil, fmt.Errorf("ca_file: %w; it must be a PEM file that the resolver's user can read", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/coredns/caddy"
 	"github.com/coredns/coredns/plugin/pkg/log"
 
+	"github.com/detour-dns/detour/internal/files"
 	"github.com/detour-dns/detour/plugin/failover"
 )
 
@@ -46,6 +47,9 @@ func (s *Server) reloadIfChanged() error {
 		return nil
 	}
 	in, err := s.read()
+	if failover.Lacks(s.name, errors.Join(err, files.Spare())) {
+		return nil // no fault of the file, nor of those that it names: it is looked at again
+	}
 	if err != nil {
 		return s.refuse(hash{}, err)
 	}
@@ -66,6 +70,9 @@ func (s *Server) reloadIfChanged() error {
 // apply is the one way by which a Corefile replaces another.
 func (s *Server) apply(in caddy.CaddyfileInput, now hash) error {
 	report := check(in)
+	if len(report.Faults) > 0 && failover.Lacks(s.name, files.Spare()) {
+		return fmt.Errorf("%s cannot be checked now: %w", s.name, files.Spare())
+	}
 	if len(report.Faults) > 0 {
 		return s.refuse(now, report.Faults)
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/detour-dns/detour/internal/files"
 )
 
 // copied is the name of a file's copy.
@@ -17,7 +19,7 @@ func copied(file string) string { return file + ".copy" }
 // Keep makes a copy of the whole file beside it, in the place of the one before:
 // what a damaged file is replaced by.
 func (s *Store) Keep() error {
-	return replaceFile(copied(s.path), func(to *os.File) error {
+	return putWhole(copied(s.path), func(to *os.File) error {
 		return s.db.View(func(tx *bolt.Tx) error {
 			_, err := tx.WriteTo(to)
 			return err
@@ -30,7 +32,7 @@ func (s *Store) Keep() error {
 // copy stays.
 func Recover(dir, file string) (made time.Time, err error) {
 	path := filepath.Join(dir, file)
-	from, err := os.Open(copied(path))
+	from, err := files.OpenOwn(copied(path), os.O_RDONLY)
 	if errors.Is(err, os.ErrNotExist) {
 		return made, nil
 	}
@@ -42,7 +44,7 @@ func Recover(dir, file string) (made time.Time, err error) {
 	if err != nil {
 		return made, fmt.Errorf("copy of a state file: %w", err)
 	}
-	return info.ModTime(), replaceFile(path, func(to *os.File) error {
+	return info.ModTime(), putWhole(path, func(to *os.File) error {
 		_, err := io.Copy(to, from)
 		return err
 	})
@@ -55,29 +57,20 @@ func ReadCopy[T any](dir string, bucket Bucket) (values map[string]T, err error)
 		return nil, err
 	}
 	err = guard(func() error {
-		db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: lockWait, ReadOnly: true})
+		db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: lockWait, ReadOnly: true, OpenFile: openOwn})
 		if err != nil {
 			return err
 		}
 		defer db.Close() //nolint:errcheck // only read
-		values, _, err = Read[T](&Store{db, path}, bucket)
+		values, _, err = Read[T](&Store{db: db, path: path}, bucket)
 		return err
 	})
 	return values, err
 }
 
-// replaceFile writes a file that is whole at any moment.
-func replaceFile(path string, write func(*os.File) error) error {
-	next := path + ".next"
-	to, err := os.OpenFile(next, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err == nil {
-		err = errors.Join(write(to), to.Sync(), to.Close())
-	}
-	if err == nil {
-		err = os.Rename(next, path)
-	}
-	if err != nil {
-		_ = os.Remove(next) // what is left of it is of no use
+// putWhole writes a file that is whole at any moment.
+func putWhole(path string, write func(*os.File) error) error {
+	if err := files.WriteOwn(path, write); err != nil {
 		return fmt.Errorf("state file %s: %w", path, err)
 	}
 	return nil

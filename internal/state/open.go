@@ -10,6 +10,8 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/detour-dns/detour/internal/files"
 )
 
 // errDamaged marks a file that is not ours or not whole.
@@ -30,7 +32,7 @@ func open(path string) (db *bolt.DB, err error) {
 		return nil, err
 	}
 	err = guard(func() (err error) {
-		if db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: lockWait}); err != nil {
+		if db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: lockWait, OpenFile: openOwn}); err != nil {
 			return err
 		}
 		if err = db.View(walk); err != nil {
@@ -43,6 +45,11 @@ func open(path string) (db *bolt.DB, err error) {
 		return nil, err
 	}
 	return db, err
+}
+
+// openOwn opens the file for bbolt: never through a symlink, and none of another user.
+func openOwn(path string, flag int, _ os.FileMode) (*os.File, error) {
+	return files.OpenOwn(path, flag)
 }
 
 func makeBuckets(tx *bolt.Tx) error {
@@ -78,11 +85,13 @@ func walk(tx *bolt.Tx) error {
 // plausible refuses what bbolt would trust too far: a directory, a device, a file
 // that ends within its first pages or in the middle of one.
 func plausible(path string) error {
-	f, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) {
+	f, err := files.OpenOwn(path, os.O_RDONLY)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
 		return nil
-	}
-	if err != nil {
+	case errors.Is(err, files.ErrNoFile):
+		return fmt.Errorf("%w: not a regular file", errDamaged)
+	case err != nil:
 		return err
 	}
 	defer f.Close() //nolint:errcheck // only read

@@ -12,7 +12,7 @@ import (
 
 // Has reports whether a directory holds one of the files.
 func Has(dir, file string) bool {
-	info, err := os.Stat(filepath.Join(dir, file))
+	info, err := os.Lstat(filepath.Join(dir, file))
 	return err == nil && info.Mode().IsRegular()
 }
 
@@ -24,7 +24,7 @@ func Busy(dir, file string) bool {
 		return false
 	}
 	err := guard(func() error {
-		db, err := bolt.Open(path, 0o600, &bolt.Options{ReadOnly: true, Timeout: time.Millisecond})
+		db, err := bolt.Open(path, 0o600, &bolt.Options{ReadOnly: true, Timeout: time.Millisecond, OpenFile: openOwn})
 		if err != nil {
 			return err
 		}

@@ -17,6 +17,8 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/detour-dns/detour/internal/files"
 )
 
 // Bucket names a kind of record.
@@ -58,8 +60,9 @@ var ErrBusy = errors.New("state file is held by another process")
 
 // Store is an open state file. Its methods are safe for concurrent use.
 type Store struct {
-	db   *bolt.DB
-	path string
+	db    *bolt.DB
+	path  string
+	doubt string // what opening it could not know
 }
 
 // Open opens or makes the process's file in dir. A file that cannot be read as
@@ -90,13 +93,17 @@ func Open(dir string) (s *Store, notice string, err error) {
 
 // OpenFile is Open for one of the files, and leaves its copy alone.
 func OpenFile(dir, file string) (s *Store, notice string, err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	switch err := files.MakeDir(dir); {
+	case errors.Is(err, files.ErrDistrusted):
+		return nil, "", fmt.Errorf("state directory: %w; or set state.dir", err)
+	case err != nil:
 		return nil, "", fmt.Errorf("state directory: %w; make it writable for this user or set state.dir", err)
 	}
 	path := filepath.Join(dir, file)
+	doubt := headerDoubt(path)
 	db, err := open(path)
 	if err == nil {
-		return &Store{db, path}, "", nil
+		return &Store{db, path, doubt}, "", nil
 	}
 	if errors.Is(err, bolterrors.ErrTimeout) {
 		return nil, "", fmt.Errorf("%w: %s", ErrBusy, path)
@@ -112,16 +119,23 @@ func OpenFile(dir, file string) (s *Store, notice string, err error) {
 	if db, err = open(path); err != nil {
 		return nil, notice, fmt.Errorf("state file %s: %w", path, err)
 	}
-	return &Store{db, path}, notice, nil
+	return &Store{db: db, path: path}, notice, nil
 }
 
 // remedy says what helps when a file in dir cannot be opened or made.
 func remedy(err error, dir string) string {
+	if errors.Is(err, files.ErrDistrusted) {
+		return "who else may write to " + dir + "?"
+	}
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return "make room in " + dir
 	}
 	return "check that " + dir + " is writable for this user"
 }
+
+// Doubt says what of the past the file may have lost though it is readable, "" if
+// nothing: bbolt goes back to the other header page when the newest is damaged.
+func (s *Store) Doubt() string { return s.doubt }
 
 // Path returns the file's path.
 func (s *Store) Path() string { return s.path }

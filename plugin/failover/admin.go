@@ -42,9 +42,9 @@ func (a *adminAPI) open(cfg config.Admin) {
 	srv, err := admin.Listen(cfg, a.shared.engine(), a.log, admin.WithFew(a.shared.few.Load), admin.WithTroubles(a.shared.troubles))
 	a.server = srv
 	switch {
-	case err == nil && a.failed != "":
+	case err == nil && srv != nil:
 		a.failed = ""
-		a.log.Info("admin API available", "listen", cfg.Listen)
+		a.log.Info("admin API available", "listen", srv.Addr())
 	case err != nil && err.Error() != a.failed:
 		a.failed = err.Error()
 		a.log.Warn("admin API unavailable, queries are answered all the same", "why", err)

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/detour-dns/detour/internal/files"
 	"github.com/detour-dns/detour/internal/journal"
 )
 
@@ -29,6 +30,23 @@ func CorefileRefused(name string, why error) {
 func CorefileTaken(name string) {
 	refusedCorefile.Store(nil)
 	engines.tell(journal.Event{Kind: journal.Reload, To: "taken", Why: "corefile", Text: name + " taken"})
+}
+
+// Lacks reports whether a file cannot be read for want of something that this process
+// or its machine lacks, and has each engine tell of it, and of its end.
+func Lacks(name string, err error) bool {
+	_, lack := files.Lack(err)
+	if !lack {
+		err = nil // whatever else is wrong with it is told by who reads it
+	}
+	engines.mu.Lock()
+	defer engines.mu.Unlock()
+	for _, s := range engines.shared {
+		if e := s.engine(); e != nil {
+			e.Lacks(name, err)
+		}
+	}
+	return lack
 }
 
 // tell puts an event into the history of each engine that runs.

@@ -2,8 +2,6 @@ package failover
 
 import (
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -43,16 +41,7 @@ func GoBack(path string) (instead string, err error) {
 // beginning returns as much of a file as a configuration may have, nothing if that
 // cannot be read.
 func beginning(path string) []byte {
-	info, err := os.Stat(path)
-	if err != nil || !info.Mode().IsRegular() {
-		return nil
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil
-	}
-	defer f.Close() //nolint:errcheck // only read
-	data, err := io.ReadAll(io.LimitReader(f, 16<<20))
+	data, err := config.Read(path)
 	if err != nil {
 		return nil
 	}

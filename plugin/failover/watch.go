@@ -3,10 +3,10 @@ package failover
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"os"
 	"time"
 
 	"github.com/detour-dns/detour/config"
+	"github.com/detour-dns/detour/internal/files"
 )
 
 // watchEvery is how often failover.yaml is looked at. Its content is compared,
@@ -36,7 +36,12 @@ func (s *shared) watch() {
 // look applies the file if its content is neither in use nor what was refused
 // before. It returns what is refused now, "" if all is well.
 func (s *shared) look(refused string) string {
-	data, err := os.ReadFile(s.path)
+	data, err := config.Read(s.path)
+	if _, lack := files.Lack(err); lack {
+		s.engine().Lacks(s.path, err)
+		return refused
+	}
+	s.engine().Lacks(s.path, nil)
 	if err != nil {
 		const away = "unreadable"
 		if refused != away {

@@ -200,6 +200,9 @@ func (d *disk) open() {
 		d.tell(err)
 		return
 	}
+	if doubt := s.Doubt(); doubt != "" {
+		log.Errorf("%s", doubt)
+	}
 	meta, _, err := state.Read[starts](s, state.Meta)
 	n, from := meta["starts"].Count, state.Guarded
 	if n >= crashes && !s.Empty(state.Before) {

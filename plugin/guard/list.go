@@ -4,14 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
-	"io"
 	"iter"
-	"os"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/detour-dns/detour/internal/files"
 	"github.com/detour-dns/detour/internal/guard"
 )
 
@@ -32,11 +32,13 @@ type list struct {
 	denied   map[string]bool // names, and "*.base." for all below
 
 	file string
-	seen [sha256.Size]byte // of the file, when it was read last
+	open func(path string, limit int64) ([]byte, error) // files.Read, but in tests
+	seen [sha256.Size]byte                              // of the file, when it was read last
 
 	reading atomic.Bool // the file is being read
 	read    guard.Stamp // when that began last; this and the next are the beat's
 	hung    bool        // told that it does not end
+	lack    bool        // told that this process cannot read it now; this is the reading goroutine's
 }
 
 // slot is a pattern and how many names it guards.
@@ -55,7 +57,7 @@ func (s *slot) take() bool {
 }
 
 func newList() *list {
-	return &list{named: map[string]bool{}, denied: map[string]bool{}}
+	return &list{named: map[string]bool{}, denied: map[string]bool{}, open: files.Read}
 }
 
 // match says how a name, in lower case, is guarded.
@@ -114,17 +116,14 @@ const (
 // readFile reads the file of names, one a line, `#` begins a comment. All faults
 // are told at once, and then nothing of it is taken.
 func (l *list) readFile() error {
-	f, err := os.Open(l.file)
-	if err != nil {
-		return fmt.Errorf("%w; it must be a text file with one name a line", err)
-	}
-	defer f.Close() //nolint:errcheck // only read
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return err
-	}
-	if len(text) > maxFile {
+	text, err := l.open(l.file, maxFile)
+	switch why, lack := files.Lack(err); {
+	case errors.Is(err, files.ErrTooLarge):
 		return fmt.Errorf("%s is larger than %d MiB", l.file, maxFile>>20)
+	case lack:
+		return fmt.Errorf("%w: %s", err, why)
+	case err != nil:
+		return fmt.Errorf("%w; it must be a text file with one name a line", err)
 	}
 	sum := sha256.Sum256(text)
 	if sum == l.seen {
@@ -199,11 +198,15 @@ func (l *list) refresh(now guard.Stamp, changed func()) {
 func (l *list) reread(changed func()) {
 	before := l.seen
 	err := l.readFile()
+	_, lack := files.Lack(err)
 	switch {
+	case lack && !l.lack:
+		log.Warningf("The names to guard stay as they were, and are read again in %v: %v", reread, err)
 	case before == l.seen:
 	case err != nil:
 		log.Errorf("The names to guard stay as they were: %v", err)
 	default:
 		changed()
 	}
+	l.lack = lack
 }

@@ -22,12 +22,8 @@ func TestAFileThatHangs(t *testing.T) {
 	if err := l.readFile(); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Mkfifo(path, 0o600); err != nil { // whoever opens it waits until somebody writes
-		t.Skipf("needs a named pipe: %v", err)
-	}
+	says := make(chan string)
+	l.open = func(string, int64) ([]byte, error) { return []byte(<-says), nil }
 	changed := make(chan struct{}, 1)
 	now := guard.At(time.Now())
 	for range 10 {
@@ -37,11 +33,27 @@ func TestAFileThatHangs(t *testing.T) {
 	if how, _ := l.match("a.example."); how != listed || !l.hung {
 		t.Errorf("matched %v, told that it hangs: %v", how, l.hung)
 	}
-	if err := os.WriteFile(path, []byte("b.example\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	says <- "b.example\n"
 	<-changed
 	if how, _ := l.match("b.example."); how != listed {
 		t.Error("what it says at last is not taken in")
+	}
+}
+
+// A process that has no descriptor left keeps the names, and says so once; a pipe is
+// no file of names, and is not waited for.
+func TestAFileThatCannotBeRead(t *testing.T) {
+	l := newList()
+	l.file = "names.txt"
+	l.open = func(string, int64) ([]byte, error) { return []byte("a.example\n"), nil }
+	l.reread(func() {})
+	l.open = func(string, int64) ([]byte, error) { return nil, syscall.EMFILE }
+	l.reread(func() { t.Error("changed") })
+	if how, _ := l.match("a.example."); how != listed || !l.lack {
+		t.Errorf("matched %v, told of what is lacking: %v", how, l.lack)
+	}
+	l.open = func(string, int64) ([]byte, error) { return []byte("a.example\n"), nil }
+	if l.reread(func() {}); l.lack {
+		t.Error("it can be read again")
 	}
 }

@@ -36,7 +36,7 @@ func TestHostileAdminClient(t *testing.T) {
 		}
 		held = append(held, c)
 		if i%2 == 0 {
-			fmt.Fprintf(c, "PUT /v1/overrides/aws/us-east-1 HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n{")
+			fmt.Fprintf(c, "POST /v1/probe HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n{")
 		}
 	}
 	t.Logf("%d connections held", len(held))

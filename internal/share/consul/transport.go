@@ -2,6 +2,7 @@ package consul
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/detour-dns/detour/config"
+	"github.com/detour-dns/detour/internal/files"
 )
 
 // Bounds of one request. An answer is bounded by what all valid values come to, in
@@ -50,9 +52,7 @@ func newClient(at *Store, to *url.URL, count *atomic.Int64) (*api.Client, *trans
 	switch to.Scheme {
 	case "https":
 		c.Scheme = "https"
-		base.TLSClientConfig, err = api.SetupTLSConfig(&api.TLSConfig{
-			Address: at.ServerName, CAFile: at.CAFile, CertFile: at.CertFile, KeyFile: at.KeyFile,
-		})
+		base.TLSClientConfig, err = certificates(at)
 	case "unix":
 		c.Address = "localhost"
 		base.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -68,6 +68,25 @@ func newClient(at *Store, to *url.URL, count *atomic.Int64) (*api.Client, *trans
 	}}
 	client, err := api.NewClient(c)
 	return client, t, err
+}
+
+// certificates reads the files of a store. The library would read a file of any size,
+// and wait for a pipe.
+func certificates(at *Store) (*tls.Config, error) {
+	c := &api.TLSConfig{Address: at.ServerName}
+	for _, f := range []struct {
+		path string
+		into *[]byte
+	}{{at.CAFile, &c.CAPem}, {at.CertFile, &c.CertPEM}, {at.KeyFile, &c.KeyPEM}} {
+		if f.path == "" {
+			continue
+		}
+		var err error
+		if *f.into, err = files.ReadPEM(f.path); err != nil {
+			return nil, err
+		}
+	}
+	return api.SetupTLSConfig(c)
 }
 
 // RoundTrip implements http.RoundTripper.

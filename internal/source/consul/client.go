@@ -11,12 +11,12 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/detour-dns/detour/config"
+	"github.com/detour-dns/detour/internal/files"
 )
 
 // Bounds of a connection.
@@ -89,7 +89,7 @@ func (c *client) dialTLS(ctx context.Context, network, address string) (net.Conn
 func (c *client) tls() (*tls.Config, error) {
 	conf := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.at.ServerName}
 	if c.at.CAFile != "" {
-		pem, err := os.ReadFile(c.at.CAFile)
+		pem, err := files.ReadPEM(c.at.CAFile)
 		if err != nil {
 			return nil, fmt.Errorf("ca_file: %w", err)
 		}
@@ -99,7 +99,7 @@ func (c *client) tls() (*tls.Config, error) {
 		}
 	}
 	if c.at.CertFile != "" {
-		cert, err := tls.LoadX509KeyPair(c.at.CertFile, c.at.KeyFile)
+		cert, err := files.KeyPair(c.at.CertFile, c.at.KeyFile)
 		if err != nil {
 			return nil, fmt.Errorf("cert_file and key_file: %w", err)
 		}

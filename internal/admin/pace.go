@@ -1,0 +1,46 @@
+package admin
+
+import (
+	"net/http"
+	"sync"
+	"time"
+)
+
+// How many changes a token may ask for: some at once, then one a second. Whoever
+// stole one must not turn a fleet over faster than people can look.
+const (
+	burst = 20
+	every = time.Second
+)
+
+// maxPaces bounds the tokens that are counted. A token file holds fewer.
+const maxPaces = 4096
+
+// pace counts the changes of each token. The zero pace is ready.
+type pace struct {
+	mu   sync.Mutex
+	free map[string]time.Time // by token: when all of its changes are free again
+}
+
+// take takes a change of a token, or says when to come again. Who has no token came
+// by the socket, and is not counted.
+func (p *pace) take(token string) error {
+	if token == "" {
+		return nil
+	}
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.free == nil || len(p.free) >= maxPaces {
+		p.free = map[string]time.Time{}
+	}
+	at := p.free[token]
+	if at.Before(now) {
+		at = now
+	}
+	if over := at.Add(every).Sub(now) - burst*every; over > 0 {
+		return later(http.StatusTooManyRequests, over, "token %s changes too much at once: %d changes, then one a second", token, burst)
+	}
+	p.free[token] = at.Add(every)
+	return nil
+}
