@@ -79,6 +79,9 @@ func (e *Engine) DeleteFreeze(target, who string) error {
 // setOverride, forgetOverride, setFreeze and forgetFreeze change what is decided,
 // and tell it. What is forgotten was lifted, or is over for another resolver.
 func (e *Engine) setOverride(o steer.Override, who string) {
+	if now := time.Now(); o.Made.After(now) { // by a clock that is ahead: it would be the youngest for ever
+		o.Made = now
+	}
 	e.tellOverride(&o, who)
 	if e.hands.overrides == nil {
 		e.hands.overrides = map[string]steer.Override{}
