@@ -22,6 +22,31 @@ type Sharing struct {
 	Apart     int        `json:"apart"`             // checks that are seen otherwise from here than is agreed
 	Disputes  []Dispute  `json:"disputes"`          // checks of which not all say the same, at most 100
 	Stores    []Store    `json:"stores"`
+	Splits    []Split    `json:"splits"` // services of which zones use different pools, and no majority decides
+}
+
+// Split is a service of which zones have used different pools for half a minute or
+// longer. An operator must decide.
+type Split struct {
+	Service string    `json:"service"`
+	Since   time.Time `json:"since"`
+	Zones   []ZoneUse `json:"zones"`
+	Command string    `json:"command"` // ends it
+}
+
+// ZoneUse is the regions that a zone uses of a service.
+type ZoneUse struct {
+	Zone    string `json:"zone"`
+	Regions string `json:"regions"` // with + between them
+}
+
+// text is the line of status on it.
+func (s *Split) text(now time.Time) string {
+	parts := make([]string, len(s.Zones))
+	for i, z := range s.Zones {
+		parts[i] = z.Zone + " uses " + z.Regions
+	}
+	return fmt.Sprintf("split for %s: %s: %s; run %s", ago(now.Sub(s.Since)), s.Service, strings.Join(parts, ", "), s.Command)
 }
 
 // Observer is one resolver in its role of prober.
@@ -76,13 +101,21 @@ func (s *Server) sharing() *Sharing {
 	}
 	out := &Sharing{
 		Contact: now.Contact.String(), Heard: now.Heard, Problem: now.Problem, Quorum: now.Quorum, Apart: now.Apart,
-		Observers: []Observer{}, Disputes: []Dispute{}, Stores: []Store{},
+		Observers: []Observer{}, Disputes: []Dispute{}, Stores: []Store{}, Splits: []Split{},
 	}
 	for _, o := range now.Observers {
 		out.Observers = append(out.Observers, Observer(o))
 	}
 	for _, st := range now.Stores {
 		out.Stores = append(out.Stores, Store{st.Name, st.At, st.Error, st.Writes, int(st.Bytes), st.Odd})
+	}
+	for i := range now.Splits {
+		sp := &now.Splits[i]
+		zones := make([]ZoneUse, len(sp.Zones))
+		for n, z := range sp.Zones {
+			zones[n] = ZoneUse(z)
+		}
+		out.Splits = append(out.Splits, Split{sp.Service, sp.Since, zones, sp.Command})
 	}
 	for i := range now.Disputes {
 		d := &now.Disputes[i]
@@ -143,9 +176,11 @@ func (s *Sharing) problemText() string {
 
 // agreement says how many observers there are, and whether they decide alike.
 func (s *Sharing) agreement() string {
-	other, strange, partly, braked := 0, 0, 0, 0
+	other, strange, partly, braked, muted := 0, 0, 0, 0, 0
 	for _, o := range s.Observers {
 		switch {
+		case o.Muted:
+			muted++
 		case o.Braked:
 			braked++
 		case o.Alike && o.Decision == s.Observers[0].Decision:
@@ -166,14 +201,15 @@ func (s *Sharing) agreement() string {
 		{partly, "with some other checks, on which they have no voice"},
 		{strange, "with other checks, which have no voice"},
 		{braked, "in doubt of themselves"},
+		{muted, "more than share.expect says, which have no voice"},
 	} {
 		if p.n > 0 {
 			text += fmt.Sprintf(", %d %s", p.n, p.what)
 		}
 	}
-	if voices := len(s.Observers) - strange - braked; voices < s.Quorum {
+	if voices := len(s.Observers) - strange - braked - muted; voices < s.Quorum {
 		text += fmt.Sprintf(", TOO FEW for quorum %d: nothing is agreed", s.Quorum)
-	} else if other+partly+strange+braked == 0 {
+	} else if other+partly+strange+braked+muted == 0 {
 		text += " fresh, agree"
 	}
 	return text

@@ -43,6 +43,9 @@ func TestSharingInALine(t *testing.T) {
 		"2 observers, TOO FEW for quorum 3: nothing is agreed; consul dc1 ok 40 s ago; this resolver sees what the others see": func(s *Sharing) {
 			s.Quorum = 3
 		},
+		"2 observers, 1 more than share.expect says, which have no voice; consul dc1 ok 40 s ago; this resolver sees what the others see": func(s *Sharing) {
+			s.Observers[1].Muted = true
+		},
 		"no other resolver is heard: this one decides alone (refused)": func(s *Sharing) {
 			s.Contact, s.Problem = "alone", "refused"
 		},
@@ -57,14 +60,29 @@ func TestSharingInALine(t *testing.T) {
 	}
 }
 
+// A split is the first that status says, and names the command that ends it.
+func TestASplitIsSaidFirst(t *testing.T) {
+	now := time.Date(2026, 3, 1, 3, 12, 0, 0, time.UTC)
+	s := newSystem(t, fleet)
+	p := &page{pub: s.eng.Load(), now: now, troubles: []string{"other trouble"}, sharing: fleetOf(func(s *Sharing) {
+		s.Splits = []Split{{"db.example.org", now.Add(-time.Minute), []ZoneUse{{"onprem/fra1", "aws/us-east-1"}, {"onprem/ams1", "gcp/europe-west1"}}, "resolver failback db.example.org --now"}}
+	})}
+	got := p.status()
+	want := "split for 1 min: db.example.org: onprem/fra1 uses aws/us-east-1, onprem/ams1 uses gcp/europe-west1; run resolver failback db.example.org --now"
+	if got.Warnings[0] != want || got.State != Degraded || got.ExitCode != 1 {
+		t.Errorf("state %s, exit code %d, first warning %q", got.State, got.ExitCode, got.Warnings[0])
+	}
+}
+
 func TestNoteOfAnObserver(t *testing.T) {
 	for want, change := range map[string]func(*Observer){
-		"":                                      func(*Observer) {},
-		"this one":                              func(o *Observer) { o.Self = true },
-		"decides otherwise":                     func(o *Observer) { o.Decision = "b" },
-		"brake on: has no voice":                func(o *Observer) { o.Braked, o.Alike = true, false },
-		"other checks: has no voice":            func(o *Observer) { o.Alike, o.Common = false, 0 },
-		"other checks: has a voice on 38 of 40": func(o *Observer) { o.Alike, o.Common = false, 38 },
+		"":                  func(*Observer) {},
+		"this one":          func(o *Observer) { o.Self = true },
+		"decides otherwise": func(o *Observer) { o.Decision = "b" },
+		"more than share.expect says for its zone: has no voice": func(o *Observer) { o.Muted, o.Braked = true, true },
+		"brake on: has no voice":                                 func(o *Observer) { o.Braked, o.Alike = true, false },
+		"other checks: has no voice":                             func(o *Observer) { o.Alike, o.Common = false, 0 },
+		"other checks: has a voice on 38 of 40":                  func(o *Observer) { o.Alike, o.Common = false, 38 },
 	} {
 		s := fleetOf(func(s *Sharing) { change(&s.Observers[1]) })
 		if got := s.Observers[1].note(&s.Observers[0]); got != want {

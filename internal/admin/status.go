@@ -23,6 +23,7 @@ type page struct {
 	listings  []engine.Listing
 	guard     *Guard
 	troubles  []string
+	sharing   *Sharing // nil: with nobody
 	now       time.Time
 }
 
@@ -31,9 +32,9 @@ func (s *Server) getStatus(*http.Request) (any, error) {
 	p.overrides, p.freezes = s.eng.Hands()
 	p.listings = s.eng.Listings()
 	p.guard = guarded(false).brief()
-	p.troubles = s.troubles(p.now)
+	p.troubles, p.sharing = s.troubles(p.now), s.sharing()
 	out := p.status()
-	out.Started, out.Sharing = s.eng.Started(), s.sharing()
+	out.Started, out.Sharing = s.eng.Started(), p.sharing
 	return out, nil
 }
 
@@ -86,7 +87,13 @@ func (p *page) checks() Checks {
 
 // warnings says what is wrong with the resolver itself.
 func (p *page) warnings() []string {
-	out := append([]string{}, p.troubles...)
+	out := []string{}
+	if p.sharing != nil {
+		for i := range p.sharing.Splits {
+			out = append(out, p.sharing.Splits[i].text(p.now))
+		}
+	}
+	out = append(out, p.troubles...)
 	if r := p.sum.Reload; !r.OK && r.Error != "" {
 		out = append(out, "the last change of failover.yaml was refused, the one before is in use: "+r.Error)
 	}
@@ -112,7 +119,7 @@ func (p *page) warnings() []string {
 	out = append(out, p.handWarnings()...)
 	out = append(out, p.catalogWarnings()...)
 	if p.sum.Rejoins {
-		out = append(out, "share: or self.name was edited, which counts only from the next start: start this resolver anew")
+		out = append(out, "share:, self.name or self.zone was edited, which counts only from the next start: start this resolver anew")
 	}
 	if p.overdue > 0 {
 		out = append(out, "I cannot keep up: "+strconv.Itoa(p.overdue)+" checks are overdue by an interval or more")

@@ -16,19 +16,25 @@ import (
 // of its own.
 func member(t *testing.T, c *kit.ConsulServer, name, zone, web string) (p *process, token string) {
 	t.Helper()
+	return memberWith(t, c, name, zone, shop("DIR", web, ""), "observer.hcl", "operator.hcl")
+}
+
+// memberWith starts one with the policies that files hold.
+func memberWith(t *testing.T, c *kit.ConsulServer, name, zone, yaml string, policies ...string) (p *process, token string) {
+	t.Helper()
 	rules := ""
-	for _, file := range []string{"observer.hcl", "operator.hcl"} {
+	for _, file := range policies {
 		rules += kit.Policy(t, file, "main", zone, name, "test") + "\n"
 	}
 	token = c.Grant("detour-"+name, rules)
 	p = start(t, map[string]string{
 		"token": token + "\n",
-		"failover.yaml": shop("DIR", web, fmt.Sprintf(`
+		"failover.yaml": yaml + fmt.Sprintf(`
 self: {name: %s, zone: %s}
 share:
   consul:
     - {address: %s, token_file: token, ca_file: %s, cert_file: %s, key_file: %s}
-`, name, zone, c.URL, c.TLS.CA, c.TLS.Cert, c.TLS.Key)),
+`, name, zone, c.URL, c.TLS.CA, c.TLS.Cert, c.TLS.Key),
 		"Corefile": ".:PORT {\n bind 127.0.0.1\n log\n errors\n failover failover.yaml\n prometheus 127.0.0.1:" + kit.FreePort(t) + "\n}\n",
 	})
 	return p, token

@@ -259,12 +259,16 @@ func (s *ConsulServer) Value(key string) []byte {
 }
 
 func (s *ConsulServer) try(method, path string, body []byte) ([]byte, error) {
+	return s.request(s.Token, method, path, body)
+}
+
+func (s *ConsulServer) request(token, method, path string, body []byte) ([]byte, error) {
 	req, err := http.NewRequest(method, s.URL+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
-	if s.Token != "" {
-		req.Header.Set("X-Consul-Token", s.Token)
+	if token != "" {
+		req.Header.Set("X-Consul-Token", token)
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
@@ -289,14 +293,9 @@ func (s *ConsulServer) Grant(name, rules string) string {
 	return id
 }
 
-// May reports whether a request with a token is not refused.
-func (s *ConsulServer) May(token, method, path string) bool {
-	s.t.Helper()
-	own := s.Token
-	s.Token = token
-	defer func() { s.Token = own }()
-	_, err := s.try(method, path, []byte("{}"))
-	return err == nil
+// As asks the server's API with a token. What is refused is an error.
+func (s *ConsulServer) As(token, method, path string, body []byte) ([]byte, error) {
+	return s.request(token, method, path, body)
 }
 
 // randomUUID returns a token in the form that Consul wants.
