@@ -129,7 +129,7 @@ func runTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.eng.Close)
-	dir, err := os.MkdirTemp("", "race") // a socket's path must be short
+	dir, err := os.MkdirTemp("", "race") //nolint:usetesting // a socket's path must be short
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,6 +40,18 @@ type ZoneUse struct {
 	Regions string `json:"regions"` // with + between them
 }
 
+// splitWarnings lists the lines of status on splits: none if nothing is shared.
+func (s *Sharing) splitWarnings(now time.Time) []string {
+	out := []string{}
+	if s == nil {
+		return out
+	}
+	for i := range s.Splits {
+		out = append(out, s.Splits[i].text(now))
+	}
+	return out
+}
+
 // text is the line of status on it.
 func (s *Split) text(now time.Time) string {
 	parts := make([]string, len(s.Zones))

@@ -87,13 +87,7 @@ func (p *page) checks() Checks {
 
 // warnings says what is wrong with the resolver itself.
 func (p *page) warnings() []string {
-	out := []string{}
-	if p.sharing != nil {
-		for i := range p.sharing.Splits {
-			out = append(out, p.sharing.Splits[i].text(p.now))
-		}
-	}
-	out = append(out, p.troubles...)
+	out := append(p.sharing.splitWarnings(p.now), p.troubles...)
 	if r := p.sum.Reload; !r.OK && r.Error != "" {
 		out = append(out, "the last change of failover.yaml was refused, the one before is in use: "+r.Error)
 	}

@@ -79,8 +79,13 @@ func TestZonesUse(t *testing.T) {
 func TestMute(t *testing.T) {
 	at := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 	all := []Seniority{
-		{"x/aaa", "x", at.Add(3 * time.Minute)}, {"x/c", "x", at}, {"x/b", "x", at.Add(time.Minute)}, {"x/z", "x", at.Add(3 * time.Minute)},
-		{"y/a", "y", at}, {"y/b", "y", at}, {"w/a", "w", at},
+		{"x/aaa", "x", at.Add(3 * time.Minute)},
+		{"x/c", "x", at},
+		{"x/b", "x", at.Add(time.Minute)},
+		{"x/z", "x", at.Add(3 * time.Minute)},
+		{"y/a", "y", at},
+		{"y/b", "y", at},
+		{"w/a", "w", at},
 	}
 	for _, c := range []struct {
 		expect map[string]int

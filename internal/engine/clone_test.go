@@ -59,6 +59,7 @@ func shared(a, b reflect.Value, at string) (out []string) {
 		}
 	case reflect.Func, reflect.Chan, reflect.UnsafePointer, reflect.Interface:
 		return []string{at + " of a kind that cannot be copied"}
+	default: // a plain value
 	}
 	return out
 }

@@ -146,17 +146,9 @@ func (c *Core) view(i int32, now time.Time) health.View {
 	if n == nil || c.Plan.Checks[i].Region < 0 {
 		return mine
 	}
-	n.voices = n.voices[:0]
-	if n.contact == agree.Agreeing {
-		for _, o := range n.others {
-			if v, ok := o.voice(i); ok {
-				n.voices = append(n.voices, v)
-			}
-		}
-	}
 	s := &n.states[i]
 	s.Step(agree.Input{
-		Mine: mine, Others: n.voices, Contact: n.contact, Quorum: n.quorum, Zone: n.zone,
+		Mine: mine, Others: n.voicesOn(i), Contact: n.contact, Quorum: n.quorum, Zone: n.zone,
 		Braked: c.Brake.On || n.muted[n.id], Sound: c.sound(), Blind: n.duty.blind(i),
 	}, now)
 	if s.Apart() {
@@ -165,6 +157,20 @@ func (c *Core) view(i int32, now time.Time) health.View {
 		delete(n.apart, i)
 	}
 	return s.View()
+}
+
+// voicesOn returns what the others say of check i. It holds until it is called again.
+func (n *council) voicesOn(i int32) []agree.Voice {
+	n.voices = n.voices[:0]
+	if n.contact != agree.Agreeing {
+		return n.voices
+	}
+	for _, o := range n.others {
+		if v, ok := o.voice(i); ok {
+			n.voices = append(n.voices, v)
+		}
+	}
+	return n.voices
 }
 
 // sound reports whether nothing speaks against this observer: most of its

@@ -163,23 +163,11 @@ func (s *sharing) takeNext(ctx context.Context, first bool) error {
 func (e *Engine) takeRecords(list []share.Record, first bool) {
 	now := time.Now()
 	m := e.ledger.Merge(list, now)
-	if len(m.Again) > 0 {
-		e.sharing.hand(m.Again)
-	}
-	if len(m.Lost) > 0 {
-		e.sharing.heal(m.Lost)
-	}
-	if len(e.ledger.Over(now)) > 0 {
-		e.sharing.endThem()
-	}
+	e.mendStores(&m, now)
 	keys, changed := e.ledger.Forget(now), false
 	for _, entry := range m.News {
 		keys = append(keys, entry.Key())
-		if entry.Kind == share.Failback {
-			changed = e.takeFailback(entry, first, now) || changed
-		} else {
-			changed = e.takeHand(entry, now) || changed
-		}
+		changed = e.takeRecord(entry, first, now) || changed
 	}
 	if first {
 		e.shareOld()
@@ -188,6 +176,27 @@ func (e *Engine) takeRecords(list []share.Record, first bool) {
 	if changed {
 		e.core.SetHands(e.hands.list()) // and everything is built
 		e.publish(now)
+	}
+}
+
+// takeRecord acts on a record that is news, and reports whether that changed anything.
+func (e *Engine) takeRecord(entry share.Entry, first bool, now time.Time) bool {
+	if entry.Kind == share.Failback {
+		return e.takeFailback(entry, first, now)
+	}
+	return e.takeHand(entry, now)
+}
+
+// mendStores has written what the stores should hold and do not.
+func (e *Engine) mendStores(m *share.Merged, now time.Time) {
+	if len(m.Again) > 0 {
+		e.sharing.hand(m.Again)
+	}
+	if len(m.Lost) > 0 {
+		e.sharing.heal(m.Lost)
+	}
+	if len(e.ledger.Over(now)) > 0 {
+		e.sharing.endThem()
 	}
 }
 

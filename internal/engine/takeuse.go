@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -117,18 +118,21 @@ func (e *Engine) joinReturns(into map[string]steer.Memory, now time.Time) {
 			continue
 		}
 		pools, ok := agree.VoteUse(e.using(int32(i), nil))
-		word := agree.Using{Pools: pools}
-		if !ok || word.Mask() != own.Used {
-			continue
+		if word := (agree.Using{Pools: pools}); ok && word.Mask() == own.Used {
+			into[s.Name] = joined(s, own, pools, now)
 		}
-		m := own.Clone()
-		for p := range pools {
-			if m.Pools[p].Out && pools[p].Returning {
-				returnAs(s, &m.Pools[p], &pools[p], now)
-			}
-		}
-		into[s.Name] = m
 	}
+}
+
+// joined returns a memory whose pools have returned as far as others say.
+func joined(s *steer.Service, own *steer.Memory, pools []agree.PoolUse, now time.Time) steer.Memory {
+	m := own.Clone()
+	for p := range pools {
+		if m.Pools[p].Out && pools[p].Returning {
+			returnAs(s, &m.Pools[p], &pools[p], now)
+		}
+	}
+	return m
 }
 
 // allDown reports whether the probes made here find every pool Down that others use.
@@ -260,23 +264,27 @@ func (e *Engine) returned(target string, now time.Time) {
 	into, open := map[string]steer.Memory{}, map[string]bool{}
 	for i := range e.core.snap.Plan.Services {
 		s := &e.core.snap.Plan.Services[i]
-		m := e.core.snap.State(int32(i)).Memory.Clone()
-		changed := false
-		for p := range m.Pools {
-			if m.Pools[p].Out && (target == "" || target == s.Name || target == m.Regions[p]) {
-				m.Pools[p].Out, m.Pools[p].Returned, changed = false, time.Time{}, true
-			}
+		if u.open[s.Name] {
+			continue // it has no memory of its own
 		}
-		if changed && !u.open[s.Name] {
+		if m, changed := allIn(s.Name, e.core.snap.State(int32(i)).Memory.Clone(), target); changed {
 			into[s.Name], open[s.Name] = m, true
 		}
 	}
 	if u.at.IsZero() {
-		for name := range open {
-			u.open[name] = true
-		}
+		maps.Copy(u.open, open)
 	} else {
 		e.followOthers(open, into, now)
 	}
 	e.core.snap = e.core.snap.WithMemories(into)
+}
+
+// allIn puts in the pools of a target that are out, and reports whether any was.
+func allIn(service string, m steer.Memory, target string) (out steer.Memory, changed bool) {
+	for p := range m.Pools {
+		if pm := &m.Pools[p]; pm.Out && (target == "" || target == service || target == m.Regions[p]) {
+			pm.Out, pm.Returned, changed = false, time.Time{}, true
+		}
+	}
+	return m, changed
 }

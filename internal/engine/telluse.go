@@ -34,28 +34,36 @@ func (e *Engine) noteUse(old *Published, s *steer.Snapshot) {
 
 // tellUse tells the others what is used. It is called once a second.
 func (e *Engine) tellUse(now time.Time) {
-	starting := e.sharing.usage.at.IsZero() && now.Sub(e.started) < stillStarting
-	again := e.sharing.returning && now.Sub(e.sharing.usesSaid) >= share.UseAgain
-	if !e.sharing.usesAnew && !again || starting { // what it said before its start may be all that is known
+	sh := e.sharing
+	again := sh.returning && now.Sub(sh.usesSaid) >= share.UseAgain
+	starting := sh.usage.at.IsZero() && now.Sub(e.started) < stillStarting
+	if !sh.usesAnew && !again || starting { // what it said before its start may be all that is known
 		return
 	}
-	e.sharing.usesAnew, e.sharing.returning, e.sharing.usesSaid = false, false, now
-	u := share.Use{Observer: e.sharing.name, Zone: e.core.council.zone, Boot: e.sharing.boot}
-	s := e.core.snap
-	for _, manual := range []bool{true, false} { // those that others follow come first
-		for i := range s.Plan.Services {
-			p, m := &s.Plan.Services[i], &s.State(int32(i)).Memory
-			out := slices.ContainsFunc(m.Pools, func(p steer.PoolMemory) bool { return p.Out })
-			if p.Failback.Manual == manual && (manual || out) {
-				pools := poolUses(p, m, now)
-				u.Services = append(u.Services, share.ServiceUse{ID: share.ServiceID(p.Name), Pools: pools})
-				e.sharing.returning = e.sharing.returning || !manual && slices.ContainsFunc(pools, func(p share.PoolUse) bool { return p.Returning })
-			}
-		}
-	}
-	if err := e.sharing.share.Use(u); err != nil {
+	manual, automatic, returning := e.uses(now)
+	sh.usesAnew, sh.returning, sh.usesSaid = false, returning, now
+	u := share.Use{Observer: sh.name, Zone: e.core.council.zone, Boot: sh.boot, Services: append(manual, automatic...)} // those that others follow come first
+	if err := sh.share.Use(u); err != nil {
 		e.log.Error("which pools are in use is not shared with other resolvers", "error", err)
 	}
+}
+
+// uses lists the services whose failback is manual, and of the others those of which
+// a pool is out; returning reports whether the age of a return is among that.
+func (e *Engine) uses(now time.Time) (manual, automatic []share.ServiceUse, returning bool) {
+	snap := e.core.snap
+	for i := range snap.Plan.Services {
+		s, m := &snap.Plan.Services[i], &snap.State(int32(i)).Memory
+		use := share.ServiceUse{ID: share.ServiceID(s.Name), Pools: poolUses(s, m, now)}
+		switch {
+		case s.Failback.Manual:
+			manual = append(manual, use)
+		case slices.ContainsFunc(m.Pools, func(p steer.PoolMemory) bool { return p.Out }):
+			automatic = append(automatic, use)
+			returning = returning || slices.ContainsFunc(use.Pools, func(p share.PoolUse) bool { return p.Returning })
+		}
+	}
+	return manual, automatic, returning
 }
 
 // poolUses returns how the pools of a service stand.

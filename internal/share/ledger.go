@@ -124,18 +124,8 @@ type Merged struct {
 func (l *Ledger) Merge(store []Record, now time.Time) (m Merged) {
 	l.held = l.newest(store)
 	l.read = true
-	for key, r := range l.held {
-		e, known := l.entries[key]
-		switch {
-		case known && l.outdoes(key, &r, now):
-			m.Again = append(m.Again, l.raise(e, r.Version.N+1))
-		case !known || e.Version.Less(r.Version):
-			delete(l.fresh, key)
-			l.entries[key] = Entry{r, now, now}
-			m.News = append(m.News, l.entries[key])
-		case r.Version == e.Version:
-			delete(l.fresh, key)
-		}
+	for _, r := range l.held {
+		l.merge(r, now, &m)
 	}
 	for key, e := range l.entries {
 		if r, ok := l.held[key]; (!ok || r.Version.Less(e.Version)) && (e.Deleted || e.Live(now)) {
@@ -147,6 +137,22 @@ func (l *Ledger) Merge(store []Record, now time.Time) (m Merged) {
 		slices.SortFunc(list, func(a, b Record) int { return cmp.Compare(a.Key(), b.Key()) })
 	}
 	return m
+}
+
+// merge takes one record of a store.
+func (l *Ledger) merge(r Record, now time.Time, m *Merged) {
+	key := r.Key()
+	e, known := l.entries[key]
+	switch {
+	case known && l.outdoes(key, &r, now):
+		m.Again = append(m.Again, l.raise(e, r.Version.N+1))
+	case !known || e.Version.Less(r.Version):
+		delete(l.fresh, key)
+		l.entries[key] = Entry{r, now, now}
+		m.News = append(m.News, l.entries[key])
+	case r.Version == e.Version:
+		delete(l.fresh, key)
+	}
 }
 
 // Stored notes that a store holds records: what it holds later was decided later.

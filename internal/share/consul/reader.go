@@ -170,22 +170,34 @@ func (st *store) deliver(which int, began time.Time, pairs api.KVPairs, err erro
 func (st *store) sift(which int, old map[string]entry, pairs api.KVPairs) (entries map[string]entry, odd int) {
 	entries = make(map[string]entry, min(len(pairs), maxRecords))
 	room := newRoom(which)
-	for _, known := range []bool{true, false} { // newcomers silence nobody who is there
-		for _, pair := range pairs {
-			name := strings.TrimPrefix(pair.Key, st.s.keys.base+prefixes[which])
-			was, there := old[name]
-			if there != known || held[which] && name == member(st.s.o.Zone, st.s.o.Observer) {
-				continue
-			}
-			e, ok := decodePair(which, name, pair, was)
-			if !ok || !room.take(name) {
-				odd++
-				continue
-			}
-			entries[name] = e
+	name := func(pair *api.KVPair) string { return strings.TrimPrefix(pair.Key, st.s.keys.base+prefixes[which]) }
+	take := func(pair *api.KVPair) {
+		if e, ok := decodePair(which, name(pair), pair, old[name(pair)]); ok && room.take(name(pair)) {
+			entries[name(pair)] = e
+		} else {
+			odd++
 		}
 	}
+	var newcomers api.KVPairs
+	for _, pair := range pairs {
+		_, there := old[name(pair)]
+		switch {
+		case st.own(which, name(pair)):
+		case there:
+			take(pair)
+		default: // they silence nobody who is there
+			newcomers = append(newcomers, pair)
+		}
+	}
+	for _, pair := range newcomers {
+		take(pair)
+	}
 	return entries, odd
+}
+
+// own reports whether a value is what this observer holds itself.
+func (st *store) own(which int, name string) bool {
+	return held[which] && name == member(st.s.o.Zone, st.s.o.Observer)
 }
 
 // room bounds what is believed of one prefix: of records all together, of observers

@@ -98,33 +98,36 @@ func groupUse(u *share.Use) usage {
 	groups := map[string]*useGroup{}
 	size := 0
 	for _, s := range u.Services {
-		g := useGroup{}
-		var ages []int64
-		for i, p := range s.Pools {
-			g.add(i, &p)
-			if p.Returning {
-				ages = append(ages, int64(max(0, p.Age)/time.Second))
-			}
+		g, ages := groupOf(s.Pools)
+		text, _ := json.Marshal(g) // of strings and numbers
+		key := string(text)
+		if size += 12 + 8*len(ages); groups[key] == nil {
+			size += len(key) + 64
 		}
-		key, _ := json.Marshal(g) // of strings and numbers
-		at := groups[string(key)]
-		more := 12 + 8*len(ages)
-		if at == nil {
-			more += len(key) + 64
-		}
-		if size += more; size > maxUse*3/4 {
+		if size > maxUse*3/4 {
 			break
 		}
-		if at == nil {
-			at = &g
-			groups[string(key)] = at
+		if groups[key] == nil {
+			groups[key] = &g
 		}
+		at := groups[key]
 		at.Services, at.Ages = append(at.Services, s.ID), append(at.Ages, ages...)
 	}
 	for _, key := range slices.Sorted(maps.Keys(groups)) {
 		out.As = append(out.As, *groups[key])
 	}
 	return out
+}
+
+// groupOf returns the group of a service, without services, and its ages.
+func groupOf(pools []share.PoolUse) (g useGroup, ages []int64) {
+	for i := range pools {
+		g.add(i, &pools[i])
+		if pools[i].Returning {
+			ages = append(ages, int64(max(0, pools[i].Age)/time.Second))
+		}
+	}
+	return g, ages
 }
 
 func (g *useGroup) add(i int, p *share.PoolUse) {
@@ -315,19 +318,14 @@ func decodeUsage(value []byte) (v usage, err error) {
 }
 
 func (g *useGroup) bad() bool {
-	if len(g.Regions) > maxPools || len(g.Ejections) != len(g.Returning) || len(g.Ages) != len(g.Services)*len(g.Returning) {
-		return true
-	}
-	for _, r := range g.Regions {
-		if r == "" || !plain(r) {
-			return true
-		}
-	}
-	for _, list := range [][]int{g.Used, g.Out, g.Returning} {
-		if len(list) > len(g.Regions) || slices.ContainsFunc(list, func(p int) bool { return p < 0 || p >= len(g.Regions) }) {
-			return true
-		}
-	}
-	return slices.ContainsFunc(g.Ages, func(a int64) bool { return a < 0 || a > maxAge }) ||
+	return len(g.Regions) > maxPools || len(g.Ejections) != len(g.Returning) || len(g.Ages) != len(g.Services)*len(g.Returning) ||
+		slices.ContainsFunc(g.Regions, func(r string) bool { return r == "" || !plain(r) }) ||
+		slices.ContainsFunc([][]int{g.Used, g.Out, g.Returning}, g.strange) ||
+		slices.ContainsFunc(g.Ages, func(a int64) bool { return a < 0 || a > maxAge }) ||
 		slices.ContainsFunc(g.Ejections, func(n int) bool { return n < 0 || n > maxEjection })
+}
+
+// strange reports whether a list of pools names any that are not there.
+func (g *useGroup) strange(pools []int) bool {
+	return len(pools) > len(g.Regions) || slices.ContainsFunc(pools, func(p int) bool { return p < 0 || p >= len(g.Regions) })
 }
