@@ -35,13 +35,9 @@ type canaryAt struct {
 // checkOwnPort faults a check of our own admin API: it would be up as long as
 // we are, and say nothing about anybody else.
 func (d *decoder) checkOwnPort() {
-	l := d.cfg.Admin.Listen
-	if l == nil {
-		return
-	}
-	own, err := netip.ParseAddrPort(l.Host)
+	t := d.cfg.Targets()
 	for _, c := range d.canaries {
-		if err == nil && c.target == own {
+		if t.own(c.target.Addr(), c.target.Port()) {
 			d.fault(c.at, "%s is this resolver's own admin API: check another machine", c.target)
 		}
 	}

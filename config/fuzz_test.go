@@ -116,6 +116,6 @@ func wholeEndpoint(c *Config, e Endpoint) bool {
 	if e.Name != "" {
 		return !e.Address.IsValid() && e.Weight >= 1
 	}
-	_, refused := ForbiddenTarget(e.Address, c.Probes.AllowTargets)
+	_, refused := c.Targets().Forbidden(e.Address)
 	return !refused && e.Weight >= 1
 }

@@ -63,7 +63,7 @@ func TestRecursion(t *testing.T) {
 	}
 }
 
-func TestForbiddenTarget(t *testing.T) {
+func TestForbidden(t *testing.T) {
 	tests := []struct{ addr, reason string }{
 		{"192.0.2.1", ""},
 		{"10.0.0.1", ""},
@@ -90,18 +90,18 @@ func TestForbiddenTarget(t *testing.T) {
 		{"255.255.255.255", "broadcast"},
 	}
 	for _, tt := range tests {
-		reason, refused := ForbiddenTarget(netip.MustParseAddr(tt.addr), nil)
+		reason, refused := Targets{}.Forbidden(netip.MustParseAddr(tt.addr))
 		if refused != (tt.reason != "") || !strings.Contains(reason, tt.reason) {
-			t.Errorf("ForbiddenTarget(%s) = %q, %v; want %q", tt.addr, reason, refused, tt.reason)
+			t.Errorf("Forbidden(%s) = %q, %v; want %q", tt.addr, reason, refused, tt.reason)
 		}
 	}
-	if _, refused := ForbiddenTarget(netip.Addr{}, nil); !refused {
+	if _, refused := (Targets{}).Forbidden(netip.Addr{}); !refused {
 		t.Error("the zero Addr is allowed")
 	}
 	allow := prefixes("127.0.0.0/8", "fe80::/10")
 	for addr, want := range map[string]bool{"127.0.0.1": false, "::ffff:127.0.0.1": false, "fe80::1%eth0": false, "::1": true} {
-		if _, refused := ForbiddenTarget(netip.MustParseAddr(addr), allow); refused != want {
-			t.Errorf("with %v: ForbiddenTarget(%s) = %v", allow, addr, refused)
+		if _, refused := (Targets{Allow: allow}).Forbidden(netip.MustParseAddr(addr)); refused != want {
+			t.Errorf("with %v: Forbidden(%s) = %v", allow, addr, refused)
 		}
 	}
 }

@@ -169,8 +169,9 @@ func (e *Engine) learn(name string, ips []netip.Addr, ttl time.Duration, failure
 // possible leaves out the addresses that are never probed: a name that leads to
 // one, such as a sinkhole's 0.0.0.0, has none for us.
 func possible(ips []netip.Addr, cfg *config.Config) []netip.Addr {
+	targets := cfg.Targets()
 	return slices.DeleteFunc(slices.Clone(ips), func(ip netip.Addr) bool {
-		_, forbidden := config.ForbiddenTarget(ip, cfg.Probes.AllowTargets)
+		_, forbidden := targets.Forbidden(ip)
 		return forbidden
 	})
 }

@@ -3,7 +3,6 @@ package engine
 import (
 	"fmt"
 	"hash/fnv"
-	"net/netip"
 	"time"
 
 	"github.com/detour-dns/detour/config"
@@ -37,9 +36,9 @@ func (e *Engine) newProber(cfg *config.Config, m *config.Monitor) (prober.Prober
 	for _, r := range m.Expect.Status {
 		s.Expect.Status = append(s.Expect.Status, prober.StatusRange(r))
 	}
-	return prober.New(s, prober.Env{Dial: e.dial, Forbidden: func(a netip.Addr) (string, bool) {
-		return config.ForbiddenTarget(a, cfg.Probes.AllowTargets)
-	}})
+	targets := cfg.Targets()
+	targets.Local = prober.Local
+	return prober.New(s, prober.Env{Dial: e.dial, Forbidden: targets.Refuses})
 }
 
 // checkID is the stable number of a check: FNV-1a of its key.

@@ -30,10 +30,10 @@ func Fill(cfg *config.Config, cat source.Catalog) *config.Config {
 // held against this one.
 func poolsOf(e source.Entry, cfg *config.Config) (out []config.Pool) {
 	at := map[string]int{}
-	scale := scaleOf(e)
+	scale, targets := scaleOf(e), cfg.Targets()
 	for i := range e.Instances {
 		in := &e.Instances[i]
-		if _, forbidden := config.ForbiddenTarget(in.Addr, cfg.Probes.AllowTargets); forbidden || !config.ValidRegion(in.Region) {
+		if _, forbidden := targets.Forbidden(in.Addr); forbidden || !config.ValidRegion(in.Region) {
 			continue
 		}
 		p, ok := at[in.Region]

@@ -51,9 +51,9 @@ type Prober interface {
 
 // Env is what a prober takes from its surroundings. The zero value is of use.
 type Env struct {
-	// Forbidden reports whether probes must not go to an address, and why, in a
-	// few words for people. nil forbids nothing.
-	Forbidden func(netip.Addr) (reason string, bad bool)
+	// Forbidden reports whether probes must not go to an address and port (0 for
+	// icmp), and why, in a few words for people. nil forbids nothing.
+	Forbidden func(netip.AddrPort) (reason string, bad bool)
 
 	// Control is called on every socket before it connects (marks, devices).
 	// It is not called on icmp sockets. May be nil.
@@ -107,7 +107,7 @@ func (a *attempt) end(c health.Cause, detail string) outcome {
 // probe implements Prober for every kind.
 type probe struct {
 	kind      kind
-	forbidden func(netip.Addr) (string, bool)
+	forbidden func(netip.AddrPort) (string, bool)
 	timeout   time.Duration
 	attempts  int
 }
@@ -173,7 +173,7 @@ func (p *probe) refuse(t Target) (outcome, bool) {
 	if p.forbidden == nil {
 		return outcome{}, false
 	}
-	reason, bad := p.forbidden(t.Addr.Unmap())
+	reason, bad := p.forbidden(t.addrPort())
 	return outcome{cause: health.CauseForbidden, detail: reason}, bad
 }
 

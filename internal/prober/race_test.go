@@ -224,7 +224,7 @@ func TestHealthyTargetsPass(t *testing.T) {
 }
 
 func TestRefusedTargets(t *testing.T) {
-	env := Env{Forbidden: func(a netip.Addr) (string, bool) { return "a loopback address", a.IsLoopback() }}
+	env := Env{Forbidden: func(to netip.AddrPort) (string, bool) { return "a loopback address", to.Addr().IsLoopback() }}
 	p := newProber(t, Spec{Type: "tcp"}, env)
 	for _, a := range []string{"127.0.0.1", "::1", "::ffff:127.0.0.1"} {
 		if r := p.Probe(t.Context(), Target{Addr: netip.MustParseAddr(a), Port: 1}); r.Cause != health.CauseForbidden || r.Detail == "" {

@@ -7,7 +7,6 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/detour-dns/detour/config"
 	"github.com/detour-dns/detour/internal/below"
 	"github.com/detour-dns/detour/internal/guard"
 )
@@ -53,7 +52,7 @@ func (g *Guard) take(e *entry, q *question, m *dns.Msg) failure {
 // forbidden reports whether an address is one that no proof may touch. A name that
 // leads there is blocked, or worse: it is not learned.
 func (g *Guard) forbidden(ip guard.Addr) bool {
-	_, bad := config.ForbiddenTarget(ip, g.opts.allow)
+	_, bad := g.opts.targets().Forbidden(ip)
 	return bad
 }
 

@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/detour-dns/detour/config"
 	"github.com/detour-dns/detour/internal/guard"
 	"github.com/detour-dns/detour/internal/prober"
 )
@@ -35,7 +34,7 @@ func newProver(o *options) (prover, error) {
 	}
 	var err error
 	p.probe, err = prober.New(spec, prober.Env{
-		Forbidden: func(a netip.Addr) (string, bool) { return config.ForbiddenTarget(a, o.allow) },
+		Forbidden: o.targets().Refuses,
 		Dial:      o.dial,
 		Roots:     o.roots,
 	})

@@ -32,6 +32,9 @@ type options struct {
 	roots *x509.CertPool                                                                 // nil = the system's
 }
 
+// targets says where proofs may go.
+func (o *options) targets() config.Targets { return config.Targets{Allow: o.allow} }
+
 // seconds is the lifetime of what stands in.
 func (o *options) seconds() uint32 { return uint32(o.rules.TTL / time.Second) } // #nosec G115 -- at most a minute
 

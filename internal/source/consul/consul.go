@@ -43,7 +43,7 @@ type rules struct {
 	region     config.RegionFrom
 	regions    map[string]string // region by datacenter
 	known      map[string]bool   // regions that failover.yaml names
-	allow      []netip.Prefix    // exceptions to the forbidden addresses
+	targets    config.Targets    // where instances may be
 }
 
 // instances returns the instances that entries hold, sorted so that two resolvers
@@ -83,7 +83,7 @@ func (r *rules) instance(e *entry) (source.Instance, Reason) {
 		return in, NoAddress
 	}
 	in.Addr = addr.Unmap()
-	if _, bad := config.ForbiddenTarget(in.Addr, r.allow); bad {
+	if _, bad := r.targets.Forbidden(in.Addr); bad {
 		return in, Forbidden
 	}
 	if in.Region = r.regionOf(e); in.Region == "" {

@@ -78,7 +78,7 @@ func TestInstances(t *testing.T) {
 }
 
 func TestAllowedAddresses(t *testing.T) {
-	r := &rules{allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
+	r := &rules{targets: config.Targets{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}}
 	if got, _ := parse(t, r, `[`+element(`"Address":"127.0.0.1"`)+`]`); len(got) != 1 {
 		t.Error("an address that probes.allow_targets lists was ignored")
 	}
@@ -197,7 +197,7 @@ func FuzzEntries(f *testing.F) {
 
 func checkInstance(t *testing.T, in *source.Instance) {
 	t.Helper()
-	_, forbidden := config.ForbiddenTarget(in.Addr, nil)
+	_, forbidden := config.Targets{}.Forbidden(in.Addr)
 	if forbidden || in.Addr.Is4In6() || in.Addr.Zone() != "" || !config.ValidRegion(in.Region) || in.Weight < 1 || !in.Listed() || len(in.Detail) > maxDetail {
 		t.Errorf("%+v", in)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"time"
 
@@ -66,7 +65,7 @@ type watch struct {
 func New(cfg *config.Config, i int) *Source {
 	from := cfg.Sources[i].Consul
 	s := &Source{client: newClient(from.Agent), slots: make(chan struct{}, maxAtOnce)}
-	base := rules{regions: map[string]string{}, known: map[string]bool{}, allow: slices.Clone(cfg.Probes.AllowTargets)}
+	base := rules{regions: map[string]string{}, known: map[string]bool{}, targets: cfg.Targets()}
 	for _, r := range cfg.Regions {
 		base.known[r.Name] = true
 	}
