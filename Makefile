@@ -7,7 +7,7 @@ LINT  := $(TOOLS)/golangci-lint
 FUMPT := $(TOOLS)/gofumpt
 export PATH := $(TOOLS):$(PATH)
 
-.PHONY: build test check lint race fuzz bench bench-short soak tools clean
+.PHONY: build test check lint race fuzz bench bench-short mutate soak tools clean
 
 # The command's profile (default.pgo) makes the compiler build every package anew;
 # tests do not need that.
@@ -38,9 +38,13 @@ bench: ## the figures of docs/performance.md, as one table
 bench-short: ## the figures of what runs in process; fails at twice a target, and at any allocation too many
 	./test/bench/run --short
 
+mutate: ## negates every condition of the pure packages; fails where a new one is missed by no test
+	go run ./test/tools/mutate
+
 soak: ## what takes longer than a test may
 	DETOUR_SOAK=1 go test -count=1 -timeout 3h -v -run 'Soak' ./internal/share/consul ./test/lab
 	./test/fuzz 10m
+	$(MAKE) mutate
 
 tools: $(LINT) $(FUMPT)
 

@@ -167,7 +167,7 @@ func (s *State) turn(to health.Verdict, cause health.Cause, since time.Time) {
 		a.Ejected = a.Ejected.Add(since)
 	}
 	if a.Verdict != to {
-		a.WasDown = to == health.Unknown && (a.WasDown || a.Verdict == health.Down)
+		a.WasDown = false // Unknown is never voted for, and follow says it of its own
 		a.Since = since
 	}
 	a.Verdict, a.Cause, s.known = to, cause, true

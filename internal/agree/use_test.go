@@ -1,103 +1,127 @@
 package agree
 
 import (
-	"fmt"
+	"maps"
+	"reflect"
+	"slices"
 	"testing"
 	"time"
 )
 
-// uses is what one observer in a zone says: "A" or "B" in use, the other one out, in
-// lower case if it returns; "" is nothing.
-func uses(zone, what string, age time.Duration, ejections int) Using {
-	u := Using{Zone: zone}
-	if what == "" {
-		return u
-	}
-	u.Pools = make([]PoolUse, 2)
-	used := int(what[0] - 'A')
-	u.Pools[used].Used = true
-	if len(what) > 1 {
-		u.Pools[1-used] = PoolUse{Out: true, Returning: what[1] == 'r', Age: age, Ejections: ejections}
+// uses is an observer that uses the pools of a mask, of three.
+func uses(zone string, mask uint64) Using {
+	u := Using{Zone: zone, Pools: make([]PoolUse, 3)}
+	for p := range u.Pools {
+		u.Pools[p].Used = mask>>p&1 == 1
 	}
 	return u
 }
 
-func TestVoteUse(t *testing.T) {
-	for _, c := range []struct {
-		name string
+// leaves has it say of pool 1 that it was left, and returns for so long, 0: not at all.
+func leaves(u Using, age time.Duration, ejections int) Using {
+	u.Pools[1] = PoolUse{Used: u.Pools[1].Used, Out: true, Returning: age > 0, Age: age, Ejections: ejections}
+	return u
+}
+
+func TestAZoneUsesWhatMostOfItSay(t *testing.T) {
+	for name, c := range map[string]struct {
 		all  []Using
-		want string
+		want []ZoneUse
 	}{
-		{"nobody", nil, "no"},
-		{"one", []Using{uses("x", "Bo", 0, 0)}, "[{false true false 0s 0} {true false false 0s 0}]"},
-		{"two zones that differ", []Using{uses("x", "A", 0, 0), uses("y", "B", 0, 0)}, "no"},
-		{"two of three zones", []Using{uses("x", "A", 0, 0), uses("y", "B", 0, 0), uses("z", "B", 0, 0)}, "[{false false false 0s 0} {true false false 0s 0}]"},
-		{"two of three, one says nothing", []Using{uses("x", "A", 0, 0), uses("y", "A", 0, 0), uses("z", "", 0, 0)}, "[{true false false 0s 0} {false false false 0s 0}]"},
-		{"one of three, others say nothing", []Using{uses("x", "B", 0, 0), uses("y", "", 0, 0), uses("z", "", 0, 0)}, "no"},
-		{
-			"a zone has one word however many speak in it",
-			[]Using{uses("x", "B", 0, 0), uses("x", "B", 0, 0), uses("x", "B", 0, 0), uses("y", "A", 0, 0), uses("z", "A", 0, 0)},
-			"[{true false false 0s 0} {false false false 0s 0}]",
-		},
-		{"a tie in a zone abstains", []Using{uses("x", "A", 0, 0), uses("x", "B", 0, 0), uses("y", "B", 0, 0), uses("z", "B", 0, 0)}, "[{false false false 0s 0} {true false false 0s 0}]"},
-		{"and counts as a zone", []Using{uses("x", "A", 0, 0), uses("x", "B", 0, 0), uses("y", "B", 0, 0)}, "no"},
-		{
-			"the median of ages and ejections",
-			[]Using{uses("x", "Br", time.Second, 1), uses("y", "Br", 5*time.Second, 2), uses("z", "Br", 1000*time.Hour, 999)},
-			"[{false true true 5s 2} {true false false 0s 0}]",
-		},
-		{
-			"what one says of a pool alone does not count",
-			[]Using{uses("x", "B", 0, 0), uses("y", "Br", time.Hour, 9), uses("z", "B", 0, 0)},
-			"[{false false false 0s 0} {true false false 0s 0}]",
-		},
-		{
-			"out, and only few say that it returns",
-			[]Using{uses("x", "Bo", 0, 0), uses("y", "Br", time.Hour, 9), uses("z", "Bo", 0, 0)},
-			"[{false true false 0s 0} {true false false 0s 0}]",
-		},
-		{"of two the younger", []Using{uses("x", "Br", time.Minute, 3), uses("y", "Br", time.Hour, 1)}, "[{false true true 1m0s 1} {true false false 0s 0}]"},
+		"nobody":                {nil, nil},
+		"one":                   {[]Using{uses("a", 5)}, []ZoneUse{{"a", 5}}},
+		"by name":               {[]Using{uses("b", 1), uses("a", 2)}, []ZoneUse{{"a", 2}, {"b", 1}}},
+		"two of three":          {[]Using{uses("a", 2), uses("a", 1), uses("a", 1)}, []ZoneUse{{"a", 1}}},
+		"half is not most":      {[]Using{uses("a", 2), uses("a", 1)}, []ZoneUse{{"a", 0}}},
+		"who says nothing is":   {[]Using{uses("a", 1), {Zone: "a"}}, []ZoneUse{{"a", 0}}},
+		"outvoted, though mute": {[]Using{uses("a", 1), uses("a", 1), {Zone: "a"}}, []ZoneUse{{"a", 1}}},
 	} {
-		pools, ok := VoteUse(c.all)
-		got := "no"
-		if ok {
-			got = fmt.Sprint(pools)
-		}
-		if got != c.want {
-			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		if got := ZonesUse(c.all); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
 }
 
-func TestZonesUse(t *testing.T) {
-	got := ZonesUse([]Using{uses("y", "B", 0, 0), uses("x", "A", 0, 0), uses("x", "B", 0, 0), uses("y", "B", 0, 0), uses("y", "", 0, 0), uses("w", "", 0, 0)})
-	if want := "[{w 0} {x 0} {y 2}]"; fmt.Sprint(got) != want {
-		t.Errorf("%v, want %s", got, want)
+func TestVoteUse(t *testing.T) {
+	second := time.Second
+	used, other := PoolUse{Used: true}, PoolUse{}
+	for name, c := range map[string]struct {
+		all  []Using
+		want []PoolUse // nil: no agreement
+	}{
+		"nobody":                    {nil, nil},
+		"two zones differ":          {[]Using{uses("a", 1), uses("b", 2)}, nil},
+		"nothing is used":           {[]Using{uses("a", 0), uses("b", 0)}, nil},
+		"two of three zones":        {[]Using{uses("a", 1), uses("b", 1), uses("c", 2)}, []PoolUse{used, other, other}},
+		"zones, not heads":          {[]Using{uses("a", 2), uses("a", 2), uses("a", 2), uses("b", 1), uses("c", 1)}, []PoolUse{used, other, other}},
+		"several pools":             {[]Using{uses("a", 5)}, []PoolUse{used, other, used}},
+		"one zone of two says left": {[]Using{leaves(uses("a", 1), 0, 9), uses("b", 1)}, []PoolUse{used, other, other}},
+		"left, and does not return": {
+			[]Using{leaves(uses("a", 1), 0, 9), leaves(uses("b", 1), 0, 9)},
+			[]PoolUse{used, {Out: true}, other},
+		},
+		"one of two returns": {
+			[]Using{leaves(uses("a", 1), second, 9), leaves(uses("b", 1), 0, 9)},
+			[]PoolUse{used, {Out: true}, other},
+		},
+		"the lower of two medians": {
+			[]Using{leaves(uses("a", 1), 30*second, 3), leaves(uses("b", 1), 10*second, 1)},
+			[]PoolUse{used, {Out: true, Returning: true, Age: 10 * second, Ejections: 1}, other},
+		},
+		"who does not see it return has no age": {
+			[]Using{leaves(uses("a", 1), 30*second, 3), leaves(uses("b", 1), 10*second, 2), leaves(uses("c", 1), 0, 99)},
+			[]PoolUse{used, {Out: true, Returning: true, Age: 10 * second, Ejections: 2}, other},
+		},
+		"who uses other pools says nothing of these": {
+			[]Using{
+				leaves(uses("a", 1), 10*second, 1), leaves(uses("a", 1), 10*second, 1), leaves(uses("a", 2), 31*24*time.Hour, 99),
+				leaves(uses("a", 2), 31*24*time.Hour, 99), leaves(uses("a", 1), 10*second, 1), leaves(uses("b", 1), 20*second, 2),
+			},
+			[]PoolUse{used, {Out: true, Returning: true, Age: 10 * second, Ejections: 1}, other},
+		},
+		"nor does one of a zone that uses others": {
+			[]Using{
+				leaves(uses("a", 1), 10*second, 1), leaves(uses("b", 1), 30*second, 3),
+				uses("c", 2), uses("c", 2), leaves(uses("c", 1), 20*second, 2),
+			},
+			[]PoolUse{used, {Out: true, Returning: true, Age: 10 * second, Ejections: 1}, other},
+		},
+		"a zone that ties does not say left": {
+			[]Using{leaves(uses("a", 1), 0, 0), uses("a", 1), leaves(uses("b", 1), 0, 0)},
+			[]PoolUse{used, other, other},
+		},
+		"returning is nothing for who did not leave": {
+			[]Using{{"a", []PoolUse{used, {Returning: true, Age: second}}}},
+			[]PoolUse{used, other},
+		},
+	} {
+		got, ok := VoteUse(c.all)
+		if ok != (c.want != nil) || !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: %+v, %v, want %+v", name, got, ok, c.want)
+		}
 	}
 }
 
-func TestMute(t *testing.T) {
-	at := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
-	all := []Seniority{
-		{"x/aaa", "x", at.Add(3 * time.Minute)},
-		{"x/c", "x", at},
-		{"x/b", "x", at.Add(time.Minute)},
-		{"x/z", "x", at.Add(3 * time.Minute)},
-		{"y/a", "y", at},
-		{"y/b", "y", at},
-		{"w/a", "w", at},
+// Above what is expected of a zone the youngest are mute, by the reader's clock and
+// then by ID, in whatever order they are heard.
+func TestTheYoungestAreMute(t *testing.T) {
+	at := func(id, zone string, second int) Seniority {
+		return Seniority{id, zone, t0.Add(time.Duration(second) * time.Second)}
 	}
-	for _, c := range []struct {
+	all := []Seniority{at("new", "a", 9), at("old", "a", 1), at("x2", "a", 5), at("x1", "a", 5), at("b1", "b", 1), at("b2", "b", 2), at("c1", "c", 3)}
+	for name, c := range map[string]struct {
 		expect map[string]int
-		want   string
+		want   []string
 	}{
-		{nil, "map[]"},
-		{map[string]int{"x": 4, "y": 2}, "map[]"},
-		{map[string]int{"x": 3}, "map[x/z:true]"},
-		{map[string]int{"x": 2, "y": 1}, "map[x/aaa:true x/z:true y/b:true]"},
+		"nothing is expected":   {nil, nil},
+		"as many":               {map[string]int{"a": 4, "b": 2}, nil},
+		"one too many":          {map[string]int{"a": 3}, []string{"new"}},
+		"two too many, by ID":   {map[string]int{"a": 2}, []string{"new", "x2"}},
+		"each zone has its own": {map[string]int{"a": 3, "b": 1}, []string{"b2", "new"}},
+		"none is expected":      {map[string]int{"c": 0}, []string{"c1"}},
 	} {
-		if got := fmt.Sprint(Mute(all, c.expect)); got != c.want {
-			t.Errorf("%v: mute are %s, want %s", c.expect, got, c.want)
+		if got := slices.Sorted(maps.Keys(Mute(all, c.expect))); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
 }

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// condition is one that is not made of others: what if, for and case ask, what && and
+// || join, and what is compared anywhere.
+type condition struct {
+	file, in   string // the file, and the function that it stands in
+	line, at   int
+	text       string
+	start, end int // in the file
+}
+
+func (c condition) String() string {
+	return fmt.Sprintf("%s:%d:%d %s: %s", c.file, c.line, c.at, c.in, c.text)
+}
+
+// key is what the list knows it by: lines move.
+func (c condition) key() string { return fmt.Sprintf("%s %s: %s", c.file, c.in, c.text) }
+
+// conditions returns those of the files in a directory, or of one of them.
+func conditions(dir, only string) (all []condition, err error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") || only != "" && filepath.Base(file) != only {
+			continue
+		}
+		of, err := inFile(file)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, of...)
+	}
+	return all, nil
+}
+
+// inFile returns the conditions of the functions in a file.
+func inFile(file string) (all []condition, err error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	set := token.NewFileSet()
+	tree, err := parser.ParseFile(set, file, text, 0)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range tree.Decls {
+		f, is := d.(*ast.FuncDecl)
+		if !is {
+			continue
+		}
+		for _, e := range leaves(f) {
+			p, end := set.Position(e.Pos()), set.Position(e.End())
+			all = append(all, condition{file, f.Name.Name, p.Line, p.Column, string(text[p.Offset:end.Offset]), p.Offset, end.Offset})
+		}
+	}
+	return all, nil
+}
+
+// leaves returns the conditions of a function in the order of their places.
+func leaves(f *ast.FuncDecl) (out []ast.Expr) {
+	ast.Inspect(f, func(n ast.Node) bool {
+		for _, e := range asked(n) {
+			out = split(e, out)
+		}
+		return true
+	})
+	slices.SortFunc(out, func(a, b ast.Expr) int { return int(a.Pos() - b.Pos()) })
+	return slices.Compact(out)
+}
+
+// split appends what a condition is made of.
+func split(e ast.Expr, to []ast.Expr) []ast.Expr {
+	switch x := e.(type) {
+	case nil:
+		return to
+	case *ast.ParenExpr:
+		return split(x.X, to)
+	case *ast.UnaryExpr:
+		return split(x.X, to) // of booleans: !
+	case *ast.BinaryExpr:
+		if joins(x.Op) {
+			return split(x.Y, split(x.X, to))
+		}
+	}
+	return append(to, e)
+}
+
+func joins(op token.Token) bool { return op == token.LAND || op == token.LOR }
+
+// asked returns the conditions that stand right below n.
+func asked(n ast.Node) []ast.Expr {
+	switch x := n.(type) {
+	case *ast.IfStmt:
+		return []ast.Expr{x.Cond}
+	case *ast.ForStmt:
+		return []ast.Expr{x.Cond}
+	case *ast.SwitchStmt:
+		if x.Tag != nil {
+			return nil
+		}
+		var all []ast.Expr
+		for _, s := range x.Body.List {
+			all = append(all, s.(*ast.CaseClause).List...)
+		}
+		return all
+	case *ast.BinaryExpr:
+		if joins(x.Op) || x.Op.Precedence() == token.EQL.Precedence() {
+			return []ast.Expr{x}
+		}
+	}
+	return nil
+}
+
+// bench runs the tests of one package against changed files of it.
+type bench struct {
+	pkg, dir string
+	limit    time.Duration // of a run; what takes longer has missed the condition
+}
+
+// newBench runs the tests as they are, which must pass.
+func newBench(pkg string) (*bench, error) {
+	dir, err := os.MkdirTemp("", "mutate")
+	if err != nil {
+		return nil, err
+	}
+	b := &bench{pkg: pkg, dir: dir, limit: time.Minute}
+	if out, err := b.build(nil); err != nil {
+		return nil, errors.Join(fmt.Errorf("does not build:\n%s", out), os.RemoveAll(dir))
+	}
+	start := time.Now()
+	if !b.pass() {
+		return nil, errors.Join(errors.New("its tests fail as it is"), os.RemoveAll(dir))
+	}
+	b.limit = 10*time.Since(start) + 2*time.Second
+	return b, nil
+}
+
+func (b *bench) close() { _ = os.RemoveAll(b.dir) }
+
+// kills negates c and reports whether a test fails for it.
+func (b *bench) kills(c condition) (bool, error) {
+	text, err := os.ReadFile(c.file)
+	if err != nil {
+		return false, err
+	}
+	changed := slices.Concat(text[:c.start], []byte("!("), text[c.start:c.end], []byte(")"), text[c.end:])
+	path, err := filepath.Abs(c.file)
+	if err != nil {
+		return false, err
+	}
+	with := filepath.Join(b.dir, "changed.go")
+	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{path: with}})
+	if err != nil {
+		return false, err
+	}
+	if err := errors.Join(os.WriteFile(with, changed, 0o600), os.WriteFile(b.dir+"/overlay.json", overlay, 0o600)); err != nil {
+		return false, err
+	}
+	if out, err := b.build([]string{"-overlay", b.dir + "/overlay.json"}); err != nil {
+		return false, fmt.Errorf("negated it does not build:\n%s", out)
+	}
+	return !b.pass(), nil
+}
+
+func (b *bench) build(flags []string) ([]byte, error) {
+	args := slices.Concat([]string{"test", "-c", "-vet=off", "-pgo=off", "-ldflags=-s -w", "-o", b.dir + "/tests"}, flags, []string{b.pkg})
+	return exec.Command("go", args...).CombinedOutput()
+}
+
+// pass reports whether the tests that were built pass within the limit, and within
+// 8 GB of addresses: an endless loop that appends must not take the machine.
+func (b *bench) pass() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), b.limit)
+	defer cancel()
+	run := exec.CommandContext(ctx, "sh", "-c", `ulimit -v 8000000; exec "$0" -test.failfast`, b.dir+"/tests")
+	run.Dir = b.pkg
+	return run.Run() == nil
+}
