@@ -106,14 +106,23 @@ func (t Targets) Refuses(to netip.AddrPort) (reason string, isForbidden bool) {
 		return "", false
 	}
 	length := t.length(a)
-	for _, f := range forbidden {
-		if f.prefix.Contains(a) && (!f.held || length < 0) {
-			return f.reason, true
-		}
+	if reason, bad := inForbidden(a, length >= 0); bad {
+		return reason, true
 	}
 	for _, v4 := range carried(a, length) {
 		if reason, bad := t.Refuses(netip.AddrPortFrom(v4, to.Port())); bad {
 			return "the IPv6 form of " + v4.String() + ", " + reason, true
+		}
+	}
+	return "", false
+}
+
+// inForbidden reports in which range an address is, if any; held: the networks of a
+// region hold it.
+func inForbidden(a netip.Addr, held bool) (reason string, bad bool) {
+	for _, f := range forbidden {
+		if f.prefix.Contains(a) && (!f.held || !held) {
+			return f.reason, true
 		}
 	}
 	return "", false

@@ -104,7 +104,7 @@ func (c *catalogs) take(u consul.Update) {
 		}
 	}
 	if (u.Places || u.Status) && e.disk.store != nil {
-		_, _ = e.write(now, state.Record{Bucket: state.Catalog, Key: u.Service, Value: u.Entry}) // noted
+		_, _ = e.write(state.Record{Bucket: state.Catalog, Key: u.Service, Value: u.Entry}) // noted
 	}
 	c.observe(u.Service, now)
 	e.heardAll()

@@ -152,14 +152,14 @@ func (e *Engine) begins(cfg *config.Config) {
 // takes notes that a configuration is in use from now on.
 func (e *Engine) takes(cfg *config.Config, now time.Time) {
 	if e.book != nil {
-		_, _ = e.disk.hand(now, func() error { return e.book.Takes(cfg.Hash, now) }) // noted
+		_, _ = e.disk.hand(func() error { return e.book.Takes(cfg.Hash, now) }) // noted
 	}
 }
 
 // mindTrial notes when the configuration in use has run well.
 func (e *Engine) mindTrial(now time.Time) {
 	if hash, ok := e.book.Passed(now); ok {
-		_, _ = e.disk.hand(now, func() error { return e.book.RanWell(hash, now) }) // noted
+		_, _ = e.disk.hand(func() error { return e.book.RanWell(hash, now) }) // noted
 	}
 }
 

@@ -115,7 +115,7 @@ func (d *disk) opened(s *state.Store, notice string, err error) {
 		d.lost = err.Error()
 		return
 	}
-	d.store, d.lost, d.writer = s, "", startWriter(d.after)
+	d.store, d.lost, d.writer = s, "", startWriter(d.after, s.Steps)
 	if doubt := s.Doubt(); doubt != "" {
 		d.forget(doubt)
 	}
@@ -185,20 +185,21 @@ func (e *Engine) save(now time.Time, last bool) {
 	if d.wrote.plan != e.core.Plan {
 		e.saveAll(now)
 	} else {
-		_, _ = e.write(now, append(e.differences(), state.Record{Bucket: state.Meta, Key: "saved", Value: now})...) // noted
+		store, records := d.store, append(e.differences(), state.Record{Bucket: state.Meta, Key: "saved", Value: now})
+		_, _ = d.hand(func() error { return store.WriteParts(records) }) // noted
 	}
 	d.copy(now, last)
 }
 
 // write hands over records that belong together.
-func (e *Engine) write(now time.Time, records ...state.Record) (result <-chan error, err error) {
+func (e *Engine) write(records ...state.Record) (result <-chan error, err error) {
 	store := e.disk.store
-	return e.disk.hand(now, func() error { return store.Write(records...) })
+	return e.disk.hand(func() error { return store.Write(records...) })
 }
 
 // hand hands a write over, and notes it if that fails.
-func (d *disk) hand(now time.Time, write func() error) (result <-chan error, err error) {
-	if result, err = d.writer.put(write, now); err != nil {
+func (d *disk) hand(write func() error) (result <-chan error, err error) {
+	if result, err = d.writer.put(write); err != nil {
 		d.note(err)
 	}
 	return result, err
@@ -259,7 +260,7 @@ func (e *Engine) saveAll(now time.Time) {
 	records, catalog := maps.Clone(e.ledger.All()), e.catalogs.known
 	overrides, freezes := maps.Clone(e.hands.overrides), maps.Clone(e.hands.freezes)
 	d.wrote = w
-	_, _ = d.hand(now, func() error {
+	_, _ = d.hand(func() error {
 		defer store.Release() // the next such write may be days away
 		return errors.Join(
 			state.Replace(store, state.Checks, checks),
@@ -315,7 +316,7 @@ func (d *disk) note(err error) {
 // close lets go of the files once what was handed over is written. It does not
 // wait for ever for a disk that hangs.
 func (d *disk) close() {
-	ended := within(closeWait, func() {
+	ended := whileMoving(closeWait, closeMost, d.progress, func() {
 		if err := d.events.Close(); err != nil {
 			d.log.Warn("history of events", "error", err)
 		}

@@ -21,7 +21,7 @@ func (d *disk) copy(now time.Time, last bool) {
 	}
 	d.copied, d.unlike = now, false
 	store, log := d.store, d.log
-	_, _ = d.hand(now, func() error {
+	_, _ = d.hand(func() error {
 		if err := store.Keep(); err != nil {
 			log.Warn("there is no new copy of the state file", "error", err)
 		}

@@ -106,7 +106,7 @@ func TestADiskThatHangsDelaysNothing(t *testing.T) {
 		e := begin(t, parse(t, shop(dir)), w)
 		pass(20 * time.Second)
 		thaw := make(chan struct{})
-		_ = e.Do(func(*Core) { _, _ = e.disk.writer.put(func() error { <-thaw; return nil }, time.Now()) })
+		_ = e.Do(func(*Core) { _, _ = e.disk.writer.put(func() error { <-thaw; return nil }) })
 		w.set("192.0.2.10", true)
 		pass(11400 * time.Millisecond)
 		if e.used() != "gcp/europe-west1" {
@@ -146,7 +146,7 @@ func TestAStopOnADiskThatHangs(t *testing.T) {
 		e := begin(t, parse(t, shop(dir)), &world{})
 		thaw := make(chan struct{})
 		defer close(thaw)
-		_ = e.Do(func(*Core) { _, _ = e.disk.writer.put(func() error { <-thaw; return nil }, time.Now()) })
+		_ = e.Do(func(*Core) { _, _ = e.disk.writer.put(func() error { <-thaw; return nil }) })
 		asked := time.Now()
 		e.Close()
 		if took := time.Since(asked); took > closeWait {
@@ -167,7 +167,7 @@ func TestTheBacklogIsBounded(t *testing.T) {
 		var refused error
 		_ = e.Do(func(*Core) {
 			for range backlog + 2 { // one is under way
-				if _, err := e.disk.writer.put(func() error { <-thaw; return nil }, time.Now()); err != nil {
+				if _, err := e.disk.writer.put(func() error { <-thaw; return nil }); err != nil {
 					refused = err
 				}
 			}

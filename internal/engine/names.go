@@ -68,10 +68,14 @@ func (n *names) close() {
 
 // want makes these names, and no others, be asked for.
 func (n *names) want(list []string, found source.Found) {
+	wanted := make(map[string]bool, len(list))
+	for _, name := range list {
+		wanted[name] = true
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for name, cancel := range n.ask {
-		if !slices.Contains(list, name) {
+		if !wanted[name] {
 			cancel()
 			delete(n.ask, name)
 			delete(n.never, name)

@@ -162,7 +162,7 @@ func (e *Engine) change(f func() state.Record) error {
 			err = errors.New(e.disk.lost)
 			return
 		}
-		result, err = e.write(time.Now(), r)
+		result, err = e.write(r)
 	})
 	if derr != nil {
 		return derr

@@ -52,7 +52,7 @@ func (e *Engine) keepRecord(keys ...string) {
 			out = append(out, hand)
 		}
 	}
-	_, _ = e.write(time.Now(), out...) // noted
+	_, _ = e.write(out...) // noted
 }
 
 // hand hands records over to be stored. What does not fit is found missing when

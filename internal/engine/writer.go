@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 )
 
@@ -10,10 +11,12 @@ import (
 // the past, never a decision: the loop hands over what is to be written, and goes
 // on.
 const (
-	hangsAfter = 5 * time.Second // a write that takes longer is told of
-	handWait   = 2 * time.Second // how long an operator waits to hear that a decision is kept
-	closeWait  = 5 * time.Second // how long a stop waits for the last write
-	backlog    = 256             // writes that wait
+	hangsAfter = 5 * time.Second  // a write of which nothing gets done for longer is told of
+	lookMost   = 2 * time.Second  // of it that may pass between two looks: the loop itself may be late
+	handWait   = 2 * time.Second  // how long an operator waits to hear that a decision is kept
+	closeWait  = 5 * time.Second  // how long a stop waits for a write of which nothing gets done
+	closeMost  = 20 * time.Second // how long it waits at most
+	backlog    = 256              // writes that wait
 )
 
 var (
@@ -26,10 +29,16 @@ type writer struct {
 	jobs chan job
 	done chan struct{}
 
+	steps   func() uint64 // grows while something is written
+	moves   atomic.Uint64 // writes that began or ended
+	writing atomic.Bool
+
 	// What follows belongs to the loop.
-	waiting int       // writes that have not ended
-	since   time.Time // that the first of them waits, or is written
-	hung    bool      // and it was told that it hangs
+	waiting int           // writes that have not ended
+	seen    uint64        // progress at the last look
+	looked  time.Time     // when that was
+	stuck   time.Duration // for how long there was none, as far as we looked
+	hung    bool          // and it was told that it hangs
 }
 
 type job struct {
@@ -38,13 +47,17 @@ type job struct {
 }
 
 // startWriter starts a writer; after is called on its goroutine with the outcome
-// of each write.
-func startWriter(after func(error)) *writer {
-	w := &writer{jobs: make(chan job, backlog), done: make(chan struct{})}
+// of each write; steps grows while a write gets on.
+func startWriter(after func(error), steps func() uint64) *writer {
+	w := &writer{jobs: make(chan job, backlog), done: make(chan struct{}), steps: steps}
 	go func() {
 		defer close(w.done)
 		for j := range w.jobs {
+			w.moves.Add(1)
+			w.writing.Store(true)
 			err := j.write()
+			w.writing.Store(false)
+			w.moves.Add(1)
 			after(err)
 			j.result <- err
 		}
@@ -53,25 +66,34 @@ func startWriter(after func(error)) *writer {
 }
 
 // put hands over a write. It never waits.
-func (w *writer) put(write func() error, now time.Time) (result <-chan error, err error) {
+func (w *writer) put(write func() error) (result <-chan error, err error) {
 	j := job{write, make(chan error, 1)}
 	select {
 	case w.jobs <- j:
 	default:
 		return nil, errBacklog
 	}
-	if w.waiting++; w.waiting == 1 {
-		w.since = now
-	}
+	w.waiting++
 	return j.result, nil
 }
 
 // ended notes that a write ended.
-func (w *writer) ended(now time.Time) { w.waiting, w.since, w.hung = w.waiting-1, now, false }
+func (w *writer) ended() { w.waiting, w.hung = w.waiting-1, false }
 
-// hangs reports, once, that a write takes too long.
+// progress grows with all that the writer gets done.
+func (w *writer) progress() uint64 { return w.moves.Load() + w.steps() }
+
+// hangs reports, once, that nothing of a write gets done. It is called once a second.
+// A write that is large gets on, and time in which the loop, or all of this process,
+// did not run says nothing of the disk.
 func (w *writer) hangs(now time.Time) bool {
-	if w.hung || w.waiting == 0 || now.Sub(w.since) < hangsAfter {
+	p, gap := w.progress(), now.Sub(w.looked)
+	w.looked = now
+	if !w.writing.Load() || p != w.seen {
+		w.seen, w.stuck = p, 0
+		return false
+	}
+	if w.stuck += min(gap, lookMost); w.hung || w.stuck < hangsAfter {
 		return false
 	}
 	w.hung = true
@@ -81,7 +103,7 @@ func (w *writer) hangs(now time.Time) bool {
 // wrote takes the outcome of a write from the writer's goroutine.
 func (e *Engine) wrote(err error) {
 	closed := e.Do(func(*Core) {
-		e.disk.writer.ended(time.Now())
+		e.disk.writer.ended()
 		e.disk.note(err)
 	})
 	if closed != nil && err != nil {
@@ -89,20 +111,41 @@ func (e *Engine) wrote(err error) {
 	}
 }
 
+// progress grows with all that is written.
+func (d *disk) progress() uint64 {
+	if d.writer == nil {
+		return 0
+	}
+	return d.writer.progress()
+}
+
 // within runs f and reports whether it ended in time. If not, it goes on alone.
 func within(d time.Duration, f func()) bool {
+	return whileMoving(d, d, func() uint64 { return 0 }, f)
+}
+
+// whileMoving is within for what may take until most, as long as it makes progress in
+// each d.
+func whileMoving(d, most time.Duration, progress func() uint64, f func()) bool {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		f()
 	}()
-	late := time.NewTimer(d)
+	late := time.NewTicker(d)
 	defer late.Stop()
-	select {
-	case <-ended:
-		return true
-	case <-late.C:
-		return false
+	was := progress()
+	for waited := d; ; waited += d {
+		select {
+		case <-ended:
+			return true
+		case <-late.C:
+		}
+		now := progress()
+		if now == was || waited >= most {
+			return false
+		}
+		was = now
 	}
 }
 

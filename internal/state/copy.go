@@ -21,10 +21,22 @@ func copied(file string) string { return file + ".copy" }
 func (s *Store) Keep() error {
 	return putWhole(copied(s.path), func(to *os.File) error {
 		return s.db.View(func(tx *bolt.Tx) error {
-			_, err := tx.WriteTo(to)
+			_, err := tx.WriteTo(stepping{to, s})
 			return err
 		})
 	})
+}
+
+// stepping counts what is written as steps of a store.
+type stepping struct {
+	to io.Writer
+	s  *Store
+}
+
+// Write implements io.Writer.
+func (w stepping) Write(p []byte) (int, error) {
+	w.s.steps.Add(1)
+	return w.to.Write(p)
 }
 
 // Recover puts the copy of a file that was set aside in its place, and returns when

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -63,6 +64,7 @@ type Store struct {
 	db    *bolt.DB
 	path  string
 	doubt string // what opening it could not know
+	steps atomic.Uint64
 }
 
 // Open opens or makes the process's file in dir. A file that cannot be read as
@@ -103,7 +105,7 @@ func OpenFile(dir, file string) (s *Store, notice string, err error) {
 	doubt := headerDoubt(path)
 	db, err := open(path)
 	if err == nil {
-		return &Store{db, path, doubt}, "", nil
+		return &Store{db: db, path: path, doubt: doubt}, "", nil
 	}
 	if errors.Is(err, bolterrors.ErrTimeout) {
 		return nil, "", fmt.Errorf("%w: %s", ErrBusy, path)
@@ -146,75 +148,6 @@ func (s *Store) Close() error {
 		return fmt.Errorf("state file %s: %w", s.path, err)
 	}
 	return nil
-}
-
-// Record is one thing to write. A nil Value deletes the key.
-type Record struct {
-	Bucket Bucket
-	Key    string
-	Value  any
-}
-
-// Write stores the records in one transaction: after it returns, all of them
-// survive kill -9, and before, none.
-func (s *Store) Write(records ...Record) error {
-	err := s.db.Update(func(tx *bolt.Tx) error {
-		for _, r := range records {
-			if err := put(tx.Bucket([]byte(r.Bucket)), r); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("state file %s: %w", s.path, err)
-	}
-	return nil
-}
-
-func put(b *bolt.Bucket, r Record) error {
-	if r.Value == nil {
-		return b.Delete([]byte(r.Key))
-	}
-	body, err := json.Marshal(r.Value)
-	if err != nil {
-		return fmt.Errorf("record %q: %w", r.Key, err)
-	}
-	return b.Put([]byte(r.Key), seal(body))
-}
-
-// Replace makes the bucket hold exactly these values, in one transaction.
-func Replace[T any](s *Store, bucket Bucket, values map[string]T) error {
-	err := s.db.Update(func(tx *bolt.Tx) error { return replace(tx.Bucket([]byte(bucket)), values) })
-	if err != nil {
-		return fmt.Errorf("state file %s: %w", s.path, err)
-	}
-	return nil
-}
-
-func replace[T any](b *bolt.Bucket, values map[string]T) error {
-	for _, k := range keysWithout(b, values) {
-		if err := b.Delete([]byte(k)); err != nil {
-			return err
-		}
-	}
-	for k, v := range values {
-		if err := put(b, Record{Key: k, Value: v}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// keysWithout returns the keys of b that values lacks.
-func keysWithout[T any](b *bolt.Bucket, values map[string]T) (stale []string) {
-	_ = b.ForEach(func(k, _ []byte) error { // the function returns no error
-		if _, ok := values[string(k)]; !ok {
-			stale = append(stale, string(k))
-		}
-		return nil
-	})
-	return stale
 }
 
 // Read returns the records of a bucket. Those that are damaged are left out and
