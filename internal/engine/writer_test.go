@@ -28,17 +28,17 @@ func TestOnlyADiskThatHangsIsToldOf(t *testing.T) {
 				w := startWriter(func(error) {}, steps.Load)
 				_, _ = w.put(func() error {
 					if tt.step == 0 {
-						time.Sleep(30 * time.Second)
+						<-time.After(30 * time.Second)
 					}
 					for end := time.Now().Add(30 * time.Second); tt.step > 0 && time.Now().Before(end); {
 						steps.Add(1)
-						time.Sleep(tt.step)
+						<-time.After(tt.step)
 					}
 					return nil
 				})
 				told := false
 				for range tt.looks {
-					time.Sleep(time.Second + tt.late)
+					<-time.After(time.Second + tt.late)
 					told = w.hangs(time.Now()) || told
 				}
 				if told != tt.want {
@@ -58,7 +58,7 @@ func TestAnOutcomeThatWaitsForTheLoop(t *testing.T) {
 		w := startWriter(func(error) { <-free }, func() uint64 { return 0 })
 		_, _ = w.put(func() error { return nil })
 		for range 20 {
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 			if w.hangs(time.Now()) {
 				t.Fatal("told that the disk hangs")
 			}
@@ -76,7 +76,7 @@ func TestAStopWaitsForWhatGetsOn(t *testing.T) {
 		work := func(d time.Duration) func() {
 			return func() {
 				for end := time.Now().Add(d); time.Now().Before(end); steps.Add(1) {
-					time.Sleep(time.Second)
+					<-time.After(time.Second)
 				}
 			}
 		}
@@ -85,6 +85,6 @@ func TestAStopWaitsForWhatGetsOn(t *testing.T) {
 				t.Errorf("%v of work: after %v", d, time.Since(began))
 			}
 		}
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 	})
 }
