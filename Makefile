@@ -44,7 +44,6 @@ mutate: ## negates every condition of the pure packages; fails where a new one i
 soak: ## what takes longer than a test may
 	DETOUR_SOAK=1 go test -count=1 -timeout 3h -v -run 'Soak' ./internal/share/consul ./test/lab
 	./test/fuzz 10m
-	$(MAKE) mutate
 
 tools: $(LINT) $(FUMPT)
 
