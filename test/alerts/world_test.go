@@ -218,10 +218,12 @@ func (r *resolver) scrape() scrape {
 }
 
 // until waits for a scrape of which f is true.
+// A member that stops to answer is proven once a minute, and is out at the second
+// proof in a row that fails.
 func (r *resolver) until(what string, f func(scrape) bool) {
 	r.w.t.Helper()
 	var last scrape
-	if err := kit.Every(50*time.Millisecond, time.Minute, func() bool { last = r.scrape(); return f(last) }); err != nil {
+	if err := kit.Every(50*time.Millisecond, 150*time.Second, func() bool { last = r.scrape(); return f(last) }); err != nil {
 		r.w.t.Fatalf("%s: %v; the last scrape is\n%v\nresolver %s said:\n%s", what, err, last, r.name, r.out.String())
 	}
 }

@@ -91,7 +91,7 @@ func TestAStartWithNothingInTheOutage(t *testing.T) {
 		}
 	}
 	two.eventually("it says from whom it knows", func() bool {
-		return strings.Contains(two.out.String(), "api.cloud.example is known from resolver dns1")
+		return strings.Contains(two.out.String(), "api.cloud.example is known from other resolvers")
 	})
 	two.say(0, "api.cloud.example", "guard", "list")
 
