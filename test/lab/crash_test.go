@@ -65,6 +65,10 @@ func (f *fleet) returns(m *member) {
 	f.t.Helper()
 	f.eventually(20*time.Second, m.place+" answers", func() bool { return f.askAt(m.place) != "" })
 	m.away.Store(false)
+	// The single writer moved meanwhile, and the disk of the one that returns says that
+	// it did not: of two zones none can know better, so that an operator must say.
+	f.eventually(time.Minute, "the split is told", func() bool { return strings.Contains(f.status(f.resolvers[1]), "split for") })
+	f.do(f.resolvers[1], "failback", "db.example.org", "--now", "--reason", "the first region is well")
 	f.agreed()
 	f.all(time.Minute, "aws", f.resolvers...)
 }
