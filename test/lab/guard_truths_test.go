@@ -22,8 +22,10 @@ func (s *stage) hijacks(a acts, ours *guarded) {
 		v.only(0, a.end, sawGood)
 		// What stands in while the new address proves itself has the guard's TTL.
 		v.fresh(gcp(30), moves, freshTTL+standTTL+recheck)
-		if n := s.backends[evil].good.Load(); n != 0 {
-			v.t.Errorf("%s: %d handshakes with the hijacker succeeded", v.id, n)
+		// A handshake is finished before its certificate is judged; an address that
+		// shows another name's is asked twice within ten seconds, and then once a minute.
+		if n := s.backends[evil].good.Load(); n > 5 {
+			v.t.Errorf("%s: %d handshakes with the hijacker, want 5 at most", v.id, n)
 		}
 		if !strings.Contains(ours.out.String(), evil) {
 			v.t.Errorf("%s: the log does not say what was refused", v.id)
