@@ -7,33 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/detour-dns/detour/internal/journal"
+	"github.com/detour-dns/detour/test/kit"
 )
-
-// withoutDescriptors runs f while this process can open no file.
-func withoutDescriptors(t *testing.T, f func()) {
-	t.Helper()
-	var old syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
-		t.Fatal(err)
-	}
-	none := old
-	none.Cur = 0
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
-			t.Error(err)
-		}
-	}()
-	f()
-}
 
 // TestAlienFilesOfOverrides: what another user may have written drains nothing, and is
 // told; what root, or this user, wrote by way of a symlink does: a ConfigMap is such.
@@ -97,7 +77,7 @@ func TestNoDescriptorsForFilesOfOverrides(t *testing.T) {
 		pass(20 * time.Second)
 		put(t, filepath.Join(dir, HandsDir, "x.yaml"), drainByFile)
 		pass(1100 * time.Millisecond)
-		withoutDescriptors(t, func() {
+		kit.WithoutDescriptors(t, func() {
 			pass(3 * time.Second)
 			sum := e.Summary()
 			if e.used() != "gcp/europe-west1" || len(sum.HandFaults) != 0 {

@@ -40,8 +40,7 @@ type sharing struct {
 	first chan struct{}       // closed when the others' records and uses were read once, or could not be
 	heard chan struct{}       // closed when the others were heard once, or could not be
 
-	firstUses func() // is to be called when uses were read once
-	firstRead sync.WaitGroup
+	firstRead sync.WaitGroup // of records and of uses
 
 	// What follows belongs to the loop.
 	healing   bool
@@ -68,7 +67,6 @@ func newSharing(e *Engine, s share.Share, name string) *sharing {
 	}
 	out.ctx, out.stop = context.WithCancel(context.Background())
 	out.firstRead.Add(2)
-	out.firstUses = out.firstRead.Done
 	return out
 }
 

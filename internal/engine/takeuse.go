@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"maps"
@@ -56,7 +57,7 @@ func (s *sharing) readUses() {
 	case <-ctx.Done():
 	}
 	err := s.takeUses(ctx)
-	s.firstUses()
+	s.firstRead.Done()
 	for s.ctx.Err() == nil {
 		if err != nil && !s.retry() {
 			return
@@ -114,7 +115,7 @@ func (e *Engine) followOthers(services map[string]bool, into map[string]steer.Me
 func (e *Engine) joinReturns(into map[string]steer.Memory, now time.Time) {
 	for i := range e.core.snap.Plan.Services {
 		s, own := &e.core.snap.Plan.Services[i], &e.core.snap.State(int32(i)).Memory
-		if e.sharing.usage.open[s.Name] || !slices.ContainsFunc(own.Pools, func(p steer.PoolMemory) bool { return p.Out }) {
+		if e.sharing.usage.open[s.Name] || !own.AnyOut() {
 			continue
 		}
 		pools, ok := agree.VoteUse(e.using(int32(i), nil))
@@ -206,13 +207,7 @@ func (u *usage) of(observer string, service uint64, regions []string) []agree.Po
 		return nil
 	}
 	at, ok := slices.BinarySearchFunc(u.others[i].Services, service, func(s share.ServiceUse, id uint64) int {
-		switch {
-		case s.ID < id:
-			return -1
-		case s.ID > id:
-			return 1
-		}
-		return 0
+		return cmp.Compare(s.ID, id)
 	})
 	if !ok {
 		return nil

@@ -54,11 +54,13 @@ func (e *Engine) uses(now time.Time) (manual, automatic []share.ServiceUse, retu
 	snap := e.core.snap
 	for i := range snap.Plan.Services {
 		s, m := &snap.Plan.Services[i], &snap.State(int32(i)).Memory
+		if !s.Failback.Manual && !m.AnyOut() {
+			continue
+		}
 		use := share.ServiceUse{ID: share.ServiceID(s.Name), Pools: poolUses(s, m, now)}
-		switch {
-		case s.Failback.Manual:
+		if s.Failback.Manual {
 			manual = append(manual, use)
-		case slices.ContainsFunc(m.Pools, func(p steer.PoolMemory) bool { return p.Out }):
+		} else {
 			automatic = append(automatic, use)
 			returning = returning || slices.ContainsFunc(use.Pools, func(p share.PoolUse) bool { return p.Returning })
 		}
@@ -96,14 +98,14 @@ func (e *Engine) agreeOnUse(now time.Time) {
 		}
 		if e.core.council.contact != agree.Agreeing || now.Sub(u.at) > usesFresh {
 			delete(u.agreed, s.Name)
-			u.united(s.Name)
+			u.forgetSplit(s.Name)
 			continue
 		}
 		e.weighUse(int32(i), into, now)
 	}
 	for name := range u.splits {
 		if _, ok := snap.Plan.Find(name); !ok {
-			u.united(name)
+			u.forgetSplit(name)
 		}
 	}
 	if len(into) > 0 {
@@ -145,13 +147,13 @@ func (e *Engine) weighUse(i int32, into map[string]steer.Memory, now time.Time) 
 // tells it once.
 func (e *Engine) noteSplit(i int32, all []agree.Using, majority bool, now time.Time) {
 	u, s := &e.sharing.usage, &e.core.snap.Plan.Services[i]
-	zones := slices.DeleteFunc(agree.ZonesUse(all), func(z agree.ZoneUse) bool { return z.Pools == 0 })
+	zones := united(all)
 	differ := slices.ContainsFunc(zones, func(z agree.ZoneUse) bool { return z.Pools != zones[0].Pools })
 	if majority || !differ {
 		if u.told[s.Name] {
 			e.sharing.event("split of " + people(s.Name) + " ended")
 		}
-		u.united(s.Name)
+		u.forgetSplit(s.Name)
 		return
 	}
 	since, known := u.splits[s.Name]
@@ -166,8 +168,13 @@ func (e *Engine) noteSplit(i int32, all []agree.Using, majority bool, now time.T
 	}
 }
 
-// united forgets that zones differed.
-func (u *usage) united(name string) {
+// united returns what those zones use whose observers agree on it.
+func united(all []agree.Using) []agree.ZoneUse {
+	return slices.DeleteFunc(agree.ZonesUse(all), func(z agree.ZoneUse) bool { return z.Pools == 0 })
+}
+
+// forgetSplit forgets that zones differed.
+func (u *usage) forgetSplit(name string) {
 	delete(u.splits, name)
 	delete(u.told, name)
 }
@@ -212,9 +219,7 @@ func (e *Engine) splitsNow(now time.Time) (out []Split) {
 		if !ok || now.Sub(since) < agreeAfter {
 			continue
 		}
-		all := e.using(i, &e.core.snap.State(i).Memory)
-		zones := slices.DeleteFunc(agree.ZonesUse(all), func(z agree.ZoneUse) bool { return z.Pools == 0 })
-		out = append(out, e.split(i, zones, since))
+		out = append(out, e.split(i, united(e.using(i, &e.core.snap.State(i).Memory)), since))
 	}
 	slices.SortFunc(out, func(a, b Split) int { return strings.Compare(a.Service, b.Service) })
 	return out

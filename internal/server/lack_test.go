@@ -3,27 +3,17 @@
 package server
 
 import (
-	"syscall"
 	"testing"
+
+	"github.com/detour-dns/detour/test/kit"
 )
 
 // TestNoDescriptorsForTheCorefile: a Corefile that this process cannot open for want of
 // descriptors is not refused.
 func TestNoDescriptorsForTheCorefile(t *testing.T) {
 	s := start(t, Options{Corefile: write(t, says(freePort(t), "one", ""))})
-	var old syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
-		t.Fatal(err)
-	}
-	none := old
-	none.Cur = 0
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none); err != nil {
-		t.Fatal(err)
-	}
-	err := s.reloadIfChanged()
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
-		t.Fatal(err)
-	}
+	var err error
+	kit.WithoutDescriptors(t, func() { err = s.reloadIfChanged() })
 	if err != nil || s.rejected != nil {
 		t.Errorf("refused: %v, %+v", err, s.rejected)
 	}

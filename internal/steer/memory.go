@@ -98,6 +98,11 @@ func (s *Service) heldUntil(v health.View, m *EndpointMemory) (time.Time, Why) {
 
 func (m *Memory) used(pool int) bool { return m.Used&(1<<uint(pool)) != 0 }
 
+// AnyOut reports whether any pool is Out or Returning.
+func (m *Memory) AnyOut() bool {
+	return slices.ContainsFunc(m.Pools, func(p PoolMemory) bool { return p.Out })
+}
+
 // Ask notes that an operator asked for the failback of a pool that is healthy
 // again, whose endpoints stand as given. Who asks need not wait for a hold-down;
 // atOnce, nor for the ramp.

@@ -63,15 +63,7 @@ type writtenUse struct {
 // Use implements share.Share.
 func (s *Share) Use(u share.Use) error {
 	value := groupUse(&u)
-	mark := value
-	mark.As = slices.Clone(value.As)
-	for i := range mark.As {
-		mark.As[i].Ages = slices.Clone(mark.As[i].Ages)
-		for j := range mark.As[i].Ages {
-			mark.As[i].Ages[j] /= int64(share.UseAgain / time.Second)
-		}
-	}
-	text, err := json.Marshal(mark)
+	text, err := json.Marshal(value.withAges(func(age int64) int64 { return age / int64(share.UseAgain/time.Second) }))
 	if err != nil {
 		return err
 	}
@@ -83,12 +75,23 @@ func (s *Share) Use(u share.Use) error {
 	value.Seq = s.using.value.Seq + 1
 	s.using = wantedUse{value, time.Now(), text}
 	for _, st := range s.stores {
-		select {
-		case st.useKick <- struct{}{}:
-		default:
-		}
+		st.wakeUse()
 	}
 	return nil
+}
+
+// withAges returns a copy with other ages.
+func (v *usage) withAges(f func(age int64) int64) usage {
+	out := *v
+	out.As = slices.Clone(v.As)
+	for i := range out.As {
+		ages := slices.Clone(out.As[i].Ages)
+		for j := range ages {
+			ages[j] = f(ages[j])
+		}
+		out.As[i].Ages = ages
+	}
+	return out
 }
 
 // groupUse orders what is used, so that equal uses are equal bytes. What is too much
@@ -145,15 +148,8 @@ func (g *useGroup) add(i int, p *share.PoolUse) {
 
 // encode returns the value as it is now: its ages grow.
 func (w *wantedUse) encode(now time.Time) []byte {
-	v := w.value
-	v.As = slices.Clone(v.As)
-	for i := range v.As {
-		v.As[i].Ages = slices.Clone(v.As[i].Ages)
-		for j := range v.As[i].Ages {
-			v.As[i].Ages[j] += int64(now.Sub(w.at) / time.Second)
-		}
-	}
-	out, _ := json.Marshal(v) // of strings and numbers
+	since := int64(now.Sub(w.at) / time.Second)
+	out, _ := json.Marshal(w.value.withAges(func(age int64) int64 { return age + since })) // of strings and numbers
 	return out
 }
 
