@@ -160,10 +160,7 @@ func TestBucketsAreToldWhenTheyChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHub()
 		all := gatherFleet(t, h, shops(8), aws, gcp)
-		told := func() (o share.Opinion) {
-			h.change(func() { o = h.opinions["r1"].Opinion })
-			return o
-		}
+		told := func() share.Opinion { return h.said("r1") }
 		first, before := told(), h.writes
 		if err := all[0].Apply(parse(t, all[0].yaml+"limits: {reload_moves: 50%}\n")); err != nil {
 			t.Fatal(err)

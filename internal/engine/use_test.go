@@ -22,12 +22,23 @@ const fra, ams, lon = "onprem/fra1", "onprem/ams1", "onprem/lon1"
 
 // lie writes what a thief of an observer's token may: everything under its own keys.
 func (h *hub) lie(zone, name string, o share.Opinion, uses ...share.ServiceUse) {
+	h.lieAt(name, zone, name, o, uses...)
+}
+
+// lieAt does so under a key of its own: the name may be one of another zone, too.
+func (h *hub) lieAt(key, zone, name string, o share.Opinion, uses ...share.ServiceUse) {
 	h.change(func() {
 		o.Observer, o.Zone, o.Boot = name, zone, "lie"
-		h.opinions[name] = said{Opinion: o}
+		h.opinions[key] = said{Opinion: o}
 		u := share.Use{Observer: name, Zone: zone, Boot: "lie", Services: uses}
 		h.uses[u.ID()] = u
 	})
+}
+
+// said returns what an observer says now.
+func (h *hub) said(name string) (o share.Opinion) {
+	h.change(func() { o = h.opinions[name].Opinion })
+	return o
 }
 
 // usesNow is what a service uses: one region, the other one out.
@@ -68,7 +79,7 @@ func TestAThiefMovesNobody(t *testing.T) {
 				h := newHub()
 				all := gatherFleet(t, h, yaml, fra, ams, lon)
 				for n, age := range []time.Duration{0, time.Hour, 290 * 365 * 24 * time.Hour} {
-					h.lie(lon, "r3", share.Opinion{Buckets: h.opinions["r1"].Buckets}, usesNow(gcp, aws, age))
+					h.lie(lon, "r3", share.Opinion{Buckets: h.said("r1").Buckets}, usesNow(gcp, aws, age))
 					if pass(2 * time.Minute); inUse(all[:2]...) != aws+" "+aws {
 						t.Fatalf("lie %d: in use are %s", n, inUse(all[:2]...))
 					}
@@ -90,9 +101,8 @@ func TestATokenSpeaksForItsZoneOnly(t *testing.T) {
 		h := newHub()
 		all := gatherFleet(t, h, singleWriter("DIR"), fra, ams, lon)
 		all[2].Close()
-		up := share.Opinion{Buckets: h.opinions["r1"].Buckets}
-		h.lie(lon, "r1", up) // the name of another zone's
-		h.opinions["r1 of lon"] = h.opinions["r1"]
+		up := share.Opinion{Buckets: h.said("r1").Buckets}
+		h.lieAt("r1 of lon", lon, "r1", up) // the name of another zone's
 		pass(30 * time.Second)
 		for _, r := range all[:2] {
 			r.set("192.0.2.10", true)
@@ -310,7 +320,7 @@ func TestTheYoungestAreMute(t *testing.T) {
 		h := newHub()
 		yaml := "share: {expect: {" + fra + ": 1, " + ams + ": 1}, consul: [{}]}\n" + shop("DIR")
 		all := gatherFleet(t, h, yaml, fra, ams)
-		up := share.Opinion{Buckets: h.opinions["r1"].Buckets}
+		up := share.Opinion{Buckets: h.said("r1").Buckets}
 		for i := range 5 {
 			h.lie(ams, fmt.Sprint("aaa", i), up)
 		}
