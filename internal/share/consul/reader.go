@@ -2,10 +2,12 @@ package consul
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -178,21 +180,47 @@ func (st *store) sift(which int, old map[string]entry, pairs api.KVPairs) (entri
 			odd++
 		}
 	}
-	var newcomers api.KVPairs
-	for _, pair := range pairs {
-		_, there := old[name(pair)]
-		switch {
-		case st.own(which, name(pair)):
-		case there:
+	for _, pair := range st.ranked(which, old, pairs, name) {
+		if !st.own(which, name(pair)) {
 			take(pair)
-		default: // they silence nobody who is there
-			newcomers = append(newcomers, pair)
 		}
 	}
-	for _, pair := range newcomers {
-		take(pair)
-	}
 	return entries, odd
+}
+
+// ranked orders what was read by who has room first. Newcomers silence nobody who is
+// there. Uses outlive their observers: those who are gone silence nobody who lives,
+// and the older ones no younger one.
+func (st *store) ranked(which int, old map[string]entry, pairs api.KVPairs, name func(*api.KVPair) string) api.KVPairs {
+	first := func(pair *api.KVPair) bool { _, there := old[name(pair)]; return there }
+	if which == inUse {
+		living := st.living()
+		first = func(pair *api.KVPair) bool { return living[name(pair)] }
+	}
+	rank := func(pair *api.KVPair) int {
+		if first(pair) {
+			return 0
+		}
+		return 1
+	}
+	return slices.SortedStableFunc(slices.Values(pairs), func(a, b *api.KVPair) int {
+		if by := rank(a) - rank(b); by != 0 || which != inUse {
+			return by
+		}
+		return cmp.Compare(b.ModifyIndex, a.ModifyIndex)
+	})
+}
+
+// living returns who held a session here when that was last read, by the rest of the
+// key.
+func (st *store) living() map[string]bool {
+	st.s.mu.Lock()
+	defer st.s.mu.Unlock()
+	out := map[string]bool{}
+	for name := range st.parts[inWho].entries {
+		out[name] = true
+	}
+	return out
 }
 
 // own reports whether a value is what this observer holds itself.

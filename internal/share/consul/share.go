@@ -103,6 +103,7 @@ func New(o Options) (*Share, error) {
 		s.wg.Go(func() { st.read(inUse, s.usage, usesApart) })
 		s.wg.Go(st.keepUse)
 		s.wg.Go(st.readKept)
+		s.wg.Go(st.clearUp)
 	}
 	return s, nil
 }
