@@ -22,7 +22,8 @@ const usesFresh = 30 * time.Second
 // usage is what others use, and what of that counts here. It belongs to the loop.
 type usage struct {
 	others []share.Use // as last read, also of those who are gone
-	at     time.Time   // when that was, zero before
+	byID   map[string]*share.Use
+	at     time.Time // when that was, zero before
 	open   map[string]bool
 	agreed map[string]agreedUse // services that most zones use otherwise, by name
 	splits map[string]time.Time // services of which the zones have differed since, without a majority
@@ -79,7 +80,7 @@ func (s *sharing) takeUses(ctx context.Context) error {
 func (e *Engine) takeUses(list []share.Use, now time.Time) {
 	u := &e.sharing.usage
 	first := u.at.IsZero() && now.Sub(e.started) < stillStarting
-	u.others, u.at = list, now
+	u.take(list, now)
 	into := map[string]steer.Memory{}
 	if first {
 		e.joinReturns(into, now)
@@ -92,6 +93,14 @@ func (e *Engine) takeUses(list []share.Use, now time.Time) {
 		e.core.snap = e.core.snap.WithMemories(into)
 		e.core.all = true
 		e.publish(now)
+	}
+}
+
+// take notes what others use.
+func (u *usage) take(list []share.Use, now time.Time) {
+	u.others, u.at, u.byID = list, now, make(map[string]*share.Use, len(list))
+	for i := range list {
+		u.byID[list[i].ID()] = &list[i]
 	}
 }
 
@@ -202,17 +211,17 @@ func (e *Engine) using(service int32, own *steer.Memory) []agree.Using {
 
 // of returns what an observer says of a service, nil if nothing.
 func (u *usage) of(observer string, service uint64, regions []string) []agree.PoolUse {
-	i := slices.IndexFunc(u.others, func(o share.Use) bool { return o.ID() == observer })
-	if i < 0 {
+	o := u.byID[observer]
+	if o == nil {
 		return nil
 	}
-	at, ok := slices.BinarySearchFunc(u.others[i].Services, service, func(s share.ServiceUse, id uint64) int {
+	at, ok := slices.BinarySearchFunc(o.Services, service, func(s share.ServiceUse, id uint64) int {
 		return cmp.Compare(s.ID, id)
 	})
 	if !ok {
 		return nil
 	}
-	return fitUse(u.others[i].Services[at].Pools, regions)
+	return fitUse(o.Services[at].Pools, regions)
 }
 
 // fitUse brings pools into the order of regions, nil if a pool in use has no region
