@@ -9,17 +9,18 @@ import (
 )
 
 // How much may be allocated between two collections. By default that is as much as
-// the last one left: a heap of 10 MB is then collected several times a second at
-// 20,000 queries a second, and one of 60 MB that only probes, 2 MB a second, keeps
-// as much garbage for half a minute. What a collection costs follows what is alive,
-// so that a fixed time between two of them bounds its share of the processor.
+// the last one left, with stacks and globals: a heap of 60 MB that only probes, 2 MB
+// a second, keeps as much garbage for half a minute. What a collection costs follows
+// what is alive, so that a fixed time between two of them bounds its share of the
+// processor. More than the default saves a small heap nothing: garbage that is used
+// again while it is in the processor's caches is cheaper than fewer collections.
 const (
 	pace         = 5        // seconds between two collections, if the bounds allow
-	leastRoom    = 16 << 20 // bytes; and a quarter of what is alive
-	mostRoom     = 48 << 20 // bytes; or as much as is alive
+	leastRoom    = 8 << 20  // bytes; and a quarter of what is alive
+	mostRoom     = 12 << 20 // bytes; or as much as is alive
+	leastLive    = 4 << 20  // bytes: the runtime's own least heap, and what is alive before the first collection
 	lookEvery    = time.Second
-	most         = 2000 // percent
-	onePartInTen = 10   // of a value is no other one: each change stops the world for a moment
+	onePartInTen = 10 // of a value is no other one: each change stops the world for a moment
 )
 
 // giveHeadroom has the garbage collector keep its pace, until the returned function
@@ -67,7 +68,7 @@ func (h *headroom) look() bool {
 	now := heapNow()
 	h.rate = max(now.allocated-h.allocated, h.rate/2)
 	h.allocated = now.allocated
-	p := percentFor(now.live, h.rate)
+	p := percentFor(now.live, now.roots, h.rate)
 	if d := p - h.percent; d >= -h.percent/onePartInTen && d <= h.percent/onePartInTen {
 		return false
 	}
@@ -75,18 +76,20 @@ func (h *headroom) look() bool {
 	return true
 }
 
-// percentFor is the value of GOGC for a live heap, in bytes, and a rate of allocation,
-// in bytes a second.
-func percentFor(live, rate uint64) int {
+// percentFor is the value of GOGC for a live heap and for roots, in bytes, and a rate
+// of allocation, in bytes a second. The percentage is one of heap and roots: so the
+// runtime counts it (runtime/debug.SetGCPercent, "A Guide to the Go Garbage Collector").
+func percentFor(live, roots, rate uint64) int {
 	room := min(max(pace*rate, leastRoom, live/4), max(mostRoom, live))
-	return int(min(most, 100*room/max(live, 1))) // #nosec G115 -- at most 2,000
+	return int(100 * room / max(live+roots, leastLive)) // #nosec G115 -- at most 300
 }
 
-type heap struct{ live, allocated uint64 }
+type heap struct{ live, roots, allocated uint64 }
 
-// heapNow reads what the last collection left, and all that was ever allocated.
+// heapNow reads what the last collection left, stacks and globals, and all that was
+// ever allocated.
 func heapNow() heap {
-	s := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/heap/allocs:bytes"}}
+	s := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}, {Name: "/gc/scan/globals:bytes"}, {Name: "/gc/heap/allocs:bytes"}}
 	metrics.Read(s)
-	return heap{s[0].Value.Uint64(), s[1].Value.Uint64()}
+	return heap{s[0].Value.Uint64(), s[1].Value.Uint64() + s[2].Value.Uint64(), s[3].Value.Uint64()}
 }

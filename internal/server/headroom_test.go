@@ -13,21 +13,23 @@ import (
 func TestPercentFor(t *testing.T) {
 	const mb = 1 << 20
 	for _, c := range []struct {
-		live, rate uint64
-		want       int
+		live, roots, rate uint64
+		want              int
 	}{
-		{0, 0, 2000}, // nothing was collected yet
-		{1 * mb, 0, 1600},
-		{8 * mb, 1 * mb, 200},     // 16 MB at least
-		{8 * mb, 6 * mb, 375},     // 30 MB: five seconds
-		{8 * mb, 100 * mb, 600},   // 48 MB at most
-		{60 * mb, 2 * mb, 26},     // 16 MB
-		{60 * mb, 100 * mb, 100},  // as much as is alive
-		{600 * mb, 2 * mb, 25},    // a quarter of it at least
-		{600 * mb, 200 * mb, 100}, // and at most all of it
+		{0, 0, 0, 200},                  // nothing was collected yet: 8 MB
+		{0, 0, 60 * mb, 300},            // 12 MB
+		{1 * mb, 2 * mb, 0, 200},        // 8 MB at least
+		{8 * mb, 0, 2 * mb, 125},        // 10 MB: five seconds
+		{8 * mb, 4 * mb, 100 * mb, 100}, // 12 MB at most
+		{60 * mb, 0, 2 * mb, 25},        // a quarter of it at least
+		{60 * mb, 0, 6 * mb, 50},        // 30 MB: five seconds
+		{60 * mb, 0, 100 * mb, 100},     // as much as is alive
+		{56 * mb, 8 * mb, 100 * mb, 87},
+		{600 * mb, 0, 2 * mb, 25},
+		{600 * mb, 0, 200 * mb, 100}, // and at most all of it
 	} {
-		if got := percentFor(c.live, c.rate); got != c.want {
-			t.Errorf("%d MB live, %d MB/s: %d, want %d", c.live/mb, c.rate/mb, got, c.want)
+		if got := percentFor(c.live, c.roots, c.rate); got != c.want {
+			t.Errorf("%d MB live, %d MB of roots, %d MB/s: %d, want %d", c.live/mb, c.roots/mb, c.rate/mb, got, c.want)
 		}
 	}
 }
