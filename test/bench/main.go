@@ -90,6 +90,7 @@ func parts() []part {
 		{"process", (*bench).inProcess, here},
 		{"answers", (*bench).answering, here},
 		{"passing", (*bench).passing, here},
+		{"resident", (*bench).resident, here},
 		{"probes", (*bench).probing, lone},
 		{"reloads", (*bench).reloading, lone},
 		{"start", (*bench).starting, lone},
