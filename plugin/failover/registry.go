@@ -24,6 +24,7 @@ type registry struct {
 	mu     sync.Mutex // guards what follows
 	shared map[string]*shared
 	hooked bool
+	last   lastRead // guards itself
 
 	instead map[string]*config.Config // of files with faults: what a start uses in their place
 }
@@ -150,6 +151,7 @@ func (r *registry) commit(mine *instance) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.instead = nil // for one start
+	r.last.forget()
 	for path, s := range r.shared {
 		if mine == nil || mine.first[s] == nil {
 			s.end()

@@ -24,7 +24,7 @@ func setup(c *caddy.Controller) error {
 	if err != nil {
 		return plugin.Error(pluginName, err)
 	}
-	cfg, err := config.Load(path)
+	cfg, err := engines.last.load(path)
 	if err != nil {
 		if cfg = engines.insteadOf(path); cfg == nil {
 			return faulty(err)

@@ -1,0 +1,42 @@
+package failover
+
+import (
+	"crypto/sha256"
+	"sync"
+
+	"github.com/detour-dns/detour/config"
+)
+
+// lastRead is the file that was parsed last. A start parses it for each block that
+// names it, and once before, to find all faults: a large file takes seconds.
+type lastRead struct {
+	mu   sync.Mutex
+	path string
+	sum  [sha256.Size]byte
+	cfg  *config.Config // nil: none
+}
+
+// load is config.Load, but parses no content twice in a row. A Config is never
+// changed, so that blocks may share one.
+func (l *lastRead) load(path string) (*config.Config, error) {
+	data, err := config.Read(path)
+	if err != nil {
+		return config.Load(path) // says why in its own words
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	sum := sha256.Sum256(data)
+	if l.cfg != nil && l.path == path && l.sum == sum {
+		return l.cfg, nil
+	}
+	cfg, err := config.Parse(path, data)
+	l.path, l.sum, l.cfg = path, sum, cfg
+	return cfg, err
+}
+
+// forget lets go of it: what runs has its own by now.
+func (l *lastRead) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cfg = nil
+}
