@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -20,8 +19,12 @@ import (
 // for each would take most of the time.
 type bench struct {
 	pkg, dir string
+	slow     string        // an expression for the names of the tests that take long
 	limit    time.Duration // of a run; what takes longer has missed the condition
 }
+
+// long is what a test takes that is run only where the others miss nothing.
+const long = 0.1 // seconds
 
 // chooser is the variable that holds the number of the negated condition.
 const chooser = "MUTATE_CONDITION"
@@ -63,11 +66,26 @@ func newBench(name string, all []condition) (b *bench, err error) {
 		return nil, fmt.Errorf("does not build:\n%s", out)
 	}
 	start := time.Now()
-	if !b.pass(0) {
-		return nil, errors.New("its tests fail with nothing negated")
+	out, ok := b.run(0, "-test.v")
+	if !ok {
+		return nil, fmt.Errorf("its tests fail with nothing negated:\n%s", out)
 	}
-	b.limit = 10*time.Since(start) + 2*time.Second
+	b.limit = 5*time.Since(start) + 5*time.Second
+	b.slow = slowOf(string(out))
 	return b, nil
+}
+
+// slowOf returns an expression for the tests that took long.
+func slowOf(out string) string {
+	names := []string{"none"}
+	for line := range strings.Lines(out) {
+		var name string
+		var took float64
+		if _, err := fmt.Sscanf(line, "--- PASS: %s (%fs)", &name, &took); err == nil && took >= long {
+			names = append(names, name)
+		}
+	}
+	return "^(" + strings.Join(names, "|") + ")$"
 }
 
 func (b *bench) close() { _ = os.RemoveAll(b.dir) }
@@ -133,13 +151,24 @@ func numbered(text string, all []condition, numbers []int) string {
 	return out.String()
 }
 
-// pass reports whether the tests pass with one condition negated, or none if number is
-// 0: within the limit, and within 8 GB of addresses, for an endless loop that appends
-// must not take the machine.
+// pass reports whether the tests pass with a condition negated, the quick ones first.
 func (b *bench) pass(number int) bool {
+	for _, which := range []string{"-test.skip=", "-test.run="} {
+		if _, ok := b.run(number, which+b.slow); !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// run runs tests with one condition negated, or none if number is 0, and reports whether
+// they pass: within the limit, and within 8 GB of addresses, for an endless loop that
+// appends must not take the machine.
+func (b *bench) run(number int, flag string) (out []byte, ok bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), b.limit)
 	defer cancel()
-	run := exec.CommandContext(ctx, "sh", "-c", `ulimit -v 8000000; exec "$0" -test.failfast`, b.dir+"/tests")
+	run := exec.CommandContext(ctx, "sh", "-c", `ulimit -v 8000000; exec "$0" -test.failfast "$1"`, b.dir+"/tests", flag)
 	run.Dir, run.Env = b.pkg, append(os.Environ(), chooser+"="+strconv.Itoa(number))
-	return run.Run() == nil
+	out, err := run.CombinedOutput()
+	return out, err == nil
 }
