@@ -3,6 +3,7 @@ package guard
 import (
 	"math"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 )
@@ -56,5 +57,42 @@ func TestMendBounds(t *testing.T) {
 	n.Learn(false, says(5, n.V4.Members[0].IP), noon)
 	if m := n.V4.Members[0]; m.Times != 3 {
 		t.Errorf("%+v", m)
+	}
+}
+
+// TestMendOfCertificates holds that digests of a plausible size are kept, and no others.
+func TestMendOfCertificates(t *testing.T) {
+	fits, tooLong := strings.Repeat("k", maxDigest), strings.Repeat("k", maxDigest+1)
+	for c, want := range map[Cert]bool{
+		{Key: fits, Issuer: fits}: true, {Key: fits}: true, {Issuer: fits}: true, {Key: tooLong, Issuer: fits}: false, {Key: fits, Issuer: tooLong}: false,
+	} {
+		n := Name{Cert: c}
+		if n.Mend(noon); (n.Cert == c) != want {
+			t.Errorf("%d and %d bytes: kept %v", len(c.Key), len(c.Issuer), !want)
+		}
+	}
+}
+
+// TestMendOfKinds holds that the kind that was settled stays whatever was seen since, that
+// one which is not known is that of the newest member, and that nothing has none.
+func TestMendOfKinds(t *testing.T) {
+	in, out := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("192.0.2.1")
+	both := []Member{{IP: out, Last: noon - 2}, {IP: in, Last: noon - 1}}
+	for _, c := range []struct {
+		k    Kept
+		want Kind
+	}{
+		{Kept{Kind: PublicKind, Members: both}, PublicKind},
+		{Kept{Kind: PrivateKind, Members: both}, PrivateKind},
+		{Kept{Members: both}, PrivateKind},
+		{Kept{Kind: 9, Members: both}, PrivateKind},
+		{Kept{Members: both[:1]}, PublicKind},
+		{Kept{Kind: PublicKind}, NoKind},
+		{Kept{}, NoKind},
+	} {
+		n := Name{V4: c.k}
+		if n.Mend(noon); n.V4.Kind != c.want {
+			t.Errorf("%+v: %d, want %d", c.k, n.V4.Kind, c.want)
+		}
 	}
 }

@@ -145,3 +145,85 @@ func TestOneIsElected(t *testing.T) {
 		}
 	}
 }
+
+// TestNothingFromTheTargetMovesNothing holds that an answer without addresses for the target
+// of the chain leaves what stands in as it is: nothing that the name moved away from.
+func TestNothingFromTheTargetMovesNothing(t *testing.T) {
+	before, after := addrs("192.0.2.1", "192.0.2.2"), addrs("198.51.100.1") // two is the usual number
+	n, now := healthy(says(5, before...))
+	for range 5 {
+		now = now.Add(20 * time.Second)
+		n.Learn(false, says(5, after...), now)
+	}
+	n.Fail(false, NoData, now)
+	if fit := n.Far(false, nil, now.Add(time.Minute)); fit != nil {
+		t.Errorf("%v", fit)
+	}
+	wantStands(t, n, now.Add(time.Minute), after...)
+}
+
+// TestStrangersOfNamesThatProveThemselves holds that a strange address which proved nothing is
+// refused there, and taken where nothing can be proved.
+func TestStrangersOfNamesThatProveThemselves(t *testing.T) {
+	far := netip.MustParseAddr("203.0.113.66")
+	for _, proves := range []bool{true, false} {
+		for _, p := range []Proof{Proven, Refuted, Silent, Mute} {
+			n, now := healthy(says(5, pool(2)...))
+			n.Proves = proves
+			n.Strange(false, says(5, far), rules(), now)
+			if !n.Undecided(now) {
+				t.Error("it waits for its proof")
+			}
+			n.Judge(far, p, now)
+			_, refused, waiting := n.Strange(false, says(5, far), rules(), now)
+			if want := p == Refuted || proves && p != Proven; (len(refused) == 1) != want || waiting != want || n.Undecided(now) {
+				t.Errorf("proves %v, %v: refused %v, waits %v, undecided %v", proves, p, refused, waiting, n.Undecided(now))
+			}
+		}
+	}
+}
+
+// TestStrangersDoNotWaitForever holds that one whose proof never came is forgotten.
+func TestStrangersDoNotWaitForever(t *testing.T) {
+	n, now := healthy(says(5, pool(2)...))
+	n.Strange(false, says(5, netip.MustParseAddr("203.0.113.66")), rules(), now)
+	if !n.Undecided(now.Add(recheck-1e6)) || n.Undecided(now.Add(recheck)) {
+		t.Error("not for ten minutes, or for longer")
+	}
+}
+
+// TestFaintSinceItsLastProof holds that a member which is mute stands in for four hours
+// from when it last proved itself, however long ago answers were good.
+func TestFaintSinceItsLastProof(t *testing.T) {
+	one := pool(1)[0]
+	n, now := proven(1)
+	at := now.Add(3 * time.Hour)
+	n.Prove(false, one, Proven, at)
+	n.Prove(false, one, Mute, at.Add(time.Minute))
+	for after, want := range map[time.Duration]Refusal{faintAlone: Stands, faintAlone + 1e6: Expired} {
+		if _, why := n.Stand(false, rules(), at.Add(after), false); why != want {
+			t.Errorf("%v after its proof: %v", after, why)
+		}
+	}
+}
+
+// TestWhoIsANewcomer holds that it is who was in the last good answer, or is kept by another
+// observer, and no one from an answer before.
+func TestWhoIsANewcomer(t *testing.T) {
+	r := rules()
+	r.Demand = TLS
+	there, now := healthy(says(60, pool(1)...))
+	var s Shared
+	s.Merge(there)
+	n := &Name{}
+	n.Learn(false, says(5, addrs("198.51.100.1")...), now)
+	now = now.Add(time.Minute)
+	n.Learn(false, says(5, addrs("198.51.100.2")...), now)
+	n.Adopt(by(&s, true), now, nobody)
+	n.Fail(false, NoData, now)
+	ips, urgent := n.Newcomers(false, r)
+	slices.SortFunc(ips, Addr.Compare)
+	if !urgent || !slices.Equal(ips, addrs("192.0.2.1", "198.51.100.2")) {
+		t.Errorf("%v, urgent %v", ips, urgent)
+	}
+}

@@ -109,7 +109,7 @@ func (m *Member) told() Member {
 	}
 	if m.Own != m.Proved {
 		out.Proved = m.Own
-		if m.Own == 0 || m.Was != Proven {
+		if m.Own == 0 {
 			out.Was = Unproven
 		}
 	}

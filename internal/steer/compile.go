@@ -131,9 +131,6 @@ func (c *compiler) familyRanks(fam uint8) []rank {
 		}
 		r := c.ranks[p]
 		out[p] = rank{outside: min(best, r.outside), inside: min(best, r.inside), share: r.share}
-		if best == None {
-			out[p].outside, out[p].inside = None, None
-		}
 	}
 	return out
 }

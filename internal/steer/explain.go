@@ -99,7 +99,7 @@ func (e *explainer) quota(pool *Pool, ps *PoolState) {
 		if ps.Ends[i].Standing != None {
 			enabled++
 		}
-		if ps.Ends[i].Standing == best && best != None {
+		if ps.Ends[i].Standing == best {
 			have++
 		}
 	}

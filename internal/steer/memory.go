@@ -52,7 +52,7 @@ type stage struct {
 func (s *Service) failback(m *PoolMemory, now time.Time) stage {
 	start := m.Returned.Add(s.failbackWait(m))
 	if s.Failback.Manual || m.Asked.After(m.Returned) {
-		if m.Asked.Before(m.Returned) || m.Asked.IsZero() {
+		if m.Asked.Before(m.Returned) { // or never
 			return stage{}
 		}
 		start = m.Asked

@@ -202,7 +202,7 @@ func (p *Plan) indexParts(s *Service, i int32) {
 // are one address with one check, and that way was a quarter of a Build's time.
 func (e *Endpoint) simplify() {
 	e.judge = 0
-	if !e.Unresolved && len(e.Addrs) == 1 && len(e.Addrs[0].Checks) == 1 {
+	if len(e.Addrs) == 1 && len(e.Addrs[0].Checks) == 1 {
 		e.judge = 1 + e.Addrs[0].Checks[0]
 	}
 }
@@ -218,14 +218,14 @@ func appendNew(s []int32, v int32) []int32 {
 	return append(s, v)
 }
 
-// parent returns the name above n: "" above the root.
+// parent returns the name above n, which is not "": "" above the root.
 func parent(n string) string {
 	for i := range len(n) - 1 {
 		if n[i] == '.' {
 			return n[i+1:]
 		}
 	}
-	if n == "." || n == "" {
+	if n == "." {
 		return ""
 	}
 	return "."

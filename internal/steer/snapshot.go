@@ -97,7 +97,7 @@ type quick struct {
 }
 
 func (st *ServiceState) quick() quick {
-	if len(st.choices) != 1 || len(st.choices[0].sets) != 1 || st.choices[0].sets[0].share < 100 {
+	if len(st.choices) != 1 || len(st.choices[0].sets) != 1 { // who has one set gives it to all
 		return quick{st: st}
 	}
 	set := &st.choices[0].sets[0]
@@ -117,7 +117,7 @@ func (s *Snapshot) decide(q Query) Decision {
 		return Decision{State: st, Pool: -1, Refuse: ch.refuse, Reason: st.Reason, Panic: true, TTL: 1, set: &nothing}
 	}
 	set := &ch.sets[0]
-	if len(ch.sets) > 1 || set.share < 100 {
+	if len(ch.sets) > 1 {
 		set, scoped = s.chooseSet(ch, q), true
 	}
 	return Decision{

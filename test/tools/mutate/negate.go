@@ -1,19 +1,14 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 )
 
 // condition is one that is not made of others: what if, for and case ask, what && and
@@ -128,70 +123,4 @@ func asked(n ast.Node) []ast.Expr {
 		}
 	}
 	return nil
-}
-
-// bench runs the tests of one package against changed files of it.
-type bench struct {
-	pkg, dir string
-	limit    time.Duration // of a run; what takes longer has missed the condition
-}
-
-// newBench runs the tests as they are, which must pass.
-func newBench(pkg string) (*bench, error) {
-	dir, err := os.MkdirTemp("", "mutate")
-	if err != nil {
-		return nil, err
-	}
-	b := &bench{pkg: pkg, dir: dir, limit: time.Minute}
-	if out, err := b.build(nil); err != nil {
-		return nil, errors.Join(fmt.Errorf("does not build:\n%s", out), os.RemoveAll(dir))
-	}
-	start := time.Now()
-	if !b.pass() {
-		return nil, errors.Join(errors.New("its tests fail as it is"), os.RemoveAll(dir))
-	}
-	b.limit = 10*time.Since(start) + 2*time.Second
-	return b, nil
-}
-
-func (b *bench) close() { _ = os.RemoveAll(b.dir) }
-
-// kills negates c and reports whether a test fails for it.
-func (b *bench) kills(c condition) (bool, error) {
-	text, err := os.ReadFile(c.file)
-	if err != nil {
-		return false, err
-	}
-	changed := slices.Concat(text[:c.start], []byte("!("), text[c.start:c.end], []byte(")"), text[c.end:])
-	path, err := filepath.Abs(c.file)
-	if err != nil {
-		return false, err
-	}
-	with := filepath.Join(b.dir, "changed.go")
-	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{path: with}})
-	if err != nil {
-		return false, err
-	}
-	if err := errors.Join(os.WriteFile(with, changed, 0o600), os.WriteFile(b.dir+"/overlay.json", overlay, 0o600)); err != nil {
-		return false, err
-	}
-	if out, err := b.build([]string{"-overlay", b.dir + "/overlay.json"}); err != nil {
-		return false, fmt.Errorf("negated it does not build:\n%s", out)
-	}
-	return !b.pass(), nil
-}
-
-func (b *bench) build(flags []string) ([]byte, error) {
-	args := slices.Concat([]string{"test", "-c", "-vet=off", "-pgo=off", "-ldflags=-s -w", "-o", b.dir + "/tests"}, flags, []string{b.pkg})
-	return exec.Command("go", args...).CombinedOutput()
-}
-
-// pass reports whether the tests that were built pass within the limit, and within
-// 8 GB of addresses: an endless loop that appends must not take the machine.
-func (b *bench) pass() bool {
-	ctx, cancel := context.WithTimeout(context.Background(), b.limit)
-	defer cancel()
-	run := exec.CommandContext(ctx, "sh", "-c", `ulimit -v 8000000; exec "$0" -test.failfast`, b.dir+"/tests")
-	run.Dir = b.pkg
-	return run.Run() == nil
 }
