@@ -66,6 +66,9 @@ func TestAccess(t *testing.T) {
 		}
 	}
 	saysUse(t, a, b)
+	if done, err := a.stores[0].forget("gone"); done || !errors.Is(err, ErrDenied) {
+		t.Errorf("a's token deletes what another left behind: %v, %v", done, err)
+	}
 	speaksOnlyForItself(t, server, tokenA)
 	if err := operator.Put(t.Context(), []share.Record{drain}); err != nil {
 		t.Errorf("an operator may not write: %v", err)

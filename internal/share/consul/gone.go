@@ -2,6 +2,7 @@ package consul
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -52,30 +53,38 @@ func (g gone) look(names, living map[string]bool, now time.Time) (over []string)
 func (st *store) clearUp() {
 	tick := time.NewTicker(clearEvery)
 	defer tick.Stop()
-	for g := (gone{}); ; {
+	g := gone{}
+	for may := true; may; {
 		select {
 		case <-tick.C:
+			may = st.clearUpOnce(g, time.Now())
 		case <-st.s.ctx.Done():
 			return
 		}
-		if !st.speaks() {
-			clear(g) // what this one saw is not what was
-			continue
-		}
-		names, living, err := st.left()
+	}
+}
+
+// clearUpOnce reports whether the token may delete, as far as is known.
+func (st *store) clearUpOnce(g gone, now time.Time) (may bool) {
+	if !st.speaks() {
+		clear(g) // what this one saw is not what was
+		return true
+	}
+	names, living, err := st.left()
+	if err != nil {
+		return true // the readers tell
+	}
+	for _, name := range g.look(names, living, now) {
+		done, err := st.forget(name)
 		if err != nil {
-			continue // the readers tell
+			st.log.Debug("what an observer left behind cannot be deleted", "observer", name, "error", err)
+			return !errors.Is(err, ErrDenied)
 		}
-		for _, name := range g.look(names, living, time.Now()) {
-			switch done, err := st.forget(name); {
-			case err != nil:
-				st.log.Debug("what an observer left behind cannot be deleted", "observer", name, "error", err)
-				return
-			case done:
-				st.log.Info("what an observer left behind is deleted: it has been gone for long", "observer", name)
-			}
+		if done {
+			st.log.Info("what an observer left behind is deleted: it has been gone for long", "observer", name)
 		}
 	}
+	return true
 }
 
 // speaks reports whether this observer holds its session here and has said what it
@@ -89,29 +98,35 @@ func (st *store) speaks() bool {
 // left returns the observers of this zone who have left something, and those who
 // live.
 func (st *store) left() (names, living map[string]bool, err error) {
-	zone := zoneElement(st.s.o.Zone) + "/"
-	of := func(prefix string) map[string]bool {
-		out := map[string]bool{}
-		if err != nil {
-			return out
-		}
-		err = st.use(st.s.ctx, freshLimit, func(ctx context.Context, c *api.Client) error {
-			keys, meta, err := c.KV().Keys(st.s.keys.base+prefix+zone, "/", (&api.QueryOptions{RequireConsistent: true}).WithContext(ctx))
-			if err != nil {
-				return err
-			}
-			for _, key := range keys {
-				if _, name, ok := parseMember(strings.TrimSuffix(strings.TrimPrefix(key, st.s.keys.base+prefix), "/")); ok {
-					out[name] = true
-				}
-			}
-			return trusted(meta)
-		})
-		return out
+	if living, err = st.named("who/"); err != nil {
+		return nil, nil, err
 	}
-	living, names = of("who/"), of("use/")
-	maps.Copy(names, of("kept/"))
+	if names, err = st.named("use/"); err != nil {
+		return nil, nil, err
+	}
+	keepers, err := st.named("kept/")
+	maps.Copy(names, keepers)
 	return names, living, err
+}
+
+// named asks the leader for the observers of this zone that have anything under a
+// prefix.
+func (st *store) named(prefix string) (out map[string]bool, err error) {
+	base := st.s.keys.base + prefix
+	err = st.use(st.s.ctx, freshLimit, func(ctx context.Context, c *api.Client) error {
+		keys, meta, err := c.KV().Keys(base+zoneElement(st.s.o.Zone)+"/", "/", (&api.QueryOptions{RequireConsistent: true}).WithContext(ctx))
+		if err != nil {
+			return err
+		}
+		out = make(map[string]bool, len(keys))
+		for _, key := range keys {
+			if _, name, ok := parseMember(strings.TrimSuffix(strings.TrimPrefix(key, base), "/")); ok {
+				out[name] = true
+			}
+		}
+		return trusted(meta)
+	})
+	return out, err
 }
 
 // forget deletes what an observer of this zone left behind, unless it is back.
