@@ -162,6 +162,27 @@ func TestNothingFromTheTargetMovesNothing(t *testing.T) {
 	wantStands(t, n, now.Add(time.Minute), after...)
 }
 
+// TestWhatIsRefutedMovesNothing holds that addresses of the chain's target that were
+// refuted leave what stands in as it was before them: nothing that the name moved
+// away from.
+func TestWhatIsRefutedMovesNothing(t *testing.T) {
+	before, after, far := addrs("192.0.2.1", "192.0.2.2"), addrs("198.51.100.1"), addrs("203.0.113.9")
+	n, now := healthy(says(5, before...)) // two is the usual number
+	for range 5 {
+		now = now.Add(20 * time.Second)
+		n.Learn(false, says(5, after...), now)
+	}
+	n.Fail(false, NoData, now)
+	for range 5 {
+		now = now.Add(20 * time.Second)
+		n.Far(false, far, now)
+	}
+	wantStands(t, n, now, far...)
+	n.Prove(false, far[0], Refuted, now)
+	n.Prove(false, far[0], Refuted, now.Add(5*time.Second))
+	wantStands(t, n, now.Add(6*time.Second), after...)
+}
+
 // TestStrangersOfNamesThatProveThemselves holds that a strange address which proved nothing is
 // refused there, and taken where nothing can be proved.
 func TestStrangersOfNamesThatProveThemselves(t *testing.T) {

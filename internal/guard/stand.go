@@ -84,18 +84,26 @@ func (n *Name) Stand(v6 bool, r *Rules, now Stamp, hush bool) (Set, Refusal) {
 // that was seen beside them since is another of the same pool. Those that are faint are
 // hardly others.
 func (k *Kept) current(fit []*Member) []*Member {
-	var moved Stamp
-	last := max(k.Good, k.Fresh)
-	for i := range k.Members {
-		if m := &k.Members[i]; m.Last >= last && k.fits(m.IP) && (moved == 0 || m.First < moved) {
-			moved = m.First
-		}
+	moved := k.moved(max(k.Good, k.Fresh))
+	if moved == 0 { // what its target brought was refuted
+		moved = k.moved(k.Good)
 	}
 	isOld := func(m *Member) bool { return m.Last < moved }
 	if slices.ContainsFunc(fit, func(m *Member) bool { return !isOld(m) && !m.isFaint() }) {
 		return slices.DeleteFunc(fit, isOld)
 	}
 	return fit
+}
+
+// moved returns when the first of the members that were seen since came up, 0 if there
+// are none. What was refuted is nothing that the name moved to.
+func (k *Kept) moved(since Stamp) (first Stamp) {
+	for i := range k.Members {
+		if m := &k.Members[i]; m.Last >= since && m.Proof != Refuted && k.fits(m.IP) && (first == 0 || m.First < first) {
+			first = m.First
+		}
+	}
+	return first
 }
 
 // unfit returns why a member does not stand in, Stands if it may.
