@@ -188,15 +188,15 @@ func newFailback() *cobra.Command {
 	var now bool
 	cmd.Flags().BoolVar(&now, "now", false, "all of the traffic at once, without a ramp")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		var let int
+		some := false
 		err := h.act(cmd, func(c *admin.Client) (*admin.Changed, error) {
 			changed, err := c.Failback(cmd.Context(), admin.PostFailback{Target: args[0], Owner: h.owner, Reason: h.reason, Now: now})
 			if err == nil {
-				let = changed.Failback
+				some = changed.Failback > 0 || len(changed.Split) > 0
 			}
 			return changed, err
 		})
-		if err == nil && let == 0 {
+		if err == nil && !some {
 			return errors.New("nothing there waits for a failback: resolver status shows what does")
 		}
 		return err

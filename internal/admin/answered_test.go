@@ -167,7 +167,7 @@ func TestLongListsAreShort(t *testing.T) {
 	}
 	texts := map[string]string{
 		"drain": said(func(b *strings.Builder) error {
-			return WriteChanged(b, "in force", &Changed{Moves: moves, Stays: names, NoReady: names, NoBackup: names}, time.Now())
+			return WriteChanged(b, "in force", &Changed{Moves: moves, Stays: names, NoReady: names, NoBackup: names, Split: names}, time.Now())
 		}),
 		"simulate": said(func(b *strings.Builder) error {
 			return WriteSimulation(b, &Simulation{Affected: 1500, Moves: moves, Without: names, NoBackup: names, Frozen: names, Observed: names}, false)

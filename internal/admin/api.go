@@ -303,6 +303,7 @@ type Changed struct {
 	NoReady  []string  `json:"no_ready,omitempty"`        // services that this leaves without a ready region
 	NoBackup []string  `json:"no_backup,omitempty"`       // services that this takes the last backup from
 	Failback int       `json:"failback,omitempty"`        // pools that were let back
+	Split    []string  `json:"split,omitempty"`           // services that zones used differently: the resolvers of the other zones were told
 	Warning  string    `json:"warning,omitempty"`
 }
 

@@ -34,6 +34,9 @@ func WriteChanged(w io.Writer, did string, c *Changed, now time.Time) error {
 	if c.Failback > 0 {
 		fmt.Fprintln(w, count(c.Failback, "pool takes its traffic back", "pools take their traffic back"))
 	}
+	if len(c.Split) > 0 {
+		fmt.Fprintf(w, "split      %s: the resolvers of all zones were told to end it\n", nameList(c.Split, jsonHasAll))
+	}
 	c.writeMoves(w)
 	if len(c.Stays) > 0 {
 		fmt.Fprintf(w, "STAYS      %s: would be left with nothing, and so still answers from there\n", nameList(c.Stays, jsonHasAll))

@@ -165,8 +165,8 @@ func (s *Server) postFailback(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, err := s.eng.Failback(target, in.Now, peer(r))
+	asked, err := s.eng.Failback(target, in.Now, peer(r))
 	err = gone(err)
-	s.audit(r, err, "failback", "target", orAll(people(target)), "owner", in.Owner, "reason", in.Reason, "now", in.Now, "pools", n)
-	return &Changed{Failback: n}, err
+	s.audit(r, err, "failback", "target", orAll(people(target)), "owner", in.Owner, "reason", in.Reason, "now", in.Now, "pools", asked.Pools)
+	return &Changed{Failback: asked.Pools, Split: asked.Split}, err
 }

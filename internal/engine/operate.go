@@ -136,13 +136,19 @@ type failback struct {
 	Now bool `json:"now,omitempty"` // without a ramp
 }
 
+// Asked is what a failback found.
+type Asked struct {
+	Pools int      // that return here
+	Split []string // services that other zones use differently, by name: what returns is there
+}
+
 // Failback lets the returning pools of a target take their traffic now, atOnce
-// without a ramp, and returns how many there were here. Other resolvers do the same.
-func (e *Engine) Failback(target string, atOnce bool, who string) (asked int, err error) {
+// without a ramp. Other resolvers do the same.
+func (e *Engine) Failback(target string, atOnce bool, who string) (asked Asked, err error) {
 	err = e.Do(func(c *Core) {
-		asked = c.AskFailback(target, atOnce, time.Now())
+		asked = Asked{c.AskFailback(target, atOnce, time.Now()), e.splitOf(target)}
 		e.shared(share.Failback, freezeKey(target), failback{atOnce}, 0)
-		e.tellHand(journal.Failback, target, "failback of "+orAll(target)+" asked for, "+many(asked, "pool returns", "pools return"), "", who)
+		e.tellHand(journal.Failback, target, "failback of "+orAll(target)+" asked for, "+many(asked.Pools, "pool returns", "pools return"), "", who)
 		e.publish(time.Now())
 	})
 	return asked, err

@@ -224,3 +224,18 @@ func (e *Engine) splitsNow(now time.Time) (out []Split) {
 	slices.SortFunc(out, func(a, b Split) int { return strings.Compare(a.Service, b.Service) })
 	return out
 }
+
+// splitOf lists the services of a target that zones use differently.
+func (e *Engine) splitOf(target string) (names []string) {
+	if e.sharing == nil {
+		return nil
+	}
+	for name := range e.sharing.usage.splits {
+		i, ok := e.core.snap.Plan.Find(name)
+		if ok && (target == "" || target == name || slices.Contains(e.core.snap.State(i).Memory.Regions, target)) {
+			names = append(names, people(name))
+		}
+	}
+	slices.Sort(names)
+	return names
+}

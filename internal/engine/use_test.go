@@ -208,8 +208,8 @@ func TestATieIsLoud(t *testing.T) {
 				t.Errorf("%s tells it %d times", r.seat.name, n)
 			}
 		}
-		if _, err := all[0].Failback("shop.example.org.", true, "jo"); err != nil {
-			t.Fatal(err)
+		if asked, err := all[0].Failback("shop.example.org.", true, "jo"); err != nil || asked.Pools != 0 || !slices.Equal(asked.Split, []string{"shop.example.org"}) {
+			t.Fatalf("nothing returns here, but a split ends: %+v, %v", asked, err)
 		}
 		if pass(2 * time.Second); inUse(all...) != aws+" "+aws {
 			t.Errorf("two seconds after the failback: %s", inUse(all...))
@@ -243,7 +243,7 @@ func TestAFailbackEndsWhatWaits(t *testing.T) {
 		all := gatherFleet(t, h, singleWriter("DIR"), fra, ams, lon)
 		failOver(t, all...)
 		all[2].Close() // its disk says that it waits
-		if n, err := all[0].Failback("shop.example.org.", true, "jo"); n != 1 || err != nil {
+		if n, err := all[0].Failback("shop.example.org.", true, "jo"); n.Pools != 1 || err != nil {
 			t.Fatal(n, err)
 		}
 		if pass(2 * time.Second); inUse(all[:2]...) != aws+" "+aws {
