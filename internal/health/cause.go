@@ -38,6 +38,7 @@ const (
 	CausePermission  // the system refused us (icmp without rights, a local firewall)
 	CauseLate        // the probe started or ended over 25 % of its timeout late
 	CauseForbidden   // the target lies in a range that probes never go to
+	CauseClock       // the clock was set by over a minute, and only by the new time is a certificate outside its validity
 
 	// Set by people and by rules, never by a probe.
 	CauseOverride // an operator's `down`
@@ -68,6 +69,7 @@ var causeNames = [numCauses]string{
 	CausePermission:  "local_permission",
 	CauseLate:        "local_late",
 	CauseForbidden:   "local_forbidden",
+	CauseClock:       "local_clock",
 	CauseOverride:    "override",
 }
 
@@ -108,7 +110,7 @@ func (c Cause) Sick() bool { return c >= CauseReset && c <= CauseProtocol }
 
 // Local reports whether the fault is the observer's own. A local cause is no
 // news of the endpoint and never counts for or against it.
-func (c Cause) Local() bool { return c >= CauseNoRoute && c <= CauseForbidden }
+func (c Cause) Local() bool { return c >= CauseNoRoute && c <= CauseClock }
 
 // Answered reports whether the failure is an answer of the other side, which
 // packet loss cannot make. Such failures count until a full row of successes.

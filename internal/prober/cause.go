@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -131,7 +132,8 @@ func tlsCause(err error) (health.Cause, string) {
 func certCause(err error) (health.Cause, string) {
 	if inv, ok := errors.AsType[x509.CertificateInvalidError](err); ok && inv.Reason == x509.Expired {
 		if inv.Cert != nil {
-			return health.CauseTLSExpired, "certificate valid from " + day(inv.Cert.NotBefore) + " to " + day(inv.Cert.NotAfter)
+			now := time.Now()
+			return dateCause(inv.Cert, now, stepped(now))
 		}
 		return health.CauseTLSExpired, "certificate outside its validity"
 	}
