@@ -55,6 +55,10 @@ func carried(a netip.Addr, length int) (all []netip.Addr) {
 	return all
 }
 
+// Carried returns the IPv4 addresses that an IPv6 address may stand for, whatever
+// networks there are. IPv4 addresses in IPv6 form are to be unmapped before.
+func Carried(a netip.Addr) []netip.Addr { return carried(a, 0) }
+
 // refuseTarget faults an address that probes must not go to.
 func (d *decoder) refuseTarget(v value, a netip.Addr) {
 	if reason, ok := d.cfg.Targets().Forbidden(a); ok {

@@ -187,7 +187,7 @@ var invalid = map[string]string{
 	"root-empty-key":               "2:7: zones has no value: give it one, or remove the line",
 	"root-list":                    "2:1: the file is a list: write it as a block of keys",
 	"root-mode":                    "2:7: unknown mode observer: did you mean observe?",
-	"root-unknown-key-far":         "2:1: unknown key kubernetes in file: use one of admin, defaults, ecs, forwarders, limits, metrics, mode, monitors, overrides, probes, recursion, regions, self, services, share, sources, state, version, zones",
+	"root-unknown-key-far":         "2:1: unknown key kubernetes in file: use one of admin, defaults, ecs, forwarders, limits, metrics, mode, monitors, overrides, probes, rebind, recursion, regions, self, services, share, sources, state, version, zones",
 	"root-unknown-key":             "2:1: unknown key servces in file: did you mean services?",
 	"root-version":                 "2:10: version 2 is not known: this resolver reads version: 1",
 	"self-zone":                    "2:14: zone fra1 is not a region: write provider/name in lower case, such as aws/us-east-1 or onprem/fra1",

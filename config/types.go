@@ -27,6 +27,7 @@ type Config struct {
 	Metrics    Metrics
 	Zones      []Zone
 	Recursion  Networks // with the regions' networks if it has `private`
+	Rebind     Rebind
 	Overrides  []Override
 	Forwarders []netip.Prefix
 	ECSTrust   []netip.Prefix

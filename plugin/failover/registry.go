@@ -31,19 +31,20 @@ type registry struct {
 
 // shared is one engine and what the handlers of all server blocks share.
 type shared struct {
-	path   string
-	eng    atomic.Pointer[engine.Engine]
-	names  atomic.Pointer[names]
-	counts atomic.Pointer[counts]
-	ledger ledger
-	moves  moves
-	minute atomic.Uint32 // of the epoch; so that no query reads a clock
-	few    atomic.Bool   // few client networks were seen: ramps draw per answer
-	crowd  *crowd
-	door   *door
-	quit   chan struct{} // ends the helpers
-	begun  string        // hash of the configuration that the engine was started for; it may have taken another
-	wg     sync.WaitGroup
+	path    string
+	eng     atomic.Pointer[engine.Engine]
+	names   atomic.Pointer[names]
+	counts  atomic.Pointer[counts]
+	ledger  ledger
+	moves   moves
+	minute  atomic.Uint32 // of the epoch; so that no query reads a clock
+	rebinds atomic.Uint64 // answers without what rebind blocked
+	few     atomic.Bool   // few client networks were seen: ramps draw per answer
+	crowd   *crowd
+	door    *door
+	quit    chan struct{} // ends the helpers
+	begun   string        // hash of the configuration that the engine was started for; it may have taken another
+	wg      sync.WaitGroup
 
 	recounting sync.Mutex
 

@@ -16,6 +16,9 @@ func (f *Failover) pass(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (
 	if f.guarded && r.IsEdns0() != nil {
 		w = &stale{w, r}
 	}
+	if f.shared.load().Plan.Config.Rebind.Block && len(r.Question) == 1 && !isTransfer(r.Question[0].Qtype) {
+		w = &unbound{w, r, f.shared}
+	}
 	return plugin.NextOrFailure(pluginName, f.Next, ctx, w, r)
 }
 
