@@ -221,6 +221,18 @@ func (b *Book) Takes(hash string, now time.Time) error {
 	return b.replace(nextFile, data)
 }
 
+// Tries notes that the configuration with a hash is about to be in use: a crash over it
+// that comes before Takes is its own. Where it does not come to be in use the one that
+// is must be noted anew.
+func (b *Book) Tries(hash string, now time.Time) error {
+	if b == nil {
+		return nil
+	}
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	return b.say(takenLine(hash, b.version, now))
+}
+
 // say writes a line before what the runtime may write. A file that is edited every few
 // seconds must not fill the disk.
 func (b *Book) say(line string) error {

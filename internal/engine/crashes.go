@@ -149,6 +149,27 @@ func (e *Engine) begins(cfg *config.Config) {
 	}
 }
 
+// triesAtMost is how long a reload waits for a disk that may not answer.
+const triesAtMost = time.Second
+
+// tries notes that a configuration is about to be in use, before it is: the disk's
+// writer may be behind, and a crash within that time would be another one's.
+func (e *Engine) tries(cfg *config.Config) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := e.book.Tries(cfg.Hash, time.Now()); err != nil {
+			e.log.Warn("a crash over this configuration would not be known as its own", "error", err)
+		}
+	}()
+	t := time.NewTimer(triesAtMost)
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-t.C:
+	}
+}
+
 // takes notes that a configuration is in use from now on.
 func (e *Engine) takes(cfg *config.Config, now time.Time) {
 	if e.book != nil {

@@ -177,3 +177,37 @@ func TestAStartDoesNotDependOnThePast(t *testing.T) {
 		tells(t, e, "is left out: a fault of this program: poison")
 	})
 }
+
+// TestACrashIsItsOwn: that a configuration is tried is on the disk before it is in use,
+// however far behind the disk's writer is; one that does not come into use is not the
+// last that is said.
+func TestACrashIsItsOwn(t *testing.T) {
+	dir := t.TempDir()
+	one := shop(dir)
+	two := one + "  more.example.org:\n    monitors: [sql]" + pools
+	synctest.Test(t, func(t *testing.T) {
+		first := file(t, dir, one)
+		e := begin(t, first, &world{})
+		defer e.Close()
+		last := func() string {
+			data, err := os.ReadFile(filepath.Join(dir, crash.Dir, "output"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines := strings.Fields(string(data))
+			return lines[len(lines)-3] // detour takes HASH TIME VERSION
+		}
+		release := make(chan struct{})
+		_ = e.Do(func(*Core) { _, _ = e.disk.hand(func() error { <-release; return nil }) })
+		second := file(t, dir, two)
+		if err := e.Apply(second); err != nil || last() != second.Hash {
+			t.Errorf("in use, and a crash would be of %s: %v", last(), err)
+		}
+		close(release)
+		pass(time.Minute)
+		third := file(t, dir, strings.NewReplacer(aws, gcp, gcp, aws).Replace(two)) // all would move
+		if err := e.Apply(third); !errors.Is(err, ErrTooManyMoves) || last() != second.Hash {
+			t.Errorf("refused, and a crash would be of %s, not %s: %v", last(), second.Hash, err)
+		}
+	})
+}

@@ -49,8 +49,12 @@ func (e *Engine) admissible(cfg *config.Config) error {
 func (e *Engine) Apply(cfg *config.Config) error {
 	err := e.admissible(cfg)
 	if err == nil {
+		e.tries(cfg)
 		if derr := e.Do(func(*Core) { err = e.apply(cfg) }); derr != nil {
 			return derr
+		}
+		if err != nil {
+			e.tries(e.Load().Plan.Config)
 		}
 	}
 	if err != nil {
