@@ -2,6 +2,7 @@ package consul
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -62,20 +63,32 @@ func (st *store) clearUp() {
 			clear(g) // what this one saw is not what was
 			continue
 		}
-		names, living, err := st.left()
-		if err != nil {
-			continue // the readers tell
-		}
-		for _, name := range g.look(names, living, time.Now()) {
-			switch done, err := st.forget(name); {
-			case err != nil:
-				st.log.Debug("what an observer left behind cannot be deleted", "observer", name, "error", err)
-				return
-			case done:
-				st.log.Info("what an observer left behind is deleted: it has been gone for long", "observer", name)
-			}
+		if !st.clearOf(g) {
+			return
 		}
 	}
+}
+
+// clearOf deletes what those left behind that are gone for long, and reports whether
+// this one may.
+func (st *store) clearOf(g gone) (may bool) {
+	names, living, err := st.left()
+	if err != nil {
+		return true // the readers tell
+	}
+	for _, name := range g.look(names, living, time.Now()) {
+		done, err := st.forget(name)
+		switch {
+		case errors.Is(err, ErrDenied):
+			st.log.Debug("what an observer left behind cannot be deleted", "observer", name, "error", err)
+			return false
+		case err != nil:
+			return true // the next look finds it again
+		case done:
+			st.log.Info("what an observer left behind is deleted: it has been gone for long", "observer", name)
+		}
+	}
+	return true
 }
 
 // speaks reports whether this observer holds its session here and has said what it
@@ -89,29 +102,34 @@ func (st *store) speaks() bool {
 // left returns the observers of this zone who have left something, and those who
 // live.
 func (st *store) left() (names, living map[string]bool, err error) {
-	zone := zoneElement(st.s.o.Zone) + "/"
-	of := func(prefix string) map[string]bool {
-		out := map[string]bool{}
-		if err != nil {
-			return out
-		}
-		err = st.use(st.s.ctx, freshLimit, func(ctx context.Context, c *api.Client) error {
-			keys, meta, err := c.KV().Keys(st.s.keys.base+prefix+zone, "/", (&api.QueryOptions{RequireConsistent: true}).WithContext(ctx))
-			if err != nil {
-				return err
-			}
-			for _, key := range keys {
-				if _, name, ok := parseMember(strings.TrimSuffix(strings.TrimPrefix(key, st.s.keys.base+prefix), "/")); ok {
-					out[name] = true
-				}
-			}
-			return trusted(meta)
-		})
-		return out
+	if living, err = st.namesUnder("who/"); err == nil {
+		names, err = st.namesUnder("use/")
 	}
-	living, names = of("who/"), of("use/")
-	maps.Copy(names, of("kept/"))
+	if err != nil {
+		return nil, nil, err
+	}
+	keepers, err := st.namesUnder("kept/")
+	maps.Copy(names, keepers)
 	return names, living, err
+}
+
+// namesUnder returns the observers of this zone who have something under a prefix.
+func (st *store) namesUnder(prefix string) (names map[string]bool, err error) {
+	names = map[string]bool{}
+	under := st.s.keys.base + prefix
+	err = st.use(st.s.ctx, freshLimit, func(ctx context.Context, c *api.Client) error {
+		keys, meta, err := c.KV().Keys(under+zoneElement(st.s.o.Zone)+"/", "/", (&api.QueryOptions{RequireConsistent: true}).WithContext(ctx))
+		if err != nil {
+			return err
+		}
+		for _, key := range keys {
+			if _, name, ok := parseMember(strings.TrimSuffix(strings.TrimPrefix(key, under), "/")); ok {
+				names[name] = true
+			}
+		}
+		return trusted(meta)
+	})
+	return names, err
 }
 
 // forget deletes what an observer of this zone left behind, unless it is back.

@@ -197,8 +197,10 @@ func decodeOp(value []byte) (p op, err error) {
 		bad = bad || g.Verdict == health.Up || len(g.Ages) != len(g.Checks) ||
 			slices.ContainsFunc(g.Ages, func(a int64) bool { return a < 0 || a > maxAge })
 	}
+	regions := map[string]bool{} // each costs its reader a look at all checks
 	for _, s := range p.Summed {
-		bad = bad || s.Region == "" || !plain(s.Region)
+		bad = bad || s.Region == "" || !plain(s.Region) || regions[s.Region]
+		regions[s.Region] = true
 	}
 	if bad {
 		err = errors.New("not an opinion")
