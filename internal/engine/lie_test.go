@@ -2,10 +2,13 @@ package engine
 
 import (
 	"encoding/json"
+	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/detour-dns/detour/internal/journal"
 	"github.com/detour-dns/detour/internal/share"
 )
 
@@ -30,6 +33,36 @@ func TestAnOverrideOfNoKind(t *testing.T) {
 		pass(2 * time.Second)
 		if one.used() != gcp {
 			t.Errorf("drained, and uses %s", one.used())
+		}
+	})
+}
+
+// TestWhoComesAndGoesWashesNothingOut holds that observers under ever new names, as the
+// token of a whole zone allows, do not push all else out of the history.
+func TestWhoComesAndGoesWashesNothingOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub()
+		one := gatherFleet(t, h, shop("DIR"), aws)[0]
+		const rounds, each = 300, 40
+		for i := range rounds {
+			h.change(func() {
+				clear(h.opinions)
+				for n := range each {
+					name := fmt.Sprintf("x%d-%d", i, n)
+					h.opinions[name] = said{Opinion: share.Opinion{Observer: name, Boot: "b", Zone: gcp}}
+				}
+			})
+			pass(time.Second)
+		}
+		h.change(func() { clear(h.opinions) })
+		pass(time.Minute)
+		told, summed := 0, false
+		for _, e := range one.Journal().Find(journal.Query{}) {
+			told++
+			summed = summed || strings.Contains(e.Text, "came or left")
+		}
+		if most := visitsAtOnce + int(rounds*time.Second/visitEvery) + 30; told > most || !summed {
+			t.Errorf("%d comings and goings are told in %d events, want %d at most; summed up: %v", 2*rounds*each, told, most, summed)
 		}
 	})
 }
