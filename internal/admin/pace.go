@@ -44,3 +44,27 @@ func (p *pace) take(token string) error {
 	p.free[token] = at.Add(every)
 	return nil
 }
+
+// How many questions of those who may only ask are answered at once, and how long one
+// waits for its turn: what answers them is what decides, too.
+const (
+	maxAsking = 4
+	askWait   = 500 * time.Millisecond
+)
+
+// answer has a request handled, in its turn.
+func (s *Server) answer(to *route, c caller, r *http.Request) (any, error) {
+	if to.method != http.MethodGet || c.may == operates {
+		return to.handle(s, r)
+	}
+	wait := time.NewTimer(askWait)
+	defer wait.Stop()
+	select {
+	case s.asking <- struct{}{}:
+		defer func() { <-s.asking }()
+		return to.handle(s, r)
+	case <-wait.C:
+	case <-r.Context().Done():
+	}
+	return nil, later(http.StatusTooManyRequests, time.Second, "too much is asked for at once: try again")
+}
