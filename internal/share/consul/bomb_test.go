@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/consul/api"
+
 	"github.com/detour-dns/detour/internal/health"
 )
 
@@ -100,5 +102,26 @@ func TestTheGoneTakeNoRoom(t *testing.T) {
 	out := c.merge([]sighting{see(2)}, later)
 	if len(out) != 1 || out[0].aged(later).Judged[0].Age != time.Minute {
 		t.Errorf("back as it was: %+v", out)
+	}
+}
+
+// TestWhatGuardsKeepIsBounded holds that neither an observer nor a zone makes others hold
+// more than a few megabytes of what its guards keep.
+func TestWhatGuardsKeepIsBounded(t *testing.T) {
+	values := func(n, size int) (out api.KVPairs) {
+		for range n {
+			out = append(out, &api.KVPair{Value: make([]byte, size)})
+		}
+		return out
+	}
+	left := maxKeptIn
+	if n := len(inRoom(append(values(1, maxKept+1), values(1000, maxKept)...), &left)); n != maxKeptBy/maxKept || left != maxKeptIn-maxKeptBy {
+		t.Errorf("of one observer %d values are taken, %d bytes are left to its zone", n, left)
+	}
+	for range maxKeepers {
+		inRoom(values(1000, maxKept), &left)
+	}
+	if small := inRoom(values(1, 1), &left); left != 0 || small != nil {
+		t.Errorf("%d bytes are left, and %d values more are taken", left, len(small))
 	}
 }
