@@ -30,3 +30,22 @@ func TestACrowdOfQuestions(t *testing.T) {
 		}
 	}
 }
+
+// TestProbesOfWhoMayOnlyAsk holds that who may only ask neither floods what is probed nor
+// the log.
+func TestProbesOfWhoMayOnlyAsk(t *testing.T) {
+	s := newSystem(t, fleet)
+	open, socket := s.listen(t, config.Admin{Listen: loopback()}), s.listen(t, config.Admin{})
+	refused := map[*Server]int{}
+	for _, srv := range []*Server{open, socket} {
+		for range 2 * burst {
+			r := send(t, srv, http.MethodPost, "/v1/probe", `{"target":"self"}`)
+			if r.status == http.StatusTooManyRequests {
+				refused[srv]++
+			}
+		}
+	}
+	if refused[open] < burst/2 || refused[socket] > 0 {
+		t.Errorf("of %d probes %d are refused to who may only ask, %d to an operator", 2*burst, refused[open], refused[socket])
+	}
+}

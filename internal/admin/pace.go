@@ -28,20 +28,25 @@ func (p *pace) take(token string) error {
 	if token == "" {
 		return nil
 	}
+	return p.of("token " + token + " changes")
+}
+
+// of is take for whoever does something: that and the one who does it are one word.
+func (p *pace) of(who string) error {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.free == nil || len(p.free) >= maxPaces {
 		p.free = map[string]time.Time{}
 	}
-	at := p.free[token]
+	at := p.free[who]
 	if at.Before(now) {
 		at = now
 	}
 	if over := at.Add(every).Sub(now) - burst*every; over > 0 {
-		return later(http.StatusTooManyRequests, over, "token %s changes too much at once: %d changes, then one a second", token, burst)
+		return later(http.StatusTooManyRequests, over, "%s too much at once: %d times, then one a second", who, burst)
 	}
-	p.free[token] = at.Add(every)
+	p.free[who] = at.Add(every)
 	return nil
 }
 
