@@ -3,6 +3,7 @@ package consul
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"runtime"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/detour-dns/detour/internal/health"
+	"github.com/detour-dns/detour/internal/share"
 )
 
 // hoard is a value under use/ that is small, and of which each service has as many pools
@@ -123,5 +125,18 @@ func TestWhatGuardsKeepIsBounded(t *testing.T) {
 	}
 	if small := inRoom(values(1, 1), &left); left != 0 || small != nil {
 		t.Errorf("%d bytes are left, and %d values more are taken", left, len(small))
+	}
+}
+
+// TestNoRecordOutlastsTime holds that the end of a record can be reckoned with.
+func TestNoRecordOutlastsTime(t *testing.T) {
+	for ttl, ok := range map[time.Duration]bool{0: true, 30 * 24 * time.Hour: true, -1: false, math.MaxInt64: false} {
+		value, err := json.Marshal(share.Record{Kind: share.Freeze, Target: "*", Version: share.Version{N: 1, Writer: "a"}, TTL: ttl, Deleted: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := decodeRecord(recordName(share.Freeze, "*"), value); (err == nil) != ok {
+			t.Errorf("%v: %v", ttl, err)
+		}
 	}
 }

@@ -73,3 +73,37 @@ func TestManySmallValues(t *testing.T) {
 		t.Errorf("%d values: %v", len(pairs), err)
 	}
 }
+
+// TestClearingUpGoesOn holds that a server which fails ends no clearing up, and that one
+// which does not allow it does.
+func TestClearingUpGoesOn(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		status int
+		body   string
+		may    bool
+	}{
+		{http.StatusInternalServerError, "no leader", true},
+		{http.StatusConflict, `{"Errors":[{"OpIndex":1,"What":"Permission denied"}]}`, false},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("X-Consul-Index", "7")
+			w.Header().Set("X-Consul-KnownLeader", "true")
+			w.Header().Set("X-Consul-LastContact", "0")
+			switch key, isKey := strings.CutPrefix(r.URL.Path, "/v1/kv/"); {
+			case !isKey:
+				w.WriteHeader(c.status)
+				fmt.Fprint(w, c.body)
+			case strings.Contains(key, "/use/"):
+				fmt.Fprintf(w, "[%q]", key+"gone")
+			default:
+				fmt.Fprint(w, "[]")
+			}
+		}))
+		defer server.Close()
+		s := observe(t, "a", func(o *Options) { o.Stores = []Store{{Address: server.URL}} })
+		if may := s.stores[0].clearOf(gone{"gone": time.Now().Add(-2 * goneLong)}); may != c.may {
+			t.Errorf("after %d it goes on: %v", c.status, may)
+		}
+	}
+}

@@ -254,8 +254,8 @@ func faultyVersion(r *share.Record) error {
 		return errors.New("a record without a sound version")
 	case r.Version.Over && !r.Deleted:
 		return errors.New("a record that is over and is not")
-	case r.TTL < 0:
-		return errors.New("a record that ends before it begins")
+	case r.TTL < 0 || r.TTL > maxAge*time.Second: // sums of times are made with it
+		return errors.New("a record that ends before it begins, or not in ten years")
 	}
 	return nil
 }
