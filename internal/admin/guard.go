@@ -107,6 +107,8 @@ func (s *Server) callerOf(r *http.Request) (caller, error) {
 // allow reports why a caller may not use a route, nil if it may.
 func (s *Server) allow(to *route, c caller) error {
 	switch {
+	case to.asks && c.may != operates: // what a probe costs others pay, and each leaves a line in the log
+		return s.pace.of("who may only ask sends")
 	case !to.changes():
 		return nil
 	case c.may == operates:

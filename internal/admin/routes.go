@@ -158,7 +158,7 @@ func (s *Server) methods(m map[string]*route) http.Handler {
 			return
 		}
 		r.Body = http.MaxBytesReader(w, awaited(r), s.largest(to))
-		v, err := to.handle(s, r)
+		v, err := s.answer(to, c, r)
 		if stream, ok := v.(stream); ok && err == nil {
 			stream(w)
 			return

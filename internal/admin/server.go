@@ -42,6 +42,7 @@ type Server struct {
 	followers atomic.Int32 // of the events
 	probing   chan struct{}
 	checking  chan struct{}
+	asking    chan struct{}
 	pace      pace
 }
 
@@ -75,7 +76,7 @@ func Listen(cfg config.Admin, e *engine.Engine, log *slog.Logger, opts ...Option
 	if log == nil {
 		log = slog.Default()
 	}
-	s := &Server{eng: e, log: log, cfg: cfg, few: func() bool { return false }, troubles: func(time.Time) []string { return nil }, done: make(chan struct{}), probing: make(chan struct{}, 1), checking: make(chan struct{}, 1)}
+	s := &Server{eng: e, log: log, cfg: cfg, few: func() bool { return false }, troubles: func(time.Time) []string { return nil }, done: make(chan struct{}), probing: make(chan struct{}, 1), checking: make(chan struct{}, 1), asking: make(chan struct{}, maxAsking)}
 	s.ending, s.end = context.WithCancel(context.Background())
 	for _, o := range opts {
 		o(s)

@@ -51,6 +51,8 @@ type sharing struct {
 	usage     usage
 	told      agree.Contact
 	others    []string
+	visits    visits
+	untold    int       // comings and goings since the last that was told
 	divided   bool      // it was told that others probe some checks
 	denied    time.Time // when it was last told that the token may not write
 	endDenied time.Time // when it last could not write that a record is over
@@ -240,17 +242,48 @@ func (s *sharing) tellOthers(list []*observer) {
 		now[i] = displayID(&o.Opinion)
 	}
 	slices.Sort(now)
-	for _, name := range now {
-		if !slices.Contains(s.others, name) {
-			s.event("resolver " + name + " is heard")
-		}
-	}
-	for _, name := range s.others {
-		if !slices.Contains(now, name) {
-			s.event("resolver " + name + " is no longer heard")
-		}
-	}
+	s.tellLacking(now, s.others, " is heard")
+	s.tellLacking(s.others, now, " is no longer heard")
 	s.others = now
+	if s.untold > 0 && s.visits.take(time.Now()) {
+		s.event("other resolvers came or left " + many(s.untold, "time", "times") + " more: `resolver status --all` shows who is there")
+		s.untold = 0
+	}
+}
+
+// tellLacking tells of each of some that is not among others, as long as it is few: who
+// comes and goes all the time must not wash all else out of the history.
+func (s *sharing) tellLacking(some, others []string, what string) {
+	for _, name := range some {
+		switch _, found := slices.BinarySearch(others, name); {
+		case found:
+		case s.visits.take(time.Now()):
+			s.event("resolver " + name + what)
+		default:
+			s.untold++
+		}
+	}
+}
+
+// How many comings and goings of others are told: some at once, as when a fleet starts,
+// then one in a while.
+const (
+	visitsAtOnce = 100
+	visitEvery   = 10 * time.Second
+)
+
+// visits is when all room for comings and goings is free again.
+type visits struct{ free time.Time }
+
+func (v *visits) take(now time.Time) bool {
+	if v.free.Before(now) {
+		v.free = now
+	}
+	if v.free.Sub(now) > (visitsAtOnce-1)*visitEvery {
+		return false
+	}
+	v.free = v.free.Add(visitEvery)
+	return true
 }
 
 func (s *sharing) event(text string) {

@@ -30,7 +30,7 @@ func (e *Engine) takeHand(entry share.Entry, now time.Time) bool {
 		return true
 	}
 	var o steer.Override
-	if err := json.Unmarshal(entry.Value, &o); err != nil || o.Target != entry.Target || o.Reason == "" {
+	if err := json.Unmarshal(entry.Value, &o); err != nil || o.Target != entry.Target || o.Reason == "" || !o.Kind.Known() {
 		e.odd(entry, err)
 		return false
 	}

@@ -14,65 +14,124 @@ const (
 // Adopt takes over what others keep where nothing good is known here, and reports
 // whether there was anything. What two observers of this zone keep stands in at once;
 // what one keeps, or another zone, once it proved itself here: who stole the token of
-// one of them can bring nothing in. What was refuted here is not taken over, nor
-// addresses for which deny is true, nor private ones of other zones: they mean other
-// machines here.
+// one of them can bring nothing in. Nor does one keep anything out: what two keep comes
+// first, and what one says besides addresses counts for nothing. What was refuted here
+// is not taken over, nor addresses for which deny is true, nor private ones of other
+// zones: they mean other machines here.
 func (n *Name) Adopt(finds []Find, now Stamp, deny func(Addr) bool) (isNew bool) {
 	words := make([]Name, len(finds))
+	var near []*Name
 	for i := range finds {
 		words[i] = finds[i].Known.Clone()
-		words[i].Mend(now)
+		if words[i].Mend(now); finds[i].Near {
+			near = append(near, &words[i])
+		}
 	}
 	for _, v6 := range []bool{false, true} {
-		if n.Of(v6).hasGood() {
-			continue
+		if !n.Of(v6).hasGood() {
+			isNew = n.adopt(v6, words, near, deny) || isNew
 		}
-		for i := range words {
-			near := finds[i].Near
-			isNew = n.borrow(v6, &words[i], func(ip Addr) bool { return deny(ip) || Private(ip) && !near }) || isNew
-		}
-		isNew = n.Of(v6).believe(finds, words, v6) || isNew
+	}
+	if isNew {
+		n.inherit(&Name{
+			Proves: most(near, func(w *Name) bool { return w.Proves }),
+			Secure: most(near, func(w *Name) bool { return w.Secure }),
+		})
 	}
 	return isNew
 }
 
-// believe makes good what is lent and enough observers of this zone keep.
-func (k *Kept) believe(finds []Find, words []Name, v6 bool) (isNew bool) {
+// adopt takes over addresses of a family: what enough observers keep comes first.
+func (n *Name) adopt(v6 bool, words []Name, near []*Name, deny func(Addr) bool) (isNew bool) {
+	k := n.Of(v6)
+	isBare, by := len(k.Members) == 0, vouchers(near, v6)
+	for _, w := range near {
+		isNew = n.borrow(v6, w, func(ip Addr) bool { return deny(ip) || by[ip].count < keepers }) || isNew
+	}
+	for i := range words {
+		isFar := !slices.Contains(near, &words[i])
+		isNew = n.borrow(v6, &words[i], func(ip Addr) bool { return deny(ip) || Private(ip) && isFar }) || isNew
+	}
+	if isBare {
+		k.Chain = chainOf(near, v6)
+	}
+	return k.believe(by) || isNew
+}
+
+// most reports whether as many observers say something as are believed.
+func most(near []*Name, says func(*Name) bool) bool {
+	n := 0
+	for _, w := range near {
+		if says(w) {
+			n++
+		}
+	}
+	return n >= keepers
+}
+
+// chainOf returns the chain by which as many observers were led as are believed, nil if
+// there is none.
+func chainOf(near []*Name, v6 bool) []string {
+	for _, w := range near {
+		chain := w.Of(v6).Chain
+		if most(near, func(o *Name) bool { return len(o.Of(v6).Members) > 0 && slices.Equal(o.Of(v6).Chain, chain) }) {
+			return chain
+		}
+	}
+	return nil
+}
+
+// vouched is how many observers of this zone keep an address, and when one of them saw
+// it prove itself last.
+type vouched struct {
+	count  int
+	proved Stamp
+}
+
+// vouchers counts who keeps which addresses of a family.
+func vouchers(near []*Name, v6 bool) map[Addr]vouched {
+	out := map[Addr]vouched{}
+	for _, w := range near {
+		k := w.Of(v6)
+		for i := range k.Members {
+			m := &k.Members[i]
+			if m.Last <= w.Gone || !m.Good() || m.Was == Refuted || !k.fits(m.IP) {
+				continue
+			}
+			v := out[m.IP]
+			if v.count++; m.Was == Proven {
+				v.proved = max(v.proved, m.Proved)
+			}
+			out[m.IP] = v
+		}
+	}
+	return out
+}
+
+// believe makes good what is lent and enough observers of this zone keep, and takes over
+// what they say of its proof.
+func (k *Kept) believe(by map[Addr]vouched) (isNew bool) {
 	for i := range k.Members {
 		m := &k.Members[i]
-		if !m.Lent || m.Proof != Unproven || vouches(finds, words, v6, m) < keepers {
+		v := by[m.IP]
+		if !m.Lent || m.Proof != Unproven || v.count < keepers {
 			continue
 		}
 		m.Lent, m.Told, m.Times = false, true, 3
 		m.First = min(m.First, m.Last.Add(-time.Minute))
+		if v.proved != 0 {
+			m.Was, m.Proved = Proven, v.proved
+		}
 		isNew = true
 	}
 	return isNew
-}
-
-// vouches returns how many observers of this zone keep a member, and takes over what
-// they say of its proof.
-func vouches(finds []Find, words []Name, v6 bool, m *Member) (count int) {
-	proved := Stamp(0)
-	for i := range words {
-		t := words[i].Of(v6).find(m.IP)
-		if !finds[i].Near || t == nil || t.Last <= words[i].Gone || !t.Good() || t.Was == Refuted {
-			continue
-		}
-		if count++; t.Was == Proven {
-			proved = max(proved, t.Proved)
-		}
-	}
-	if count >= keepers && proved != 0 {
-		m.Was, m.Proved = Proven, proved
-	}
-	return count
 }
 
 // borrow takes over from one resolver what is not known here, as lent.
 func (n *Name) borrow(v6 bool, from *Name, deny func(Addr) bool) (isNew bool) {
 	k, there := n.Of(v6), from.Of(v6)
 	gone := max(n.Gone, from.Gone)
+	there = &Kept{Members: slices.Clone(there.Members), Good: there.Good, TTL: there.TTL, Size: there.Size, Kind: there.Kind, Bad: there.Bad}
 	there.leave(func(ip Addr) bool {
 		m := there.find(ip)
 		return m.Last <= gone || !m.Good() || m.Was == Refuted || deny(ip) || !there.fits(ip) || !n.takes(v6, ip)
@@ -84,16 +143,13 @@ func (n *Name) borrow(v6 bool, from *Name, deny func(Addr) bool) (isNew bool) {
 		k.Began = max(k.Began, there.Bad)
 	}
 	if len(k.Members) == 0 {
-		*k = Kept{Chain: there.Chain, Good: there.Good, TTL: there.TTL, Size: there.Size, Began: k.Began, Kind: there.Kind}
+		*k = Kept{Good: there.Good, TTL: there.TTL, Size: there.Size, Began: k.Began, Kind: there.Kind}
 	}
 	for _, m := range there.Members {
 		if len(k.Members) < MaxMembers && k.find(m.IP) == nil {
 			k.Members = append(k.Members, Member{IP: m.IP, First: m.First, Last: m.Last, Times: 1, Lent: true})
 			isNew = true
 		}
-	}
-	if isNew {
-		n.inherit(from)
 	}
 	return isNew
 }

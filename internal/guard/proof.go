@@ -107,7 +107,7 @@ func (n *Name) Prove(v6 bool, ip Addr, p Proof, now Stamp) (isNew bool) {
 	if m == nil || p == Unproven {
 		return false
 	}
-	was := m.Proof
+	was, isLent := m.Proof, m.Lent
 	p = m.decide(p, now)
 	isProof := p == Proven || p == Refuted
 	if was == Refuted && !isProof { // that takes nothing back
@@ -117,10 +117,14 @@ func (n *Name) Prove(v6 bool, ip Addr, p Proof, now Stamp) (isNew bool) {
 		m.Was, m.Proved, m.Own, m.doubted = p, now, now, 0
 		m.Lent, m.Told = m.Lent && p != Proven, m.Told && p != Proven
 	}
-	if p == Proven && !n.Failing() {
-		n.Proves = true
-	}
+	n.noteProof(p, isLent)
 	return was != p
+}
+
+// noteProof notes that the name proves itself: a member did while answers were good, or
+// one that only others keep.
+func (n *Name) noteProof(p Proof, isLent bool) {
+	n.Proves = n.Proves || p == Proven && (isLent || !n.Failing())
 }
 
 // Twice is the time within which two proofs must contradict.

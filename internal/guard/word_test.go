@@ -49,6 +49,16 @@ func TestWhatIsTakenOverBesideAddresses(t *testing.T) {
 	n = Name{}
 	n.Learn(false, &Answer{Addrs: addrs("198.51.100.1"), TTL: 5, Chain: []string{"own.example."}}, now.Add(time.Second))
 	n.Adopt(by(&s, true), now.Add(time.Second), nobody)
+	if n.Proves {
+		t.Error("one word is enough to demand proofs of what the name's own DNS says")
+	}
+	proved := n.Clone()
+	if proved.Prove(false, pool(2)[0], Proven, now.Add(time.Second)); !proved.Proves {
+		t.Error("what was lent proved itself, and the name is not known to")
+	}
+	n = Name{}
+	n.Learn(false, &Answer{Addrs: addrs("198.51.100.1"), TTL: 5, Chain: []string{"own.example."}}, now.Add(time.Second))
+	n.Adopt(twice(&s), now.Add(time.Second), nobody)
 	if !n.Proves {
 		t.Error("it is not known that the name proves itself")
 	}

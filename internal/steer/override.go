@@ -17,8 +17,18 @@ const (
 	ForceUp                       // as if its checks passed (ignore-health)
 )
 
+var overrideKinds = [...]string{"drain", "down", "up"}
+
+// Known reports whether this version knows what the kind does.
+func (k OverrideKind) Known() bool { return int(k) < len(overrideKinds) }
+
 // String returns the kind's name in failover.yaml.
-func (k OverrideKind) String() string { return [...]string{"drain", "down", "up"}[k] }
+func (k OverrideKind) String() string {
+	if !k.Known() {
+		return "unknown"
+	}
+	return overrideKinds[k]
+}
 
 // Override is an operator's decision. Whether it has expired is judged by Build.
 type Override struct {

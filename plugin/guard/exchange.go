@@ -19,8 +19,8 @@ const (
 type trade struct {
 	mu      sync.Mutex // guards what follows
 	version uint64
-	here    map[string]*guard.Name // what this one told, by block and name
-	all     guard.Stamp            // when every name was looked at
+	here    map[blockName]*guard.Name // what this one told
+	all     guard.Stamp               // when every name was looked at
 }
 
 // anew has what others keep taken in once more: other names are guarded than before.
@@ -33,7 +33,7 @@ func (t *trade) anew() {
 // of returns a copy of what was told of a name from here. The exchange is under way.
 func (t *trade) of(block, name string) guard.Shared {
 	s := guard.Shared{Block: block, Name: name}
-	if was := t.here[block+" "+name]; was != nil {
+	if was := t.here[blockName{block, name}]; was != nil {
 		s.Known = was.Clone()
 	}
 	return s
@@ -55,7 +55,7 @@ func (b *bureau) exchange(now guard.Stamp) {
 		return
 	}
 	if version != b.trade.version {
-		b.trade.version, b.trade.here = version, map[string]*guard.Name{}
+		b.trade.version, b.trade.here = version, map[blockName]*guard.Name{}
 		self, _ := x.Zone()
 		for _, finds := range byName(list) {
 			b.takeOver(finds, self, now)
@@ -72,11 +72,14 @@ func (b *bureau) exchange(now guard.Stamp) {
 	}
 }
 
+// blockName is a name as a server block guards it. Of each an observer has one word.
+type blockName struct{ block, name string }
+
 // byName puts together what all observers keep of each name.
-func byName(list []guard.Find) map[string][]guard.Find {
-	out := map[string][]guard.Find{}
+func byName(list []guard.Find) map[blockName][]guard.Find {
+	out := map[blockName][]guard.Find{}
 	for i := range list {
-		key := list[i].Block + " " + list[i].Name
+		key := blockName{list[i].Block, list[i].Name}
 		out[key] = append(out[key], list[i])
 	}
 	return out
@@ -92,7 +95,7 @@ func (b *bureau) takeOver(finds []guard.Find, self string, now guard.Stamp) {
 		if finds[i].Near && finds[i].By == self { // made plausible: times to come would never be outdone
 			known := finds[i].Known.Clone()
 			known.Mend(now)
-			b.trade.here[f.Block+" "+f.Name] = &known
+			b.trade.here[blockName{f.Block, f.Name}] = &known
 		}
 	}
 	if t == nil {

@@ -32,6 +32,7 @@ type peer struct {
 type life struct {
 	seq     uint64        // the highest that was seen with its who
 	opinion share.Opinion // of seq
+	heard   bool          // opinion is known: it is not kept while the life is in no store
 	since   time.Time     // when that was first seen: its ages are of then
 	moved   int           // the merge in which the life was first seen, or last had news
 }
@@ -62,9 +63,7 @@ func (c *council) merge(seen []sighting, now time.Time) (out []*life) {
 	present := map[string]map[string]*life{}
 	for _, s := range seen {
 		l := c.life(s.member, s.op.Boot)
-		if s.op.Seq > l.seq && s.op.AssignedSeq == s.who.AssignedSeq {
-			l.seq, l.opinion, l.since, l.moved = s.op.Seq, join(s.zone, s.observer, s.who, s.op), now, c.merges
-		}
+		l.hear(&s, now, c.merges)
 		if present[s.member] == nil {
 			present[s.member] = map[string]*life{}
 		}
@@ -75,7 +74,7 @@ func (c *council) merge(seen []sighting, now time.Time) (out []*life) {
 	})
 	zones := map[string]int{}
 	for _, m := range byAge {
-		if l := latest(present[m]); l != nil && l.seq > 0 && zones[l.opinion.Zone] < maxObservers {
+		if l := latest(present[m]); l != nil && l.heard && zones[l.opinion.Zone] < maxObservers {
 			zones[l.opinion.Zone]++
 			out = append(out, l)
 		}
@@ -100,6 +99,18 @@ func (c *council) life(member, boot string) *life {
 		p.lives[boot] = l
 	}
 	return l
+}
+
+// hear takes in what a life says in one store, unless more is known already.
+func (l *life) hear(s *sighting, now time.Time, merge int) {
+	isNew := s.op.Seq > l.seq
+	if !isNew && (l.heard || s.op.Seq < l.seq || l.seq == 0) || s.op.AssignedSeq != s.who.AssignedSeq {
+		return
+	}
+	l.seq, l.opinion, l.heard = s.op.Seq, join(s.zone, s.observer, s.who, s.op), true
+	if isNew { // else its ages go on
+		l.since, l.moved = now, merge
+	}
 }
 
 // latest returns the life that moved last, nil if more than one did.
@@ -129,17 +140,27 @@ func (l *life) aged(now time.Time) share.Opinion {
 	return o
 }
 
-// forget drops what is too much: of each observer the boots that moved longest ago,
-// and observers that are gone.
+// forget drops what is too much: what those said that are gone, of each observer the
+// boots that moved longest ago, and observers.
 func (c *council) forget(present map[string]map[string]*life) {
 	for member, p := range c.known {
 		if len(c.known) > maxKnown && present[member] == nil {
 			delete(c.known, member)
 			continue
 		}
+		p.hush(present[member])
 		boots := slices.SortedFunc(maps.Keys(p.lives), func(a, b string) int { return cmp.Compare(p.lives[b].moved, p.lives[a].moved) })
 		for _, boot := range boots[min(len(boots), maxBoots):] {
 			delete(p.lives, boot)
+		}
+	}
+}
+
+// hush drops what lives said that are in no store.
+func (p *peer) hush(present map[string]*life) {
+	for boot, l := range p.lives {
+		if present[boot] == nil {
+			l.opinion, l.heard = share.Opinion{}, false
 		}
 	}
 }

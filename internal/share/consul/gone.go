@@ -53,34 +53,38 @@ func (g gone) look(names, living map[string]bool, now time.Time) (over []string)
 func (st *store) clearUp() {
 	tick := time.NewTicker(clearEvery)
 	defer tick.Stop()
-	g := gone{}
-	for may := true; may; {
+	for g := (gone{}); ; {
 		select {
 		case <-tick.C:
-			may = st.clearUpOnce(g, time.Now())
 		case <-st.s.ctx.Done():
+			return
+		}
+		if !st.speaks() {
+			clear(g) // what this one saw is not what was
+			continue
+		}
+		if !st.clearOf(g) {
 			return
 		}
 	}
 }
 
-// clearUpOnce reports whether the token may delete, as far as is known.
-func (st *store) clearUpOnce(g gone, now time.Time) (may bool) {
-	if !st.speaks() {
-		clear(g) // what this one saw is not what was
-		return true
-	}
+// clearOf deletes what those left behind that are gone for long, and reports whether
+// this one may.
+func (st *store) clearOf(g gone) (may bool) {
 	names, living, err := st.left()
 	if err != nil {
 		return true // the readers tell
 	}
-	for _, name := range g.look(names, living, now) {
+	for _, name := range g.look(names, living, time.Now()) {
 		done, err := st.forget(name)
-		if err != nil {
+		switch {
+		case errors.Is(err, ErrDenied):
 			st.log.Debug("what an observer left behind cannot be deleted", "observer", name, "error", err)
-			return !errors.Is(err, ErrDenied)
-		}
-		if done {
+			return false
+		case err != nil:
+			return true // the next look finds it again
+		case done:
 			st.log.Info("what an observer left behind is deleted: it has been gone for long", "observer", name)
 		}
 	}
@@ -98,35 +102,34 @@ func (st *store) speaks() bool {
 // left returns the observers of this zone who have left something, and those who
 // live.
 func (st *store) left() (names, living map[string]bool, err error) {
-	if living, err = st.named("who/"); err != nil {
+	if living, err = st.namesUnder("who/"); err == nil {
+		names, err = st.namesUnder("use/")
+	}
+	if err != nil {
 		return nil, nil, err
 	}
-	if names, err = st.named("use/"); err != nil {
-		return nil, nil, err
-	}
-	keepers, err := st.named("kept/")
+	keepers, err := st.namesUnder("kept/")
 	maps.Copy(names, keepers)
 	return names, living, err
 }
 
-// named asks the leader for the observers of this zone that have anything under a
-// prefix.
-func (st *store) named(prefix string) (out map[string]bool, err error) {
-	base := st.s.keys.base + prefix
+// namesUnder returns the observers of this zone who have something under a prefix.
+func (st *store) namesUnder(prefix string) (names map[string]bool, err error) {
+	names = map[string]bool{}
+	under := st.s.keys.base + prefix
 	err = st.use(st.s.ctx, freshLimit, func(ctx context.Context, c *api.Client) error {
-		keys, meta, err := c.KV().Keys(base+zoneElement(st.s.o.Zone)+"/", "/", (&api.QueryOptions{RequireConsistent: true}).WithContext(ctx))
+		keys, meta, err := c.KV().Keys(under+zoneElement(st.s.o.Zone)+"/", "/", (&api.QueryOptions{RequireConsistent: true}).WithContext(ctx))
 		if err != nil {
 			return err
 		}
-		out = make(map[string]bool, len(keys))
 		for _, key := range keys {
-			if _, name, ok := parseMember(strings.TrimSuffix(strings.TrimPrefix(key, base), "/")); ok {
-				out[name] = true
+			if _, name, ok := parseMember(strings.TrimSuffix(strings.TrimPrefix(key, under), "/")); ok {
+				names[name] = true
 			}
 		}
 		return trusted(meta)
 	})
-	return out, err
+	return names, err
 }
 
 // forget deletes what an observer of this zone left behind, unless it is back.

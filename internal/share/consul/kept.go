@@ -25,6 +25,8 @@ const (
 	maxNames    = 1000      // records of an observer
 	maxKeepers  = 64        // observers of a zone
 	maxBatch    = 256 << 10 // bytes of one write
+	maxKeptBy   = 4 << 20   // bytes of what one observer keeps
+	maxKeptIn   = 32 << 20  // and of what a zone does
 	keptApart   = 5 * time.Second
 	keptAllOver = 10 * time.Minute // between looks at other zones
 )
@@ -201,11 +203,12 @@ func (st *store) zoneKept(zone string, index uint64) (pairs api.KVPairs, next ui
 		return 1
 	}
 	slices.SortStableFunc(observers, func(a, b string) int { return lives(a) - lives(b) }) // those who are gone silence nobody who lives
+	left := maxKeptIn
 	for _, observer := range observers[:min(len(observers), maxKeepers)] {
 		more, _, err := st.query(observer, 0)
 		switch {
 		case err == nil:
-			pairs = append(pairs, more...)
+			pairs = append(pairs, inRoom(more, &left)...)
 		case strings.Contains(err.Error(), errTooLong.Error()):
 			st.crowded(observer)
 		default:
@@ -213,6 +216,19 @@ func (st *store) zoneKept(zone string, index uint64) (pairs api.KVPairs, next ui
 		}
 	}
 	return pairs, next, nil
+}
+
+// inRoom returns what one observer has room for, of that which is left of its zone's.
+func inRoom(pairs api.KVPairs, left *int) (out api.KVPairs) {
+	room := min(*left, maxKeptBy)
+	for _, p := range pairs {
+		if len(p.Value) <= min(room, maxKept) {
+			room -= len(p.Value)
+			*left -= len(p.Value)
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 // crowded tells once that an observer keeps more than is read.

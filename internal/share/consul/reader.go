@@ -118,7 +118,7 @@ func (st *store) query(prefix string, index uint64) (pairs api.KVPairs, next uin
 		if err != nil {
 			return err
 		}
-		pairs = found
+		pairs = slices.DeleteFunc(found, func(p *api.KVPair) bool { return p == nil }) // a server may say null
 		if meta.LastIndex >= index {
 			next = meta.LastIndex
 		}

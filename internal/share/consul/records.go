@@ -185,10 +185,10 @@ func (st *store) get(ctx context.Context, list []record) (found api.TxnResults, 
 		if err != nil {
 			return err
 		}
-		if !ok && len(resp.Errors) > 0 {
-			return errors.New(resp.Errors[0].What)
+		if why := firstError(resp); !ok && why != "" {
+			return errors.New(why)
 		}
-		if !ok || len(resp.Results) != len(list) {
+		if !ok || len(resp.Results) != len(list) || slices.Contains(resp.Results, nil) {
 			return fmt.Errorf("the token may read %d records of %d", len(resp.Results), len(list))
 		}
 		found = resp.Results

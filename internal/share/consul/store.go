@@ -109,8 +109,8 @@ const denied = "Permission denied"
 func (st *store) commit(ctx context.Context, ops api.TxnOps) (done bool, why string, err error) {
 	err = st.use(ctx, writeTimeout, func(ctx context.Context, c *api.Client) error {
 		ok, resp, _, err := c.Txn().Txn(ops, (&api.QueryOptions{}).WithContext(ctx))
-		if done = ok && err == nil; !done && err == nil && len(resp.Errors) > 0 {
-			why = resp.Errors[0].What
+		if done = ok && err == nil; !done && err == nil {
+			why = firstError(resp)
 		}
 		return err
 	})
@@ -123,6 +123,15 @@ func (st *store) commit(ctx context.Context, ops api.TxnOps) (done bool, why str
 		why = tidy(errors.New(why), st.token).Error()
 	}
 	return done, why, err
+}
+
+// firstError returns what a server had against the first operation that it refused, "" if
+// it does not say.
+func firstError(resp *api.TxnResponse) string {
+	if resp == nil || len(resp.Errors) == 0 || resp.Errors[0] == nil {
+		return ""
+	}
+	return resp.Errors[0].What
 }
 
 func (st *store) connect() (*api.Client, *transport, error) {

@@ -1,6 +1,7 @@
 package consul
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -25,7 +26,8 @@ import (
 const (
 	dialTimeout = 3 * time.Second
 	maxAnswer   = 64 << 20
-	maxError    = 300 // bytes of an error's text
+	maxCommas   = 500_000 // of an answer: an empty object of three bytes takes a hundred once it is decoded
+	maxError    = 300     // bytes of an error's text
 )
 
 // transport brings requests to one datacenter. It adds the token, so that the
@@ -100,7 +102,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	t.bytes.Add(max(0, req.ContentLength))
 	resp, err := t.base.RoundTrip(req)
 	if err == nil {
-		resp.Body = &body{ReadCloser: resp.Body, left: maxAnswer, count: t.bytes}
+		resp.Body = &body{ReadCloser: resp.Body, left: maxAnswer, commas: maxCommas, count: t.bytes}
 	}
 	return resp, err
 }
@@ -108,17 +110,20 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 // body counts what is read of an answer, and ends one that is too long.
 type body struct {
 	io.ReadCloser
-	left  int64
-	count *atomic.Int64
+	left   int64
+	commas int
+	count  *atomic.Int64
 }
 
-var errTooLong = fmt.Errorf("answer of more than %d MiB", maxAnswer>>20)
+var errTooLong = fmt.Errorf("answer of more than %d MiB, or of more values than resolvers write", maxAnswer>>20)
 
 // Read implements io.Reader.
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.count.Add(int64(n))
-	if b.left -= int64(n); b.left < 0 {
+	b.left -= int64(n)
+	b.commas -= bytes.Count(p[:n], []byte{','})
+	if b.left < 0 || b.commas < 0 {
 		return 0, errTooLong
 	}
 	return n, err

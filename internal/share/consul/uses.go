@@ -24,6 +24,7 @@ const (
 	maxUse      = 256 << 10
 	maxPools    = 64
 	maxUsedBy   = 20_000 // services
+	maxReturns  = 32_768 // pools of those of which one returns
 	maxEjection = 1000
 )
 
@@ -99,21 +100,21 @@ func (v *usage) withAges(f func(age int64) int64) usage {
 func groupUse(u *share.Use) usage {
 	out := usage{Boot: u.Boot}
 	groups := map[string]*useGroup{}
-	size := 0
+	size, returns := 0, 0
 	for _, s := range u.Services {
 		g, ages := groupOf(s.Pools)
 		text, _ := json.Marshal(g) // of strings and numbers
 		key := string(text)
-		if size += 12 + 8*len(ages); groups[key] == nil {
+		at, known := groups[key]
+		if size += 12 + 8*len(ages); !known {
 			size += len(key) + 64
+			at = &g
 		}
-		if size > maxUse*3/4 {
+		returns += len(s.Pools) * min(len(ages), 1)
+		if size > maxUse*3/4 || returns > maxReturns {
 			break
 		}
-		if groups[key] == nil {
-			groups[key] = &g
-		}
-		at := groups[key]
+		groups[key] = at
 		at.Services, at.Ages = append(at.Services, s.ID), append(at.Ages, ages...)
 	}
 	for _, key := range slices.Sorted(maps.Keys(groups)) {
@@ -272,29 +273,46 @@ func (c *council) prefers(member string, a, b *usage) bool {
 		return false
 	}
 	l := latest(p.lives)
-	return l != nil && l.opinion.Boot == a.Boot
+	return l != nil && l == p.lives[a.Boot]
 }
 
-// ungroup undoes groupUse.
+// ungroup undoes groupUse. Services that stand alike share their pools, which must not
+// be changed: a small value may give many of them to many.
 func (v *usage) ungroup(zone, observer string) share.Use {
 	u := share.Use{Observer: observer, Zone: zone, Boot: v.Boot}
 	for i := range v.As {
 		g := &v.As[i]
+		alike := g.pools()
 		for n, id := range g.Services {
-			s := share.ServiceUse{ID: id, Pools: make([]share.PoolUse, len(g.Regions))}
-			for p := range s.Pools {
-				at := slices.Index(g.Returning, p)
-				s.Pools[p] = share.PoolUse{Region: g.Regions[p], Used: slices.Contains(g.Used, p), Out: slices.Contains(g.Out, p), Returning: at >= 0}
-				if at >= 0 {
-					s.Pools[p].Ejections = g.Ejections[at]
-					s.Pools[p].Age = time.Duration(g.Ages[n*len(g.Returning)+at]) * time.Second
-				}
-			}
-			u.Services = append(u.Services, s)
+			u.Services = append(u.Services, share.ServiceUse{ID: id, Pools: g.aged(alike, n)})
 		}
 	}
 	slices.SortFunc(u.Services, func(a, b share.ServiceUse) int { return cmp.Compare(a.ID, b.ID) })
 	return u
+}
+
+// pools returns how the pools of a group stand, without ages.
+func (g *useGroup) pools() []share.PoolUse {
+	out := make([]share.PoolUse, len(g.Regions))
+	for p := range out {
+		out[p] = share.PoolUse{Region: g.Regions[p], Used: slices.Contains(g.Used, p), Out: slices.Contains(g.Out, p)}
+		if at := slices.Index(g.Returning, p); at >= 0 {
+			out[p].Returning, out[p].Ejections = true, g.Ejections[at]
+		}
+	}
+	return out
+}
+
+// aged returns pools with the ages of service n of the group.
+func (g *useGroup) aged(pools []share.PoolUse, n int) []share.PoolUse {
+	if len(g.Returning) == 0 {
+		return pools
+	}
+	pools = slices.Clone(pools)
+	for at, p := range g.Returning {
+		pools[p].Age = time.Duration(g.Ages[n*len(g.Returning)+at]) * time.Second
+	}
+	return pools
 }
 
 // decodeUsage trusts nothing.
@@ -302,15 +320,24 @@ func decodeUsage(value []byte) (v usage, err error) {
 	if err = decode(value, maxUse, &v); err != nil {
 		return v, err
 	}
-	bad, services := v.Boot == "" || !plain(v.Boot), 0
+	bad, services, returns := v.Boot == "" || !plain(v.Boot), 0, 0
 	for i := range v.As {
 		services += len(v.As[i].Services)
+		returns += v.As[i].apart()
 		bad = bad || v.As[i].bad()
 	}
-	if bad || services > maxUsedBy {
+	if bad || services > maxUsedBy || returns > maxReturns {
 		err = errors.New("not what an observer uses")
 	}
 	return v, err
+}
+
+// apart is how many pools a reader must tell apart: those of services that differ in ages.
+func (g *useGroup) apart() int {
+	if len(g.Returning) == 0 {
+		return 0
+	}
+	return len(g.Services) * len(g.Regions)
 }
 
 func (g *useGroup) bad() bool {

@@ -197,8 +197,10 @@ func decodeOp(value []byte) (p op, err error) {
 		bad = bad || g.Verdict == health.Up || len(g.Ages) != len(g.Checks) ||
 			slices.ContainsFunc(g.Ages, func(a int64) bool { return a < 0 || a > maxAge })
 	}
+	regions := map[string]bool{} // each costs its reader a look at all checks
 	for _, s := range p.Summed {
-		bad = bad || s.Region == "" || !plain(s.Region)
+		bad = bad || s.Region == "" || !plain(s.Region) || regions[s.Region]
+		regions[s.Region] = true
 	}
 	if bad {
 		err = errors.New("not an opinion")
@@ -252,8 +254,8 @@ func faultyVersion(r *share.Record) error {
 		return errors.New("a record without a sound version")
 	case r.Version.Over && !r.Deleted:
 		return errors.New("a record that is over and is not")
-	case r.TTL < 0:
-		return errors.New("a record that ends before it begins")
+	case r.TTL < 0 || r.TTL > maxAge*time.Second: // sums of times are made with it
+		return errors.New("a record that ends before it begins, or not in ten years")
 	}
 	return nil
 }
