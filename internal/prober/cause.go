@@ -133,7 +133,7 @@ func certCause(err error) (health.Cause, string) {
 	if inv, ok := errors.AsType[x509.CertificateInvalidError](err); ok && inv.Reason == x509.Expired {
 		if inv.Cert != nil {
 			now := time.Now()
-			return dateCause(inv.Cert, now, stepped(now))
+			return dateCause(inv.Cert, now, ClockStep(began, now))
 		}
 		return health.CauseTLSExpired, "certificate outside its validity"
 	}

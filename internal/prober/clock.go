@@ -16,9 +16,11 @@ const mostStep = time.Minute
 // one.
 var began = time.Now()
 
-// stepped returns how far the wall clock was set since the process began, forward if
-// positive: it went on by so much more than the monotonic clock.
-func stepped(now time.Time) time.Duration { return now.Round(0).Sub(began.Round(0)) - now.Sub(began) }
+// ClockStep returns how far the wall clock was set between two readings of time.Now,
+// forward if positive: it went on by so much more than the monotonic clock.
+func ClockStep(from, to time.Time) time.Duration {
+	return to.Round(0).Sub(from.Round(0)) - to.Sub(from)
+}
 
 // dateCause tells a certificate that is outside its validity from a clock that is. One
 // that is valid by the clock as it was, before somebody set it, says nothing of the

@@ -39,16 +39,16 @@ func TestAStepOfTheClockIsLocal(t *testing.T) {
 	}
 }
 
-// TestStepped: what the two clocks differ by is how far one was set.
-func TestStepped(t *testing.T) {
+// TestClockStep: what the two clocks differ by is how far one was set.
+func TestClockStep(t *testing.T) {
 	t.Parallel()
-	if d := stepped(time.Now()); d.Abs() > time.Second {
+	if d := ClockStep(began, time.Now()); d.Abs() > time.Second {
 		t.Errorf("nobody set the clock: %v", d)
 	}
-	if d := stepped(began.Add(time.Hour)); d != 0 {
+	if d := ClockStep(began, began.Add(time.Hour)); d != 0 {
 		t.Errorf("an hour later: %v", d)
 	}
-	if d := stepped(began.Round(0).Add(time.Hour)); d != 0 {
+	if d := ClockStep(began, began.Round(0).Add(time.Hour)); d != 0 {
 		t.Errorf("without a monotonic reading nothing is known: %v", d)
 	}
 }

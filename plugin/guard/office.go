@@ -113,11 +113,13 @@ func (b *bureau) run(ctx context.Context) {
 	defer close(b.done)
 	tick := time.NewTicker(beat)
 	defer tick.Stop()
-	for {
+	for last := time.Now(); ; {
 		select {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
+			b.followClock(last, now)
+			last = now
 			for _, t := range b.list() {
 				t.beat(guard.At(now))
 			}

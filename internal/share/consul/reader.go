@@ -24,6 +24,7 @@ const (
 	apart      = 500 * time.Millisecond // from one query's start to the next
 	maxPause   = 4 * time.Second        // after errors, and half as much at random
 	maxContact = 5 * time.Second        // since the server heard its leader
+	oddAgain   = 10 * time.Minute       // from one warning of values that are ignored to the next
 	lasting    = 15 * time.Second       // what was read longer ago says nothing of now
 )
 
@@ -57,6 +58,7 @@ type part struct {
 	good    int       // reads
 	bad     int
 	odd     int              // values that were ignored
+	oddAt   time.Time        // when that was told last
 	entries map[string]entry // by the rest of the key
 }
 
@@ -157,7 +159,8 @@ func (st *store) deliver(which int, began time.Time, pairs api.KVPairs, err erro
 	if err != nil {
 		p.bad++
 	} else {
-		if odd > p.odd {
+		if odd > p.odd && time.Since(p.oddAt) >= oddAgain {
+			p.oddAt = time.Now()
 			st.log.Warn("what is shared here holds values that are not ours, damaged or too large: they are ignored", "under", st.s.keys.base+prefixes[which], "values", odd)
 		}
 		p.at, p.entries, p.odd = time.Now(), entries, odd

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -246,5 +247,26 @@ func TestOptions(t *testing.T) {
 	cancel()
 	if _, err := observe(t, "a", func(o *Options) { o.Stores = []Store{{Address: "unix:///nowhere"}} }).Records(ctx); err == nil {
 		t.Error("a call that was given up succeeded")
+	}
+}
+
+// TestOddIsToldRarely: whoever may write could fill the log with values that come and
+// go.
+func TestOddIsToldRarely(t *testing.T) {
+	t.Parallel()
+	var log kit.Output
+	s := observe(t, "a", func(o *Options) {
+		o.Stores = []Store{{Address: "127.0.0.1:1"}}
+		o.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	})
+	odd := api.KVPairs{{Key: s.keys.base + "op/z/b", Session: "s", Value: []byte("odd")}}
+	for range 50 {
+		s.stores[0].deliver(inOp, time.Now(), odd, nil)
+		s.stores[0].deliver(inOp, time.Now(), nil, nil)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := strings.Count(log.String(), "are ignored"); n != 1 {
+		t.Errorf("told %d times: %s", n, log.String())
 	}
 }
