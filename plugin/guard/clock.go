@@ -3,8 +3,6 @@ package guard
 import (
 	"time"
 
-	"github.com/coredns/coredns/plugin/pkg/log"
-
 	"github.com/detour-dns/detour/internal/guard"
 	"github.com/detour-dns/detour/internal/prober"
 )

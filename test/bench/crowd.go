@@ -31,7 +31,7 @@ func startCrowd(n int, at string) (*crowd, error) {
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	for i := range n {
 		s, err := consul.New(consul.Options{
-			Cluster: "bench", Observer: observerName(i), Stores: []consul.Store{{Datacenter: "dc1", Address: "http://" + at}},
+			Cluster: "bench", Observer: observerName(i), Zone: zoneName(i), Stores: []consul.Store{{Datacenter: "dc1", Address: "http://" + at}},
 		})
 		if err != nil {
 			c.close()
@@ -68,6 +68,8 @@ func (c *crowd) listen(i int, s *consul.Share) {
 	}
 }
 
+func zoneName(i int) string { return fmt.Sprintf("onprem/fra%d", i%5) }
+
 // note keeps why a read failed, and leaves the store a second then, as engines do.
 func (c *crowd) note(err error) {
 	if err == nil || c.ctx.Err() != nil {
@@ -94,7 +96,7 @@ func (c *crowd) say(round int, list []share.Opinion) (last time.Time, err error)
 		wg.Go(func() {
 			time.Sleep(time.Duration(i) * 500 * time.Millisecond / time.Duration(len(c.all)))
 			o := list[(round+i)%len(list)]
-			o.Observer, o.Boot, o.Zone, o.Version = observerName(i), "AGREEAGREEAGREEAGREEAGREEA", fmt.Sprintf("onprem/fra%d", i%5), "v1.0.0"
+			o.Observer, o.Boot, o.Zone, o.Version = observerName(i), "AGREEAGREEAGREEAGREEAGREEA", zoneName(i), "v1.0.0"
 			o.Decision = fmt.Sprintf("%016x", round)
 			ctx, cancel := context.WithTimeout(c.ctx, 10*time.Second)
 			defer cancel()
