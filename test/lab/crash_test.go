@@ -27,11 +27,7 @@ func TestWhoIsGoneHasNoVoice(t *testing.T) {
 		seats:       []seat{{"aws/us-east-1", []int{0}}, {"gcp/europe-west1", []int{0}}, {"gcp/europe-west1", []int{0}}},
 	})
 	t.Parallel()
-	f.services = `  db.example.org:
-    monitors: [web]
-    single_writer: true
-    pools: [{aws/us-east-1: [` + f.of("aws") + `]}, {gcp/europe-west1: [` + f.of("gcp") + `]}]
-`
+	f.addWriter()
 	f.serve()
 	f.agreed()
 	f.all(time.Minute, "aws", f.resolvers...)
@@ -43,6 +39,15 @@ func TestWhoIsGoneHasNoVoice(t *testing.T) {
 	if n := f.lost.Load(); n > 0 {
 		t.Errorf("%d of %d queries unanswered", n, f.asked.Load())
 	}
+}
+
+// addWriter adds a service of which one region at most may be in use.
+func (f *fleet) addWriter() {
+	f.services = `  db.example.org:
+    monitors: [web]
+    single_writer: true
+    pools: [{aws/us-east-1: [` + f.of("aws") + `]}, {gcp/europe-west1: [` + f.of("gcp") + `]}]
+`
 }
 
 // saysAllUp waits until a resolver has said that all is up. Before that it has no

@@ -18,11 +18,7 @@ func TestASingleWriterIsParted(t *testing.T) {
 		seats:       []seat{{"aws/us-east-1", []int{0}}, {"gcp/europe-west1", []int{0}}, {"azure/westeurope", []int{0}}},
 	})
 	t.Parallel()
-	f.services = `  db.example.org:
-    monitors: [web]
-    single_writer: true
-    pools: [{aws/us-east-1: [` + f.of("aws") + `]}, {gcp/europe-west1: [` + f.of("gcp") + `]}]
-`
+	f.addWriter()
 	f.serve()
 	f.agreed()
 	f.writes("aws", f.resolvers...)

@@ -196,13 +196,10 @@ func (st *store) zoneKept(zone string, index uint64) (pairs api.KVPairs, next ui
 		return nil, 0, err
 	}
 	living := st.living()
-	lives := func(prefix string) int {
-		if living[strings.TrimSuffix(strings.TrimPrefix(prefix, st.s.keys.base+"kept/"), "/")] {
-			return 0
-		}
-		return 1
-	}
-	slices.SortStableFunc(observers, func(a, b string) int { return lives(a) - lives(b) }) // those who are gone silence nobody who lives
+	putFirst(observers, func(prefix string) bool { // those who are gone silence nobody who lives
+		_, lives := living[strings.TrimSuffix(strings.TrimPrefix(prefix, st.s.keys.base+"kept/"), "/")]
+		return lives
+	})
 	left := maxKeptIn
 	for _, observer := range observers[:min(len(observers), maxKeepers)] {
 		more, _, err := st.query(observer, 0)

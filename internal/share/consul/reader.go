@@ -195,35 +195,32 @@ func (st *store) sift(which int, old map[string]entry, pairs api.KVPairs) (entri
 // there. Uses outlive their observers: those who are gone silence nobody who lives,
 // and the older ones no younger one.
 func (st *store) ranked(which int, old map[string]entry, pairs api.KVPairs, name func(*api.KVPair) string) api.KVPairs {
-	first := func(pair *api.KVPair) bool { _, there := old[name(pair)]; return there }
+	pairs, before := slices.Clone(pairs), old
 	if which == inUse {
-		living := st.living()
-		first = func(pair *api.KVPair) bool { return living[name(pair)] }
+		slices.SortStableFunc(pairs, func(a, b *api.KVPair) int { return cmp.Compare(b.ModifyIndex, a.ModifyIndex) })
+		before = st.living()
 	}
-	rank := func(pair *api.KVPair) int {
-		if first(pair) {
+	putFirst(pairs, func(pair *api.KVPair) bool { _, there := before[name(pair)]; return there })
+	return pairs
+}
+
+// putFirst moves to the front what is so, and leaves the order else.
+func putFirst[T any](list []T, isSo func(T) bool) {
+	rank := func(x T) int {
+		if isSo(x) {
 			return 0
 		}
 		return 1
 	}
-	return slices.SortedStableFunc(slices.Values(pairs), func(a, b *api.KVPair) int {
-		if by := rank(a) - rank(b); by != 0 || which != inUse {
-			return by
-		}
-		return cmp.Compare(b.ModifyIndex, a.ModifyIndex)
-	})
+	slices.SortStableFunc(list, func(a, b T) int { return rank(a) - rank(b) })
 }
 
 // living returns who held a session here when that was last read, by the rest of the
-// key.
-func (st *store) living() map[string]bool {
+// key. A map of entries is replaced, and never changed.
+func (st *store) living() map[string]entry {
 	st.s.mu.Lock()
 	defer st.s.mu.Unlock()
-	out := map[string]bool{}
-	for name := range st.parts[inWho].entries {
-		out[name] = true
-	}
-	return out
+	return st.parts[inWho].entries
 }
 
 // own reports whether a value is what this observer holds itself.
