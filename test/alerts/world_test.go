@@ -156,8 +156,8 @@ func (w *world) resolver(name string, edit func(string) string) *resolver {
 	}
 	w.t.Cleanup(r.stop)
 	w.all = append(w.all, r)
-	r.until("every check passes", func(s scrape) bool {
-		return s[prefix+`checks{verdict="up"}`] == w.checks() && s[prefix+`config_last_reload_success`] == "1"
+	r.until("it serves, and every check passes", func(s scrape) bool { // metrics come before the sockets for DNS
+		return strings.Contains(r.out.String(), " serves ") && s[prefix+`checks{verdict="up"}`] == w.checks() && s[prefix+`config_last_reload_success`] == "1"
 	})
 	return r
 }

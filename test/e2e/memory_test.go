@@ -12,9 +12,11 @@ import (
 	"github.com/detour-dns/detour/test/kit"
 )
 
-// What 12,000 checks need is 70 MB; the garbage of reloads may double that.
+// What 12,000 checks need is 75 MB while they are reloaded; the garbage of reloads
+// doubles that, to 165 MB. The limit is between, so far from both that a busy machine,
+// where the collector falls behind, decides nothing.
 const (
-	containerMB       = 110
+	containerMB       = 130
 	containerServices = 4000
 )
 
@@ -94,10 +96,10 @@ func reloadsIn(t *testing.T, procs string, env ...string) syscall.Signal {
 			return false
 		}
 	}
-	p.eventually("it serves", func() bool { return gone() || strings.Contains(p.out.String(), " serves ") })
+	p.within(time.Minute, "it serves", func() bool { return gone() || strings.Contains(p.out.String(), " serves ") })
 	for i := range 5 {
 		p.write("failover.yaml", crowded(i+1))
-		p.eventually("the change is read", func() bool {
+		p.within(time.Minute, "the change is read", func() bool {
 			return gone() || strings.Count(p.out.String(), "configuration reloaded") > i
 		})
 	}
@@ -109,7 +111,7 @@ func reloadsIn(t *testing.T, procs string, env ...string) syscall.Signal {
 	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
 		t.Errorf("it ended with code %d:\n%s", code, p.out.String())
 	}
-	if m := p.out.String(); len(env) == 0 && !strings.Contains(m, "Memory is collected to stay below 99 MB") {
+	if m := p.out.String(); len(env) == 0 && !strings.Contains(m, "Memory is collected to stay below 117 MB") {
 		t.Errorf("it does not say what it minds:\n%s", m)
 	}
 	return syscall.SIGTERM

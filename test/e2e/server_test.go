@@ -177,7 +177,13 @@ func (p *process) leads() string {
 // eventually waits until f is true.
 func (p *process) eventually(what string, f func() bool) {
 	p.t.Helper()
-	if err := kit.Every(50*time.Millisecond, 15*time.Second, f); err != nil {
+	p.within(15*time.Second, what, f)
+}
+
+// within waits until f is true, so long at most.
+func (p *process) within(limit time.Duration, what string, f func() bool) {
+	p.t.Helper()
+	if err := kit.Every(50*time.Millisecond, limit, f); err != nil {
 		p.t.Fatalf("%s: %v\n%s", what, err, p.out.String())
 	}
 }
