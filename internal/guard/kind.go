@@ -50,16 +50,19 @@ func (n *Name) turn(v6 bool, kind Kind, now Stamp) bool {
 		settled = PublicKind
 	}
 	if settled == NoKind || settled == kind {
-		k.Kind, k.odd = kind, 0
+		if k.Kind = kind; k.late != nil {
+			k.late.odd = 0
+		}
 		return true
 	}
-	if since := now.Sub(k.oddAt); k.odd == 0 || since >= time.Second || since < 0 {
-		k.odd, k.oddAt = k.odd+1, now
+	l := k.lately()
+	if since := now.Sub(l.oddAt); l.odd == 0 || since >= time.Second || since < 0 {
+		l.odd, l.oddAt = l.odd+1, now
 	}
-	if k.odd < turns {
+	if l.odd < turns {
 		return false
 	}
-	k.Kind, k.odd, k.Signed = kind, 0, nil
+	k.Kind, l.odd, k.Signed = kind, 0, nil
 	return true
 }
 

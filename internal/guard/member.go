@@ -40,28 +40,30 @@ func (p *Proof) UnmarshalText(b []byte) error {
 }
 
 // Member is an address that good answers held.
+// There are many: small fields stand together, so that none needs room of its own.
 type Member struct {
 	IP    Addr  `json:"ip"`
 	First Stamp `json:"first"` // seen in a good answer
 	Last  Stamp `json:"last"`
-	Times uint8 `json:"times"` // seen, as far as that matters
-	Proof Proof `json:"proof,omitzero"`
+
+	Own Stamp `json:"own,omitzero"` // when it was last asked from here
 
 	// Was is what the last proof said that was one: Proven or Refuted. Proved is when
 	// that was.
-	Was    Proof `json:"was,omitzero"`
-	step   uint8 // of the schedule
-	Proved Stamp `json:"proved,omitzero"`
+	Proved Stamp  `json:"proved,omitzero"`
+	Was    Proof  `json:"was,omitzero"`
+	Proof  Proof  `json:"proof,omitzero"`
+	Times  uint8  `json:"times"`        // seen, as far as that matters
+	Why    Reason `json:"why,omitzero"` // why the last proof failed
 
-	Why     Reason `json:"why,omitzero"`      // why the last proof failed
-	Expired bool   `json:"expired,omitempty"` // it is proven by a certificate that ended lately
+	Expired bool `json:"expired,omitempty"` // it is proven by a certificate that ended lately
 
 	// Lent says that only another resolver keeps it: it stands in once it proved itself
-	// here. Told says that several do. Own is when it was last asked from here.
-	Lent bool  `json:"lent,omitempty"`
-	Told bool  `json:"told,omitempty"`
-	Own  Stamp `json:"own,omitzero"`
+	// here. Told says that several do.
+	Lent bool `json:"lent,omitempty"`
+	Told bool `json:"told,omitempty"`
 
+	step    uint8 // of the schedule
 	next    Stamp // when to prove it, 0 = not planned
 	asked   Stamp // when it was asked last
 	doubted Stamp // when it contradicted, 0 = not since it last proved itself
@@ -79,11 +81,11 @@ type Kept struct {
 	Chain   []string `json:"chain,omitempty"` // targets of the last good answer's CNAMEs
 	Links   []Link   `json:"links,omitempty"` // how well each of them is known
 	Good    Stamp    `json:"good,omitzero"`   // the last good answer
+	Bad     Stamp    `json:"bad,omitzero"`    // since when answers fail, 0 = they do not
+	Why     Failure  `json:"why,omitzero"`    // of the last one
 	Kind    Kind     `json:"kind,omitzero"`   // of the addresses that stand in
+	Size    uint8    `json:"size,omitzero"`   // the usual one of a copy: what it is until there are new answers
 	TTL     uint32   `json:"ttl,omitzero"`    // of the last good answer, in seconds
-
-	Bad Stamp   `json:"bad,omitzero"` // since when answers fail, 0 = they do not
-	Why Failure `json:"why,omitzero"` // of the last one
 
 	// Began is since when others saw answers fail that did not here, 0 = they did
 	// not. From then on it counts how long members stand in.
@@ -97,13 +99,7 @@ type Kept struct {
 	// with signatures.
 	Signed *Signed `json:"signed,omitempty"`
 
-	// Size is the usual size of a copy: what it is until there are new answers.
-	Size uint8 `json:"size,omitzero"`
-
 	late *lately // nil: no answer since the start
-
-	odd   uint8 // how many good answers in a row were of the other kind
-	oddAt Stamp // the last of them
 }
 
 // lately is what is noted of the answers since the start.
@@ -114,6 +110,8 @@ type lately struct {
 	tops    uint8     // at how many times it was seen
 	topped  Stamp     // the last of these
 	small   [3]Stamp  // when answers were far too small
+	odd     uint8     // how many good answers in a row were of the other kind
+	oddAt   Stamp     // the last of them
 }
 
 // lately returns what is noted of the answers since the start.
@@ -138,9 +136,8 @@ type Name struct {
 	V6 Kept `json:"v6,omitzero"`
 
 	Proves bool  `json:"proves,omitempty"` // a member proved itself while answers were good
-	Tried  Stamp `json:"tried,omitzero"`   // when that was last tried
-
-	Secure bool `json:"secure,omitempty"` // its answers were validated (AD)
+	Secure bool  `json:"secure,omitempty"` // its answers were validated (AD)
+	Tried  Stamp `json:"tried,omitzero"`   // when a proof was last tried
 
 	Cert Cert `json:"cert,omitzero"` // the last certificate in date that proved a member
 

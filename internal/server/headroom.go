@@ -15,10 +15,9 @@ import (
 // processor. More than the default saves a small heap nothing: garbage that is used
 // again while it is in the processor's caches is cheaper than fewer collections.
 const (
-	pace         = 5        // seconds between two collections, if the bounds allow
-	leastRoom    = 8 << 20  // bytes; and a quarter of what is alive
-	mostRoom     = 12 << 20 // bytes; or as much as is alive
-	leastLive    = 4 << 20  // bytes: the runtime's own least heap, and what is alive before the first collection
+	pace         = 5       // seconds between two collections, if as much as is alive suffices for it
+	leastRoom    = 8 << 20 // bytes; and a quarter of what is alive
+	leastLive    = 4 << 20 // bytes: the runtime's own least heap, and what is alive before the first collection
 	lookEvery    = time.Second
 	onePartInTen = 10 // of a value is no other one: each change stops the world for a moment
 )
@@ -80,8 +79,8 @@ func (h *headroom) look() bool {
 // of allocation, in bytes a second. The percentage is one of heap and roots: so the
 // runtime counts it (runtime/debug.SetGCPercent, "A Guide to the Go Garbage Collector").
 func percentFor(live, roots, rate uint64) int {
-	room := min(max(pace*rate, leastRoom, live/4), max(mostRoom, live))
-	return int(100 * room / max(live+roots, leastLive)) // #nosec G115 -- at most 300
+	room := max(leastRoom, live/4, min(pace*rate, live))
+	return int(100 * room / max(live+roots, leastLive)) // #nosec G115 -- at most 200
 }
 
 type heap struct{ live, roots, allocated uint64 }

@@ -17,10 +17,10 @@ func TestPercentFor(t *testing.T) {
 		want              int
 	}{
 		{0, 0, 0, 200},                  // nothing was collected yet: 8 MB
-		{0, 0, 60 * mb, 300},            // 12 MB
+		{0, 0, 60 * mb, 200},            // and no more
 		{1 * mb, 2 * mb, 0, 200},        // 8 MB at least
-		{8 * mb, 0, 2 * mb, 125},        // 10 MB: five seconds
-		{8 * mb, 4 * mb, 100 * mb, 100}, // 12 MB at most
+		{16 * mb, 0, 2 * mb, 62},        // 10 MB: five seconds
+		{16 * mb, 4 * mb, 100 * mb, 80}, // 16 MB at most
 		{60 * mb, 0, 2 * mb, 25},        // a quarter of it at least
 		{60 * mb, 0, 6 * mb, 50},        // 30 MB: five seconds
 		{60 * mb, 0, 100 * mb, 100},     // as much as is alive

@@ -39,10 +39,11 @@ func (b *bureau) shift(d time.Duration) {
 // shift moves an entry's instants. It is locked.
 func (e *entry) shift(d time.Duration) {
 	e.known.Shift(d)
-	for _, s := range []*guard.Stamp{
-		&e.saved, &e.asked, &e.next, &e.looked, &e.left, &e.tale.since, &e.tale.last, &e.tale.warned,
-		&e.far[0].at, &e.far[0].asked, &e.far[1].at, &e.far[1].asked,
-	} {
+	stamps := []*guard.Stamp{&e.saved, &e.asked, &e.next, &e.looked, &e.left, &e.tale.since, &e.tale.last, &e.tale.warned}
+	if far := e.far; far != nil {
+		stamps = append(stamps, &far[0].at, &far[0].asked, &far[1].at, &far[1].asked)
+	}
+	for _, s := range stamps {
 		*s = s.Shifted(d)
 	}
 	e.soil(stale) // on the disk it would be older, or of the future

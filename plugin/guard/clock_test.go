@@ -16,6 +16,8 @@ func entryStamps(v reflect.Value) (all []*guard.Stamp) {
 	case v.Type() == reflect.TypeFor[guard.Stamp]():
 		return []*guard.Stamp{(*guard.Stamp)(unsafe.Pointer(v.UnsafeAddr()))} // #nosec G103 -- of fields that nobody exports
 	case v.Type() == reflect.TypeFor[guard.Name]():
+	case v.Kind() == reflect.Pointer && !v.IsNil():
+		return entryStamps(v.Elem())
 	case v.Kind() == reflect.Array:
 		for i := range v.Len() {
 			all = append(all, entryStamps(v.Index(i))...)
@@ -34,7 +36,7 @@ func TestASetClockShiftsEntries(t *testing.T) {
 	b := newBureau()
 	table := newTable("block", b, nil)
 	b.tables["block"] = table
-	e := &entry{name: "api.example."}
+	e := &entry{name: "api.example.", far: &[2]far{}}
 	table.entries[e.name] = e
 	now := guard.At(time.Now())
 	all := entryStamps(reflect.ValueOf(e).Elem())

@@ -20,7 +20,7 @@ func (g *Guard) contain(e *entry) {
 	log.Errorf("%s: a fault of this program: %v; what was kept of the name is forgotten\n%s", e.name, p, debug.Stack())
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.known, e.tale, e.refusal, e.asking, e.far = guard.Name{}, tale{}, guard.Healthy, false, [2]far{}
+	e.known, e.tale, e.refusal, e.asking, e.far = guard.Name{}, tale{}, guard.Healthy, false, nil
 	e.soil(dirty)
 	g.table.stand(e, false)
 	g.table.unwatch(e)

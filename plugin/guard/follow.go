@@ -33,6 +33,9 @@ type far struct {
 
 // far returns what is known of one family's chain. The entry is locked.
 func (e *entry) farOf(v6 bool) *far {
+	if e.far == nil {
+		e.far = &[2]far{}
+	}
 	if v6 {
 		return &e.far[1]
 	}
@@ -42,6 +45,9 @@ func (e *entry) farOf(v6 bool) *far {
 // fresh returns what stands in by what a target of the chain said a moment ago, nil if
 // none did. The entry is locked.
 func (g *Guard) fresh(e *entry, v6 bool, now guard.Stamp) *far {
+	if e.far == nil {
+		return nil
+	}
 	f := e.farOf(v6)
 	since := now.Sub(f.at)
 	if len(f.addrs) == 0 || since < 0 || since > followTime || e.known.Of(v6).Bad == 0 || len(e.known.Follow(v6, &g.opts.rules, now)) == 0 {
@@ -53,7 +59,10 @@ func (g *Guard) fresh(e *entry, v6 bool, now guard.Stamp) *far {
 // isUnasked reports whether there is a chain whose targets were not asked of late. The
 // entry is locked.
 func (g *Guard) isUnasked(e *entry, v6 bool, now guard.Stamp) bool {
-	f := e.farOf(v6)
+	var f far
+	if e.far != nil {
+		f = *e.farOf(v6)
+	}
 	since := now.Sub(f.asked)
 	return (f.asked == 0 || since < 0 || since > followTime) && len(e.known.Follow(v6, &g.opts.rules, now)) > 0
 }

@@ -286,7 +286,7 @@ func (t *table) forget(e *entry) (had bool) {
 	defer e.mu.Unlock()
 	had = e.known.Known()
 	e.known.Accept(guard.At(time.Now()))
-	e.far = [2]far{}
+	e.far = nil
 	e.soil(dirty)
 	t.stand(e, false)
 	t.note(e)

@@ -38,23 +38,22 @@ func newTable(key string, home *bureau, d *disk) *table {
 
 // entry is one guarded name.
 type entry struct {
-	name  string
-	found bool // by a pattern
-
+	name     string
 	standing atomic.Bool // something stands in
 
-	mu      sync.Mutex // guards what follows; taken after the table's never before
-	known   guard.Name
+	mu      sync.Mutex // guards what follows, but found; taken after the table's never before
+	found   bool       // by a pattern; never changed
 	dirt    dirt
+	asking  bool
+	refusal guard.Refusal // why nothing stands in
+	known   guard.Name
+	tale    tale
 	saved   guard.Stamp
 	asked   guard.Stamp // by a client
 	next    guard.Stamp // when to ask in the background
-	asking  bool
-	tale    tale
-	refusal guard.Refusal // why nothing stands in
-	looked  guard.Stamp   // when it was last looked whether other resolvers know all of it
-	left    guard.Stamp   // when they were told of it last
-	far     [2]far        // what the chain's targets say, by family
+	looked  guard.Stamp // when it was last looked whether other resolvers know all of it
+	left    guard.Stamp // when they were told of it last
+	far     *[2]far     // what the chain's targets say, by family; nil: they were never asked
 }
 
 // dirt says how much of an entry the disk does not have yet.

@@ -17,8 +17,8 @@ const calm = time.Minute
 type tale struct {
 	since  guard.Stamp // when something began to stand in, 0 = nothing does
 	last   guard.Stamp // when the name failed last
-	mute   bool        // told that nothing stands in any more
 	warned guard.Stamp // of a refused change
+	mute   bool        // told that nothing stands in any more
 }
 
 // follow tells the beginning, and that nothing stands in any more. The entry is
