@@ -25,6 +25,17 @@ func Ask(ctx context.Context, next plugin.Handler, r *dns.Msg) (*dns.Msg, error)
 	return m, err
 }
 
+// AskAll asks all blocks of a server, as a client of it would that wants nothing which
+// stands in: for names that lie in another block than the one that asks.
+func AskAll(ctx context.Context, s *dnsserver.Server, r *dns.Msg) (*dns.Msg, error) {
+	whole := plugin.HandlerFunc(func(ctx context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
+		NoteOf(ctx).Truth = true
+		s.ServeDNS(context.WithValue(ctx, dnsserver.Key{}, s), w, r)
+		return dns.RcodeSuccess, nil
+	})
+	return Ask(ctx, whole, r)
+}
+
 // clientPort is what our questions seem to come from.
 const clientPort = 40212
 

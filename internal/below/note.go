@@ -7,6 +7,7 @@ import "context"
 // our own always has.
 type Note struct {
 	Own     bool // it is ours: those who ask are few, and bounded in number
+	Truth   bool // of ours: what stands in for a name that fails is no answer to it
 	Refused bool // we refused it because too many wait; its name's servers said nothing
 }
 

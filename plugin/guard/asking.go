@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin"
 	"github.com/coredns/coredns/plugin/metadata"
 	"github.com/miekg/dns"
@@ -23,6 +24,12 @@ const patience = 1800 * time.Millisecond
 
 // guarded answers a question for the addresses of a guarded name.
 func (g *Guard) guarded(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, e *entry) (int, error) {
+	if note := below.NoteOf(ctx); note != nil && note.Truth {
+		return plugin.NextOrFailure(pluginName, g.Next, ctx, w, r)
+	}
+	if s, ok := ctx.Value(dnsserver.Key{}).(*dnsserver.Server); ok && g.table.server.Load() != s {
+		g.table.server.Store(s)
+	}
 	a := &asking{ResponseWriter: w, g: g, e: e, q: questionOf(r)}
 	a.q.udp = isUDP(w)
 	switch m := a.begin(guard.At(time.Now())); {

@@ -121,11 +121,26 @@ func (g *Guard) beginFollow(e *entry, v6 bool) []string {
 // are no addresses if that fails too, says nothing of its own, leads to the name or to
 // itself, or to what would not be believed of the name.
 func (g *Guard) target(ctx context.Context, e *entry, links []string, v6 bool) (none far) {
-	name, qtype := links[len(links)-1], qtypeOf(v6)
-	m, err := below.Ask(ctx, g.Next, below.Question(name, qtype, false))
-	if err != nil {
+	r := below.Question(links[len(links)-1], qtypeOf(v6), false)
+	m, err := below.Ask(ctx, g.Next, r)
+	if err == nil {
+		if f := g.believe(e, links, v6, m); f.addrs != nil {
+			return f
+		}
+	}
+	s := g.table.server.Load()
+	if s == nil {
 		return none
 	}
+	if m, err = below.AskAll(ctx, s, r); err != nil { // the target may lie in another block
+		return none
+	}
+	return g.believe(e, links, v6, m)
+}
+
+// believe returns what a reply of the last of the links leads to.
+func (g *Guard) believe(e *entry, links []string, v6 bool, m *dns.Msg) (none far) {
+	name, qtype := links[len(links)-1], qtypeOf(v6)
 	j := judge(m, name, qtype)
 	chain := slices.Concat(links, j.answer.Chain)
 	if j.failure != guard.None || j.cut || !j.learn || isLoop(e.name, chain) || slices.ContainsFunc(j.answer.Addrs, g.forbidden) {

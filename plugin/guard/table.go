@@ -5,11 +5,15 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/coredns/coredns/core/dnsserver"
+
 	"github.com/detour-dns/detour/internal/guard"
 )
 
 // table is what one server block keeps. It outlives reloads.
 type table struct {
+	server atomic.Pointer[dnsserver.Server] // that of the last question, nil before the first
+
 	key  string // of the block
 	home *bureau
 	live atomic.Pointer[Guard]
