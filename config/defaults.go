@@ -166,7 +166,7 @@ func (d *decoder) bounded(seen given, key string, step, most time.Duration) {
 }
 
 var lastResortBlock = newBlock("last_resort",
-	field[LastResort]{"mode", enum(func(l *LastResort) *string { return &l.Mode }, "order", "all", "none", "addresses")},
+	field[LastResort]{"mode", enum(func(l *LastResort) *string { return &l.Mode }, "order", "all", "none", "nodata", "addresses")},
 	field[LastResort]{"addresses", decodeLastAddresses},
 )
 
@@ -208,7 +208,7 @@ func (d *decoder) checkLastResort(seen given, v value, l LastResort) {
 	case l.Mode == "addresses" && !seen.has("addresses"):
 		d.fault(v, "last_resort mode addresses has no addresses: add addresses: [...]")
 	case seen.has("addresses") && len(l.Addresses) == 0:
-		d.fault(seen["addresses"], "addresses of last_resort is empty: name at least one, or use mode: none")
+		d.fault(seen["addresses"], "addresses of last_resort is empty: name at least one, or use mode: nodata")
 	case l.Mode != "addresses" && seen.has("addresses"):
 		d.fault(seen["addresses"], "last_resort mode %s does not use addresses: remove them, or use mode: addresses", l.Mode)
 	}

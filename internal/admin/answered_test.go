@@ -59,23 +59,37 @@ func TestObservedIsShownWhereItIsAnswered(t *testing.T) {
 	}
 }
 
-// What is answered SERVFAIL is answered from nowhere.
+// What is answered SERVFAIL or NODATA is answered from nowhere, and which of the two
+// clients get is said.
 func TestLastResortNoneIsShown(t *testing.T) {
-	s := newSystem(t, strings.Replace(fleet, "single_writer: true", "last_resort: {mode: none}", 1))
+	for mode, c := range map[string]struct{ sentence, row string }{
+		"none":   {"1 of 4 services have nothing healthy and are not answered (SERVFAIL): db.example.org", "nothing (SERVFAIL)"},
+		"nodata": {"1 of 4 services have nothing healthy and are answered with no data: db.example.org", "nothing (NODATA)"},
+	} {
+		t.Run(mode, func(t *testing.T) { isNotAnswered(t, mode, c.sentence, c.row) })
+	}
+}
+
+func isNotAnswered(t *testing.T, mode, sentence, row string) {
+	s := newSystem(t, strings.Replace(fleet, "single_writer: true", "last_resort: {mode: "+mode+"}", 1))
 	c := client(t, s.listen(t, config.Admin{}))
 	s.world.refuse("192.0.2.20", "198.51.100.20")
 	st := eventually(t, c, "in panic", func(s *Status) bool { return s.State == Panic })
-	if st.ExitCode != 2 || st.Sentence != "1 of 4 services have nothing healthy and are not answered (SERVFAIL): db.example.org" {
+	if st.ExitCode != 2 || st.Sentence != sentence {
 		t.Errorf("%d %s", st.ExitCode, st.Sentence)
 	}
-	if row := st.row(t, "db.example.org"); !strings.HasPrefix(row, "db.example.org nothing (SERVFAIL) panic ") {
-		t.Error(row)
+	if got := st.row(t, "db.example.org"); !strings.HasPrefix(got, "db.example.org "+row+" panic ") {
+		t.Error(got)
 	}
-	if db := st.service("db.example.org"); len(db.Using) != 0 || !db.Refused || st.Moved.Services != 0 {
+	if db := st.service("db.example.org"); len(db.Using) != 0 || !db.Refused || db.NoData != (mode == "nodata") || st.Moved.Services != 0 {
 		t.Errorf("%+v, moved %+v", db, st.Moved)
 	}
 	if got := st.region("aws/us-east-1").Serving; got != 2 {
 		t.Errorf("%d services are served from the region, want 2", got)
+	}
+	x, err := c.Explain(t.Context(), "db.example.org", "A", "", false)
+	if err != nil || x.Answer != map[string]string{"none": "servfail", "nodata": "nodata"}[mode] {
+		t.Errorf("explain: %v, %v", x, err)
 	}
 }
 

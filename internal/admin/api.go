@@ -75,7 +75,8 @@ type Risk struct {
 	Panic    bool     `json:"panic"`
 	FrozenBy []string `json:"frozen_by,omitempty"` // of panic: owners of the freezes without which it would be well
 	Thawed   []string `json:"thawed,omitempty"`    // and the regions that would answer then
-	Refused  bool     `json:"refused,omitempty"`   // of panic: it is answered SERVFAIL
+	Refused  bool     `json:"refused,omitempty"`   // of panic: it is answered SERVFAIL, or
+	NoData   bool     `json:"nodata,omitempty"`    // NODATA
 	Hint     string   `json:"hint,omitempty"`      // what stands in the way of one
 	Lift     string   `json:"lift,omitempty"`      // the override that does: ending it would help
 }
@@ -174,7 +175,8 @@ type Service struct {
 	Reason   string    `json:"reason"`            // policy, moved, ramp, panic, frozen, observe
 	Using    []string  `json:"using"`             // regions that it is answered from
 	Fixed    bool      `json:"fixed,omitempty"`   // it is answered with the addresses of its last resort
-	Refused  bool      `json:"refused,omitempty"` // it is answered SERVFAIL: last resort none, or no address is known yet
+	Refused  bool      `json:"refused,omitempty"` // it is answered SERVFAIL: last resort none, or no address is known yet; or
+	NoData   bool      `json:"nodata,omitempty"`  // NODATA: last resort nodata
 	Would    []string  `json:"would,omitempty"`
 	Since    time.Time `json:"since,omitzero"` // of Using
 	Backups  int       `json:"backups"`        // other regions that could take over now

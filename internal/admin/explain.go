@@ -108,7 +108,7 @@ func (s *Server) explainSeed(pub *engine.Published, name string, v6 bool, client
 		out.Addresses = append(out.Addresses, a.String())
 	}
 	switch {
-	case x.Decision.Refuse:
+	case x.Decision.Refuse && !x.Decision.NoData:
 		out.Answer = "servfail"
 	case len(x.Addrs) == 0:
 		out.Answer = "nodata"

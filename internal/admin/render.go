@@ -295,7 +295,7 @@ func (s *Status) serviceTable(w io.Writer, all bool) {
 func (v *Service) from() string {
 	switch {
 	case v.Refused:
-		return "nothing (SERVFAIL)"
+		return "nothing (" + unanswered(v.NoData) + ")"
 	case v.Fixed:
 		return "fixed addresses"
 	case len(v.Using) == 0:

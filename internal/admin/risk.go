@@ -9,10 +9,12 @@ import (
 // panicSentence tells the worst first: who is not answered at all, then who need
 // not be in panic.
 func (s *Status) panicSentence() string {
-	var refused, stuck, answered []string
+	var refused, empty, stuck, answered []string
 	for i := range s.AtRisk {
 		switch r := &s.AtRisk[i]; {
 		case !r.Panic:
+		case r.NoData:
+			empty = append(empty, r.Service)
 		case r.Refused:
 			refused = append(refused, r.Service)
 		case r.stuck():
@@ -27,6 +29,7 @@ func (s *Status) panicSentence() string {
 			parts = append(parts, fmt.Sprintf("%d of %s: %s", len(names), count(len(s.Services), one, many), fewNames(names)))
 		}
 	}
+	add(empty, "service has nothing healthy and is answered with no data", "services have nothing healthy and are answered with no data")
 	add(refused, "service has nothing healthy and is not answered (SERVFAIL)", "services have nothing healthy and are not answered (SERVFAIL)")
 	if len(stuck) > 0 {
 		add(stuck, "service answers dead addresses "+s.thawText(), "services answer dead addresses "+s.thawText())
@@ -87,13 +90,21 @@ func (s *Status) riskLines() (out []string) {
 	return out
 }
 
+// unanswered is how clients are told that there is no answer.
+func unanswered(noData bool) string {
+	if noData {
+		return "NODATA"
+	}
+	return "SERVFAIL"
+}
+
 // panicText says what a service in panic answers.
 func (r *Risk) panicText() string {
 	switch {
 	case r.stuck():
 		return "answers DEAD addresses " + r.thawText()
 	case r.Refused:
-		return "has NOTHING HEALTHY, and is not answered (SERVFAIL)"
+		return "has NOTHING HEALTHY, and is not answered (" + unanswered(r.NoData) + ")"
 	}
 	return "has NOTHING HEALTHY"
 }

@@ -13,7 +13,7 @@ func (p *page) service(i int32) Service {
 	s, st := &p.plan().Services[i], p.pub.State(i)
 	out := Service{
 		Name: people(s.Name), Policy: s.Policy.String(), Observe: s.Observe, Reason: st.Reason.String(),
-		Using: p.regionsOf(i, st.From), Fixed: st.Fixed && st.From == 0, Refused: st.Refused, Backups: st.Backups,
+		Using: p.regionsOf(i, st.From), Fixed: st.Fixed && st.From == 0, Refused: st.Refused, NoData: st.NoData, Backups: st.Backups,
 		Frozen: st.Frozen, Pending: st.Pending, DrainHid: st.DrainHid, Why: []string{},
 	}
 	if st.From == st.Memory.Used { // else nobody remembers
@@ -58,7 +58,7 @@ func (p *page) regionsOf(i int32, pools uint64) []string {
 func (p *page) risk(i int32) (Risk, bool) {
 	s, st := &p.plan().Services[i], p.pub.State(i)
 	used := len(p.regionsOf(i, st.From))
-	out := Risk{Service: people(s.Name), Refused: st.Refused, Lost: p.couldHaveBackup(i), Panic: st.Panic}
+	out := Risk{Service: people(s.Name), Refused: st.Refused, NoData: st.NoData, Lost: p.couldHaveBackup(i), Panic: st.Panic}
 	if st.Stuck {
 		out.FrozenBy, out.Thawed = p.frozenBy(i), p.regionsOf(i, st.Thawed)
 	}

@@ -150,7 +150,7 @@ var policies = map[config.Policy]steer.Policy{
 
 var resorts = map[string]steer.ResortMode{
 	"order": steer.ResortOrder, "all": steer.ResortAll,
-	"none": steer.ResortNone, "addresses": steer.ResortAddrs,
+	"none": steer.ResortNone, "nodata": steer.ResortNoData, "addresses": steer.ResortAddrs,
 }
 
 func (m *maker) pool(s *config.Service, p *config.Pool, use Use) steer.Pool {

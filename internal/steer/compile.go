@@ -198,6 +198,8 @@ func (c *compiler) lastResort(fam uint8) (choice, bool) {
 	switch c.s.LastResort.Mode {
 	case ResortNone:
 		return choice{refuse: true}, true
+	case ResortNoData:
+		return choice{refuse: true, nodata: true}, true
 	case ResortAddrs:
 		c.st.Fixed = true
 		for _, ip := range c.s.LastResort.Addrs {

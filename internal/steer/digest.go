@@ -16,6 +16,9 @@ func (st *ServiceState) digest(s *Service) uint64 {
 	for i := range st.choices {
 		ch := &st.choices[i]
 		h.number(uint64(len(ch.sets)))
+		if ch.nodata {
+			h.byte(1)
+		}
 		for j := range ch.sets {
 			set := &ch.sets[j]
 			h.number(uint64(set.share)<<40 | uint64(set.reason)<<32 | uint64(set.ttl))

@@ -187,6 +187,8 @@ func (e *explainer) rules() {
 
 func (e *explainer) outcome(d *Decision, n int) {
 	switch {
+	case d.NoData:
+		e.addf("nothing is healthy and last_resort is nodata: NODATA")
 	case d.Refuse:
 		e.addf("nothing is healthy and last_resort is none: SERVFAIL")
 	case n == 0:

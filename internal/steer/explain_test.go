@@ -117,6 +117,12 @@ func TestExplainTheState(t *testing.T) {
 			[]string{"answer: 1 addresses, reason panic, TTL "},
 			"pool 0",
 		},
+		"no data": {
+			func(s *Service) { s.LastResort.Mode = ResortNoData },
+			dead(2, 0, 1), by(),
+			[]string{"nothing is healthy and last_resort is nodata: NODATA"},
+			"SERVFAIL",
+		},
 		"refused": {
 			func(s *Service) { s.LastResort.Mode = ResortNone },
 			dead(2, 0, 1), by(),

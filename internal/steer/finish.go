@@ -10,7 +10,8 @@ import (
 type choice struct {
 	sets   []set // the first whose share holds the client; weighted: by weight
 	drawn  bool  // weighted
-	refuse bool  // SERVFAIL: last resort none, or bare
+	refuse bool  // no answer: last resort none or nodata, or bare
+	nodata bool  // and said so as NODATA, in the place of SERVFAIL
 	bare   bool  // no address is known
 }
 
@@ -68,6 +69,7 @@ func (b *build) finish(i int32, blk *block) {
 	}
 	st.Ramps &^= st.From
 	st.Refused = !slices.ContainsFunc(st.choices, func(c choice) bool { return !c.refuse })
+	st.NoData = st.Refused && !slices.ContainsFunc(st.choices, func(c choice) bool { return !c.nodata })
 	st.panics(s)
 	st.Backups = st.backups(s)
 	st.DrainHid = st.drainHides()

@@ -1,7 +1,6 @@
 package steer
 
 import (
-	"bytes"
 	"net/netip"
 	"slices"
 )
@@ -37,11 +36,9 @@ func (p *Plan) lookupWild(name []byte) (int32, bool) {
 		if rest[0] == '_' {
 			return 0, false
 		}
-		dot := bytes.IndexByte(rest, '.')
-		if dot < 0 || dot == len(rest)-1 {
+		if rest = parentOf(rest); len(rest) == 0 {
 			return 0, false
 		}
-		rest = rest[dot+1:]
 		if !p.Exists(rest) {
 			continue
 		}
@@ -50,10 +47,27 @@ func (p *Plan) lookupWild(name []byte) (int32, bool) {
 	}
 }
 
+// parentOf returns a name without its first label, empty for a name of one label. A
+// dot in a label is escaped, as `\.` or by its number (RFC 1035 section 5.1).
+func parentOf(name []byte) []byte {
+	for i := 0; i < len(name)-1; i++ {
+		switch name[i] {
+		case '\\':
+			i++ // what is escaped ends no label
+		case '.':
+			return name[i+1:]
+		}
+	}
+	return nil
+}
+
+// excepted reports whether a name is one of some, or below one.
 func excepted(except []string, name []byte) bool {
-	for _, e := range except {
-		if n := len(name) - len(e); n == 0 && string(name) == e ||
-			n > 0 && name[n-1] == '.' && string(name[n:]) == e {
+	if len(except) == 0 {
+		return false
+	}
+	for rest := name; len(rest) > 0; rest = parentOf(rest) {
+		if slices.Contains(except, string(rest)) {
 			return true
 		}
 	}

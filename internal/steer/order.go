@@ -7,7 +7,7 @@ import (
 )
 
 // MaxAnswers is the largest number of addresses that an answer can carry.
-const MaxAnswers = 16
+const MaxAnswers = 32
 
 // maxShuffled bounds the addresses among which an answer's are drawn one by one.
 // Of longer lists a random stretch is taken, which is as fair.

@@ -130,10 +130,11 @@ type ResortMode uint8
 
 // The last resorts.
 const (
-	ResortOrder ResortMode = iota // the policy as if all were healthy, sick before dark
-	ResortAll                     // every enabled address
-	ResortNone                    // SERVFAIL
-	ResortAddrs                   // fixed addresses
+	ResortOrder  ResortMode = iota // the policy as if all were healthy, sick before dark
+	ResortAll                      // every enabled address
+	ResortNone                     // SERVFAIL
+	ResortAddrs                    // fixed addresses
+	ResortNoData                   // NODATA
 )
 
 // Index makes the lookups of p. It must be called once, before Build.

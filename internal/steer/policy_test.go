@@ -137,6 +137,7 @@ func TestLastResorts(t *testing.T) {
 		"all":       {LastResort{Mode: ResortAll}, "10.0.0.0 10.0.0.1 10.0.0.2"},
 		"addresses": {LastResort{Mode: ResortAddrs, Addrs: []netip.Addr{netip.MustParseAddr("10.9.9.9")}}, "10.9.9.9"},
 		"none":      {LastResort{Mode: ResortNone}, "SERVFAIL"},
+		"nodata":    {LastResort{Mode: ResortNoData}, "NODATA"},
 	} {
 		p := small("aws/a", "gcp/b", "azure/c")
 		p.Services[0].LastResort = c.resort
@@ -156,6 +157,9 @@ func TestLastResorts(t *testing.T) {
 // answer is the sorted addresses of one answer.
 func answer(s *Snapshot) string {
 	d := s.Decide(Query{Client: client(1), Seed: 3})
+	if d.NoData {
+		return "NODATA"
+	}
 	if d.Refuse {
 		return "SERVFAIL"
 	}

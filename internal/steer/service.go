@@ -22,7 +22,8 @@ type ServiceState struct {
 	From     uint64 // the pools that clients outside any ramp are answered from, as dig shows it
 	Ramps    uint64 // the pools that only those clients are answered from whom a ramp lets in
 	Would    uint64 // mode observe: the pools that would be in use
-	Refused  bool   // SERVFAIL for everybody: last resort none, or no address is known
+	Refused  bool   // no answer for anybody: last resort none or nodata, or no address is known
+	NoData   bool   // and that is said as NODATA, not as SERVFAIL
 	Thawed   uint64 // frozen: the pools that would be in use without the freeze
 	Fixed    bool   // last resort addresses: they are of no pool
 	Backups  int    // other regions that could take over now

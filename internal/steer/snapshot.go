@@ -60,7 +60,8 @@ type Decision struct {
 	TTL    uint32 // seconds, its random part already taken off
 	Reason Reason
 	Panic  bool
-	Refuse bool // answer SERVFAIL
+	Refuse bool // there is no answer: SERVFAIL
+	NoData bool // of Refuse: NODATA in its place
 	Scoped bool // another client may be answered otherwise
 	v6     bool
 	set    *set
@@ -114,7 +115,7 @@ func (s *Snapshot) decide(q Query) Decision {
 		scoped = st.nearest
 	}
 	if len(ch.sets) == 0 {
-		return Decision{State: st, Pool: -1, Refuse: ch.refuse, Reason: st.Reason, Panic: true, TTL: 1, set: &nothing}
+		return Decision{State: st, Pool: -1, Refuse: ch.refuse, NoData: ch.nodata, Reason: st.Reason, Panic: true, TTL: 1, set: &nothing}
 	}
 	set := &ch.sets[0]
 	if len(ch.sets) > 1 {
