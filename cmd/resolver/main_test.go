@@ -237,3 +237,34 @@ func exitCode(err error) int {
 	}
 	return -1
 }
+
+// TestTranslate holds that the arguments with which CoreDNS is started everywhere mean
+// here what they mean there, and that ours are left alone.
+func TestTranslate(t *testing.T) {
+	for in, want := range map[string]string{
+		"-conf /etc/coredns/Corefile":         "--config /etc/coredns/Corefile",
+		"-conf=Corefile -dns.port=1053":       "--config=Corefile --port=1053",
+		"--conf Corefile -p 53":               "--config Corefile --port 53",
+		"-conf Corefile -quiet -pidfile /run": "--config Corefile --quiet --pidfile /run",
+		"-log-format json":                    "--log-format json",
+		"-version":                            "version",
+		"--version":                           "version",
+		"-conf x -plugins":                    "plugins",
+		"-c Corefile":                         "-c Corefile",
+		"serve -c Corefile":                   "serve -c Corefile",
+		"status --json":                       "status --json",
+		"explain -p 4":                        "explain -p 4",
+		"":                                    "",
+		"- --":                                "- --",
+	} {
+		if got := strings.Join(translate(strings.Fields(in)), " "); got != want {
+			t.Errorf("%q became %q, want %q", in, got, want)
+		}
+	}
+	if code, out, _ := run("-plugins"); code != 0 || !strings.Contains(out, "\nfailover\ncache\n") {
+		t.Errorf("-plugins: %d\n%s", code, out)
+	}
+	if code, out, _ := run("--version"); code != 0 || !strings.HasPrefix(out, "Detour ") {
+		t.Errorf("--version: %d\n%s", code, out)
+	}
+}

@@ -21,7 +21,7 @@ var verbs = []verbGroup{
 	{"run", "Run:", []func() *cobra.Command{newServe, newCheck, newDemo}},
 	{"see", "See:", []func() *cobra.Command{newStatus, newExplain, newEvents, newProbe, newSimulate}},
 	{"act", "Act:", []func() *cobra.Command{newDrain, newUndrain, newIgnoreHealth, newOverrides, newFreeze, newUnfreeze, newFailback, newGuard, newToken}},
-	{"", "", []func() *cobra.Command{newVersion, newMan}},
+	{"", "", []func() *cobra.Command{newVersion, newPlugins, newMan}},
 }
 
 // exitError ends the process with a code of its own. Its error, if there is
@@ -91,7 +91,7 @@ func execute(args []string, stdout, stderr io.Writer) int {
 	stdout, stderr = shown{stdout}, shown{stderr}
 	root := newRoot()
 	root.SuggestionsMinimumDistance = 2
-	root.SetArgs(args)
+	root.SetArgs(translate(args))
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(context.Background())

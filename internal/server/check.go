@@ -17,6 +17,7 @@ type Report struct {
 	Faults   Faults   // nothing is served with these
 	Warnings Faults   // what could not be checked from here, such as a cluster's API
 	Addrs    []string // to listen on, as transport://host:port; none if there are faults
+	Beside   []string // what plugins listen on by themselves, as plugin://host:port
 	Services []string // absolute paths of the failover files
 }
 
@@ -117,6 +118,7 @@ func (c *checker) setup(blocks []caddyfile.ServerBlock) {
 		}
 	}
 	c.unencrypted(blocks)
+	c.Beside = besides(blocks)
 	if len(c.Faults) > 0 || c.partial {
 		return // the servers would be compiled without some of their plugins
 	}

@@ -14,6 +14,7 @@ import (
 var networks = map[string][]string{
 	"dns": {"udp", "tcp"}, "tls": {"tcp"}, "grpc": {"tcp"}, "https": {"tcp"},
 	"https3": {"udp"}, "quic": {"udp"},
+	"health": {"tcp"}, "ready": {"tcp"}, "prometheus": {"tcp"}, "pprof": {"tcp"},
 }
 
 // preflight binds each address once and lets go of it again. CoreDNS listens
@@ -26,7 +27,11 @@ func preflight(addrs []string) error {
 		if _, port, _ := net.SplitHostPort(hostport); port == "0" {
 			continue // the kernel finds a free one
 		}
-		errs = append(errs, bindEach(networks[transport], hostport))
+		err := bindEach(networks[transport], hostport)
+		if _, ok := beside[transport]; ok && err != nil {
+			err = fmt.Errorf("`%s` of the Corefile cannot listen: %w", transport, err)
+		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/coredns/caddy"
@@ -54,6 +55,9 @@ func (s *Server) reloadIfChanged() error {
 		return s.refuse(hash{}, err)
 	}
 	now := fingerprint(in)
+	if now == s.applied && s.named.bad {
+		return nil // it waits for another change of what it names
+	}
 	if now == s.applied {
 		if s.rejected != nil {
 			failover.CorefileTaken(s.name)
@@ -69,6 +73,7 @@ func (s *Server) reloadIfChanged() error {
 
 // apply is the one way by which a Corefile replaces another.
 func (s *Server) apply(in caddy.CaddyfileInput, now hash) error {
+	names := namedIn(in)
 	report := check(in)
 	if len(report.Faults) > 0 && failover.Lacks(s.name, files.Spare()) {
 		return fmt.Errorf("%s cannot be checked now: %w", s.name, files.Spare())
@@ -76,7 +81,7 @@ func (s *Server) apply(in caddy.CaddyfileInput, now hash) error {
 	if len(report.Faults) > 0 {
 		return s.refuse(now, report.Faults)
 	}
-	if err := preflight(fresh(report.Addrs, s.addrs)); err != nil {
+	if err := preflight(slices.Concat(fresh(report.Addrs, s.addrs), fresh(report.Beside, s.beside))); err != nil {
 		return s.refuse(now, err)
 	}
 	if err := s.restart(in); err != nil {
@@ -86,6 +91,7 @@ func (s *Server) apply(in caddy.CaddyfileInput, now hash) error {
 	}
 	showVersion(s.applied, now)
 	s.addrs, s.applied, s.rejected = report.Addrs, now, nil
+	s.beside, s.named = report.Beside, names
 	failover.CorefileTaken(s.name)
 	log.Infof("Reloaded %s, serving %s", s.name, s.where())
 	return nil

@@ -6,6 +6,7 @@ import (
 	golog "log"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 
 	"github.com/coredns/coredns/plugin/pkg/log"
@@ -64,6 +65,9 @@ func (s *Server) Watch(ctx context.Context) { s.serve(ctx, nil) }
 // serve reloads when asked, until ctx is done. What a reload reports is in the
 // log.
 func (s *Server) serve(ctx context.Context, reload <-chan os.Signal) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { s.watchNamed(ctx) })
 	for {
 		select {
 		case <-ctx.Done():

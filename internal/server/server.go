@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,6 +23,8 @@ import (
 type Options struct {
 	Corefile string // path; "" is the Corefile inside the binary
 	Text     []byte // served instead of a file, if not nil; never read again
+
+	Port uint16 // of server blocks that name none; 0 is 53
 
 	NoBallast bool // do without the parked goroutines that make packets' stacks start larger
 }
@@ -42,6 +46,8 @@ type Server struct {
 	rejected *rejection // what was last refused, until it changes
 	stopped  bool
 	began    time.Time // when the one in use was started
+	beside   []string  // what plugins listen on, as plugin://host:port
+	named    named     // files that the Corefile in use names
 }
 
 // rejection is a Corefile that was refused, and why.
@@ -61,6 +67,9 @@ func Start(o Options) (*Server, error) {
 	if !running.CompareAndSwap(nil, s) {
 		return nil, errors.New("this process serves already: stop that server first")
 	}
+	if dnsserver.Port = dnsserver.DefaultPort; o.Port != 0 {
+		dnsserver.Port = strconv.Itoa(int(o.Port))
+	}
 	if err := s.start(); err != nil {
 		running.Store(nil)
 		return nil, err
@@ -77,6 +86,7 @@ func (s *Server) start() error {
 	if err != nil {
 		return err
 	}
+	names := namedIn(in)
 	report := check(in)
 	if len(report.Faults) > 0 && goBack(report) {
 		report = check(in)
@@ -84,7 +94,7 @@ func (s *Server) start() error {
 	if len(report.Faults) > 0 {
 		return report.Faults
 	}
-	if err := preflight(report.Addrs); err != nil {
+	if err := preflight(slices.Concat(report.Addrs, report.Beside)); err != nil {
 		return err
 	}
 	inst, err := caddy.Start(in)
@@ -96,7 +106,7 @@ func (s *Server) start() error {
 	}
 	s.inst.Store(inst)
 	s.began = time.Now()
-	s.addrs, s.applied = report.Addrs, fingerprint(in)
+	s.addrs, s.applied, s.beside, s.named = report.Addrs, fingerprint(in), report.Beside, names
 	return nil
 }
 
