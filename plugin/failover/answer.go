@@ -124,16 +124,6 @@ func (q *query) options(m *dns.Msg, d *steer.Decision) {
 	m.Extra = append(m.Extra, opt)
 }
 
-// replyOPT begins the OPT record of a reply: what the question's says.
-func replyOPT(req *dns.OPT) *dns.OPT {
-	opt := &dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT}}
-	opt.SetUDPSize(req.UDPSize())
-	if req.Do() {
-		opt.SetDo()
-	}
-	return opt
-}
-
 // ExtendedErrorSynthesized is the extended error of an answer of last resort:
 // 29, "Synthesized" (IANA registry of RFC 8914).
 const ExtendedErrorSynthesized uint16 = 29
@@ -177,11 +167,7 @@ func (f *Failover) refuse(w dns.ResponseWriter, r *dns.Msg) (int, error) {
 	f.start(m, &q, false)
 	m.Opcode, m.Rcode, m.RecursionAvailable = r.Opcode, dns.RcodeRefused, false
 	m.Question = r.Question
-	if req := r.IsEdns0(); req != nil {
-		opt := &dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT}}
-		opt.Option = []dns.EDNS0{&dns.EDNS0_EDE{InfoCode: dns.ExtendedErrorCodeProhibited}}
-		m.Extra = append(m.Extra, opt)
-	}
+	explain(m, r, dns.ExtendedErrorCodeProhibited, "")
 	return q.send(m)
 }
 

@@ -10,17 +10,14 @@ import (
 // below asks the plugins below for a type that we do not answer at a service's
 // name, and corrects what would take the name away from us.
 func (f *Failover) below(ctx context.Context, q *query, i int32) (int, error) {
-	if f.Next == nil {
-		return q.send(f.negative(q, i)) // nobody knows more of the name; SERVFAIL would stop who asks for CAA
-	}
-	c := &corrector{ResponseWriter: q.w, f: f, q: *q, service: i}
-	return plugin.NextOrFailure(pluginName, f.Next, ctx, c, q.r)
+	c := &corrector{ResponseWriter: &editor{q.w, ctx, f, q.r}, f: f, q: *q, service: i}
+	return plugin.NextOrFailure(pluginName, f.under(), ctx, c, q.r)
 }
 
 // ancestor asks the plugins below for a name above a service.
 func (f *Failover) ancestor(ctx context.Context, q *query) (int, error) {
-	c := &corrector{ResponseWriter: q.w, f: f, q: *q, service: -1}
-	return plugin.NextOrFailure(pluginName, f.Next, ctx, c, q.r)
+	c := &corrector{ResponseWriter: &editor{q.w, ctx, f, q.r}, f: f, q: *q, service: -1}
+	return plugin.NextOrFailure(pluginName, f.under(), ctx, c, q.r)
 }
 
 // corrector edits a reply from below for a name that is a service's, or an

@@ -7,30 +7,30 @@ import (
 	"github.com/miekg/dns"
 )
 
-// maxName is the longest name that a service can have, and some. A name that is
-// longer in presentation form is made of escapes, and nobody's but the next
-// plugin's.
+// maxName is the room for a name in presentation form that needs no escapes. One of
+// 255 octets may take up to 1,008 characters (RFC 1035 section 5.1), which is rare.
 const maxName = 256
 
-// lower writes name in lower case to buf (RFC 4343: ASCII only), with its last
-// dot. It reports false for a name that does not fit, which no service has.
-func lower(buf *[maxName]byte, name string) ([]byte, bool) {
+// lower writes name in lower case (RFC 4343: ASCII only), with its last dot, to buf if
+// it fits.
+func lower(buf *[maxName]byte, name string) []byte {
+	b := buf[:]
 	if len(name) >= maxName {
-		return nil, false
+		b = make([]byte, len(name)+1)
 	}
 	for i := range len(name) {
 		c := name[i]
 		if 'A' <= c && c <= 'Z' {
 			c += 'a' - 'A'
 		}
-		buf[i] = c
+		b[i] = c
 	}
 	n := len(name)
-	if n == 0 || buf[n-1] != '.' {
-		buf[n] = '.'
+	if n == 0 || b[n-1] != '.' {
+		b[n] = '.'
 		n++
 	}
-	return buf[:n], true
+	return b[:n]
 }
 
 // clientAddr returns who asked, IPv4 in its own form and without a zone. What

@@ -142,6 +142,7 @@ type trait uint8
 const (
 	flat   trait = 1 << iota // its names are answered as addresses
 	single                   // it answers with one address at a time
+	wild                     // it stands for names that do not exist
 )
 
 func traitOf(p *plan.Plan, i int32) (t trait) {
@@ -150,6 +151,9 @@ func traitOf(p *plan.Plan, i int32) (t trait) {
 	}
 	if p.Steer.Services[i].Policy == steer.Weighted {
 		t |= single
+	}
+	if strings.HasPrefix(p.Config.Services[i].Name, "*.") {
+		t |= wild
 	}
 	return t
 }

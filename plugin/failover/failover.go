@@ -6,6 +6,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"net/netip"
+	"strings"
 
 	"github.com/coredns/coredns/plugin"
 	"github.com/miekg/dns"
@@ -23,9 +24,12 @@ type Failover struct {
 	Next plugin.Handler
 
 	shared    *shared
-	recursive bool // the server block has `forward`: RA is set
-	noted     bool // and `metadata`: others want to know what was decided
-	guarded   bool // and `guard`: what stands in is marked
+	recursive bool           // the server block has `forward`: RA is set
+	noted     bool           // and `metadata`: others want to know what was decided
+	guarded   bool           // and `guard`: what stands in is marked
+	signed    plugin.Zones   // what `dnssec` above us signs
+	others    []plugin.Zones // and what each plugin below us answers for
+	known     []knows        // and the names that their data have
 }
 
 // Name implements plugin.Handler.
@@ -57,10 +61,10 @@ func (f *Failover) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Ms
 	if len(r.Question) != 1 || r.Opcode != dns.OpcodeQuery || r.Question[0].Qclass != dns.ClassINET {
 		return f.unusual(ctx, w, r, pub)
 	}
-	i, found := f.shared.find(pub, w, r)
+	i, found := f.find(pub, w, r)
 	switch found {
 	case foreign:
-		return f.pass(ctx, w, r)
+		return f.next(ctx, w, r)
 	case plainAddress:
 		if f.noted {
 			return f.service(ctx, w, r, pub, i)
@@ -90,20 +94,15 @@ const (
 // find says what a question is to us.
 //
 //go:noinline
-func (s *shared) find(pub *engine.Published, w dns.ResponseWriter, r *dns.Msg) (i int32, _ finding) {
-	var buf [maxName]byte
-	name, ok := lower(&buf, r.Question[0].Name)
-	ours, exists := false, false
-	if ok {
-		i, ours, exists = pub.Plan.Steer.Lookup(name)
-	}
+func (f *Failover) find(pub *engine.Published, w dns.ResponseWriter, r *dns.Msg) (i int32, _ finding) {
+	i, ours, exists := f.lookup(pub, r.Question[0].Name)
 	if cfg := pub.Plan.Config; !cfg.Recursion.Contains(clientAddr(w)) && (!ours || !cfg.Services[i].Public) {
 		return 0, outside
 	}
 	switch t := r.Question[0].Qtype; {
 	case isTransfer(t): // many messages, none of which may be touched
 		return 0, foreign
-	case ours && (t == dns.TypeA || t == dns.TypeAAAA) && s.trait(pub, i)&flat != 0:
+	case ours && (t == dns.TypeA || t == dns.TypeAAAA) && f.shared.trait(pub, i)&flat != 0:
 		return i, plainAddress
 	case ours:
 		return i, service
@@ -111,6 +110,16 @@ func (s *shared) find(pub *engine.Published, w dns.ResponseWriter, r *dns.Msg) (
 		return 0, related
 	}
 	return 0, foreign
+}
+
+// lookup is steer.Plan.Lookup, but that names which exist below us are no wildcard's.
+func (f *Failover) lookup(pub *engine.Published, name string) (i int32, ours, exists bool) {
+	var buf [maxName]byte
+	i, ours, exists = pub.Plan.Steer.Lookup(lower(&buf, name))
+	if ours && f.shared.trait(pub, i)&wild != 0 && f.hides(pub, i, name) {
+		return 0, false, false
+	}
+	return i, ours, exists
 }
 
 func isTransfer(t uint16) bool { return t == dns.TypeAXFR || t == dns.TypeIXFR }
@@ -163,7 +172,7 @@ func (f *Failover) flattened(ctx context.Context, q *query, i int32, t uint16) (
 func (f *Failover) address(q *query, i int32, d *steer.Decision, v6 bool) *dns.Msg {
 	f.shared.count(q.pub, i, d)
 	switch {
-	case d.Refuse:
+	case d.Refuse && !d.NoData:
 		return q.finish(f.fail(q), d)
 	case !d.Has():
 		return q.finish(f.negative(q, i), d)
@@ -188,12 +197,12 @@ func (f *Failover) otherType(ctx context.Context, q *query, i int32, t uint16) (
 		return q.send(f.any(q))
 	case dns.TypeSOA, dns.TypeNS:
 		if z := q.zones(f).apex(q.pub.Plan.Config.Services[i].Name); z != nil {
-			return f.apex(q, z, t)
+			return f.apex(ctx, q, z, t)
 		}
 	case dns.TypeCNAME:
 		return q.send(f.negative(q, i))
 	}
-	if f.recursive && !q.pub.Plan.Config.Recursion.Contains(q.client) {
+	if name := q.pub.Plan.Config.Services[i].Name; f.recursive && !q.pub.Plan.Config.Recursion.Contains(q.client) && !f.alone(strings.TrimPrefix(name, "*.")) {
 		return f.refuse(q.w, q.r) // that a service is public opens nothing but itself
 	}
 	return f.below(ctx, q, i)
@@ -204,7 +213,7 @@ func (f *Failover) otherType(ctx context.Context, q *query, i int32, t uint16) (
 // of a service.
 func (f *Failover) other(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, pub *engine.Published) (int, error) {
 	var buf [maxName]byte
-	name, _ := lower(&buf, r.Question[0].Name)
+	name := lower(&buf, r.Question[0].Name)
 	ns := f.shared.namesOf(pub)
 	if i, ok := ns.srv[string(name)]; ok {
 		q := f.query(w, r, pub)
@@ -213,19 +222,19 @@ func (f *Failover) other(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, 
 	t := r.Question[0].Qtype
 	q := query{w: w, r: r, pub: pub, names: ns}
 	if z := ns.apex(string(name)); z != nil && (t == dns.TypeSOA || t == dns.TypeNS) {
-		return f.apex(&q, z, t)
+		return f.apex(ctx, &q, z, t)
 	}
 	if pub.Plan.Steer.Exists(name) {
 		return f.ancestor(ctx, &q)
 	}
-	return plugin.NextOrFailure(pluginName, f.Next, ctx, w, r)
+	return f.next(ctx, w, r)
 }
 
 // outsider answers a client that may ask for public services only: their SRV
 // owners, and the apexes of zones that hold one, are as public as they are.
 func (f *Failover) outsider(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, pub *engine.Published) (int, error) {
 	var buf [maxName]byte
-	name, _ := lower(&buf, r.Question[0].Name)
+	name := lower(&buf, r.Question[0].Name)
 	ns := f.shared.namesOf(pub)
 	if i, ok := ns.srv[string(name)]; ok && pub.Plan.Config.Services[i].Public {
 		q := f.query(w, r, pub)
@@ -233,9 +242,22 @@ func (f *Failover) outsider(ctx context.Context, w dns.ResponseWriter, r *dns.Ms
 	}
 	t := r.Question[0].Qtype
 	if z := ns.apex(string(name)); z != nil && ns.public[z] && (t == dns.TypeSOA || t == dns.TypeNS) {
-		return f.apex(&query{w: w, r: r, pub: pub, names: ns}, z, t)
+		return f.apex(ctx, &query{w: w, r: r, pub: pub, names: ns}, z, t)
+	}
+	if z := ns.zoneOf(string(name)); z != nil && ns.public[z] && f.alone(z.Name) && !f.secret(pub, ns, string(name)) {
+		q := query{w: w, r: r, pub: pub, names: ns}
+		return q.send(f.nothing(&q))
 	}
 	return f.refuse(w, r)
+}
+
+// secret reports whether a name is that of a service that is not public.
+func (f *Failover) secret(pub *engine.Published, ns *names, name string) bool {
+	i, ours, _ := f.lookup(pub, name)
+	if !ours {
+		i, ours = ns.srv[name]
+	}
+	return ours && !pub.Plan.Config.Services[i].Public
 }
 
 // unusual passes on what is no plain question, from clients that may ask the

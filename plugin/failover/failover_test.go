@@ -51,7 +51,11 @@ func handler(t testing.TB, yaml string, next plugin.Handler) *Failover {
 	s := &shared{path: path, door: newDoor(limits())}
 	s.begin(e)
 	t.Cleanup(s.end)
-	return &Failover{Next: next, shared: s, recursive: true}
+	f := &Failover{Next: next, shared: s, recursive: true}
+	if next != nil {
+		f.others = []plugin.Zones{{"."}}
+	}
+	return f
 }
 
 // silence is a network in which nothing answers.

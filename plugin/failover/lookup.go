@@ -25,7 +25,7 @@ var errNoAddress = errors.New("no address")
 // service can never resolve by itself.
 func lookupBelow(next plugin.Handler) source.Lookup {
 	return func(ctx context.Context, name string) ([]netip.Addr, time.Duration, error) {
-		if next == nil {
+		if _, none := next.(last); none || next == nil {
 			return nil, 0, errors.New("no plugin below failover resolves names: add forward, file or hosts")
 		}
 		var out []netip.Addr
@@ -72,7 +72,7 @@ const maxChain = 8
 func addressesIn(m *dns.Msg, name string) (ips []netip.Addr, ttl uint32) {
 	owner, ttl := strings.ToLower(name), uint32(maxTTL)
 	for range maxChain {
-		c := cnameAt(m, owner)
+		c := cnameAt(m.Answer, owner)
 		if c == nil {
 			break
 		}
@@ -87,8 +87,8 @@ func addressesIn(m *dns.Msg, name string) (ips []netip.Addr, ttl uint32) {
 	return ips, ttl
 }
 
-func cnameAt(m *dns.Msg, owner string) *dns.CNAME {
-	for _, rr := range m.Answer {
+func cnameAt(rrs []dns.RR, owner string) *dns.CNAME {
+	for _, rr := range rrs {
 		if c, ok := rr.(*dns.CNAME); ok && strings.EqualFold(c.Hdr.Name, owner) {
 			return c
 		}

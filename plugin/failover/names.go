@@ -1,6 +1,9 @@
 package failover
 
 import (
+	"context"
+	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -9,6 +12,7 @@ import (
 	"github.com/detour-dns/detour/config"
 	"github.com/detour-dns/detour/internal/engine"
 	"github.com/detour-dns/detour/internal/plan"
+	"github.com/detour-dns/detour/internal/steer"
 )
 
 // names is what else than the services themselves is ours under one plan.
@@ -112,7 +116,7 @@ func newSOA(owner, ns, mbox string, pub *engine.Published, minimum time.Duration
 }
 
 // apex answers SOA and NS of a declared zone.
-func (f *Failover) apex(q *query, z *config.Zone, t uint16) (int, error) {
+func (f *Failover) apex(ctx context.Context, q *query, z *config.Zone, t uint16) (int, error) {
 	m := new(dns.Msg)
 	f.start(m, q, true)
 	m.Question = []dns.Question{q.r.Question[0]}
@@ -129,8 +133,38 @@ func (f *Failover) apex(q *query, z *config.Zone, t uint16) (int, error) {
 		m.Answer = append(m.Answer, &dns.NS{
 			Hdr: dns.RR_Header{Name: q.r.Question[0].Name, Rrtype: dns.TypeNS, Class: dns.ClassINET, Ttl: apexTTL}, Ns: ns,
 		})
+		m.Extra = append(m.Extra, f.glue(ctx, q, z, ns)...)
 	}
 	return q.send(m)
+}
+
+// glue returns the addresses of a name server that lies in its zone: whoever asks for
+// the zone's name servers cannot ask others for them (RFC 1034 section 4.2.1).
+func (f *Failover) glue(ctx context.Context, q *query, z *config.Zone, ns string) (out []dns.RR) {
+	if !dns.IsSubDomain(z.Name, ns) {
+		return nil
+	}
+	for _, t := range []uint16{dns.TypeA, dns.TypeAAAA} {
+		if i, ours, _ := f.lookup(q.pub, ns); ours {
+			d := q.decide(f, i, t == dns.TypeAAAA)
+			var ips [steer.MaxAnswers]netip.Addr
+			for _, ip := range ips[:d.Addrs(ips[:f.limit(q, i, &d)])] {
+				out = append(out, addressRR(ns, ip, d.TTL))
+			}
+		} else if !f.alone(z.Name) {
+			out = append(out, f.addressesBelow(ctx, ns, t)...)
+		}
+	}
+	return out
+}
+
+// addressesBelow returns what the plugins below say of a name's own addresses.
+func (f *Failover) addressesBelow(ctx context.Context, name string, t uint16) []dns.RR {
+	m, err := askBelow(ctx, f.under(), name, t)
+	if err != nil {
+		return nil
+	}
+	return slices.DeleteFunc(m.Answer, func(rr dns.RR) bool { return rr.Header().Rrtype != t || !strings.EqualFold(rr.Header().Name, name) })
 }
 
 // apexTTL is the lifetime of a zone's NS records, in seconds.

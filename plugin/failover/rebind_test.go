@@ -1,10 +1,15 @@
 package failover
 
 import (
+	"context"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/coredns/coredns/plugin"
 	"github.com/miekg/dns"
+
+	"github.com/detour-dns/detour/internal/guard"
 )
 
 // TestRebind holds that addresses of private networks are taken out of answers for
@@ -55,5 +60,42 @@ func TestRebindIsOff(t *testing.T) {
 	f := handler(t, twoRegions, say(dns.RcodeSuccess, "evil.example.com. 1 IN A 10.0.0.1"))
 	if m, _ := ask(t, f, "10.240.0.1", question("evil.example.com.", dns.TypeA)); len(m.Answer) != 1 {
 		t.Errorf("taken out: %v", m)
+	}
+}
+
+// TestReasonsAddUp holds that a reply which is changed twice says both reasons, keeps
+// what its OPT record said from below, and has one such record; and that a reply which
+// others hold, as a cache does, is not changed.
+func TestReasonsAddUp(t *testing.T) {
+	held := new(dns.Msg)
+	f := handler(t, "rebind: block\n"+twoRegions, plugin.HandlerFunc(func(_ context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
+		held.SetReply(r)
+		for _, text := range []string{"evil.example.com. 1 IN A 10.0.0.1", "evil.example.com. 1 IN A 192.0.2.1"} {
+			rr, err := dns.NewRR(text)
+			if err != nil {
+				t.Error(err)
+			}
+			held.Answer = append(held.Answer, rr)
+		}
+		held.SetEdns0(1232, true)
+		held.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_NSID{Code: dns.EDNS0NSID, Nsid: "6e73"}}
+		return dns.RcodeSuccess, w.WriteMsg(held)
+	}))
+	f.guarded = true
+	guard.Standing.Add("evil.example.com.")
+	defer guard.Standing.Remove("evil.example.com.")
+	q := question("evil.example.com.", dns.TypeA)
+	q.SetEdns0(1232, true)
+	m, _ := ask(t, f, "10.240.0.1", q)
+	var said []string
+	for _, o := range m.IsEdns0().Option {
+		said = append(said, o.String())
+	}
+	want := []string{"6e73", "15 (Blocked): (rebind: a private address of a public name)", "3 (Stale Answer): (" + guard.StaleText + ")"}
+	if !slices.Equal(said, want) || len(m.Extra) != 1 || len(m.Answer) != 1 {
+		t.Errorf("said %q, want %q:\n%v", said, want, m)
+	}
+	if len(held.Answer) != 2 || len(held.IsEdns0().Option) != 1 {
+		t.Errorf("what others hold was changed:\n%v", held)
 	}
 }

@@ -40,7 +40,7 @@ func setup(c *caddy.Controller) error {
 		f.Next = next
 		return f
 	})
-	addGate(c, block, s.door)
+	link(c, block, f)
 	tellGuards(c, cfg.State.Dir)
 	inst := instanceOf(c)
 	inst.add(f, cfg)
@@ -48,6 +48,10 @@ func setup(c *caddy.Controller) error {
 		f.recursive = block.Handler("forward") != nil
 		f.noted = block.Handler("metadata") != nil
 		f.guarded = block.Handler("guard") != nil
+		f.others, f.known = othersIn(block), knownIn(block)
+		if h := block.Handler("dnssec"); h != nil {
+			f.signed, _ = zonesOf(h)
+		}
 		if err := signedBelow(block); err != nil {
 			return plugin.Error(pluginName, err)
 		}
