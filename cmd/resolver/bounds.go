@@ -118,6 +118,8 @@ func resort(s *config.Service) string {
 	switch s.LastResort.Mode {
 	case "none":
 		return "SERVFAIL"
+	case "nodata":
+		return "no data"
 	case "addresses":
 		var list []string
 		for _, a := range s.LastResort.Addresses {

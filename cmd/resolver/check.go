@@ -26,6 +26,7 @@ type checked struct {
 	Warnings server.Faults `json:"warnings"`
 	Listens  []string      `json:"listens,omitempty"`
 	Services []bound       `json:"services"`
+	Clients  []string      `json:"clients,omitempty"` // of each failover file: who is answered
 	Against  []against     `json:"against,omitempty"`
 
 	files []string // the failover files
@@ -129,6 +130,31 @@ func (c *checked) addServices(path string, faults bool) {
 	c.Warnings = append(c.Warnings, unreadable(cfg)...)
 	c.Warnings = append(c.Warnings, convert(cfg.Exposed())...)
 	c.Services = append(c.Services, boundsOf(cfg)...)
+	c.Clients = append(c.Clients, clientsOf(cfg))
+}
+
+// clientsOf says who is answered: whose addresses nobody thought of would find out by
+// being refused.
+func clientsOf(cfg *config.Config) string {
+	var who []string
+	if cfg.Recursion.Private {
+		who = append(who, "private networks")
+	}
+	for _, p := range cfg.Recursion.Prefixes {
+		who = append(who, p.String())
+	}
+	public := ""
+	if slices.ContainsFunc(cfg.Services, func(s config.Service) bool { return s.Public }) {
+		public = " but for public services"
+	}
+	if len(who) == 0 {
+		return "clients: nobody is answered" + public + ": name networks in recursion"
+	}
+	const shown = 4
+	if more := len(who) - shown; more > 0 {
+		who = append(who[:shown], fmt.Sprintf("%d more", more))
+	}
+	return "clients: " + strings.Join(who, ", ") + "; all others are refused" + public + " (recursion)"
 }
 
 // unreadable warns of the files that the resolver will need and that cannot be
@@ -186,6 +212,9 @@ func (c *checked) print(w io.Writer) error {
 func (c *checked) describe(w io.Writer) {
 	for _, s := range c.Services {
 		fmt.Fprintln(w, s.Text)
+	}
+	for _, text := range c.Clients {
+		fmt.Fprintln(w, text)
 	}
 	fmt.Fprintf(w, "%s: no fault", c.Path)
 	if len(c.Listens) > 0 {

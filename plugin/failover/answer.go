@@ -162,6 +162,7 @@ func (f *Failover) fail(q *query) *dns.Msg {
 
 // refuse answers clients that may not use the chain below us (BCP 140).
 func (f *Failover) refuse(w dns.ResponseWriter, r *dns.Msg) (int, error) {
+	f.shared.strange.meet(w)
 	q := query{w: w, r: r}
 	m := new(dns.Msg)
 	f.start(m, &q, false)

@@ -34,6 +34,7 @@ func (s *shared) collect(all *scrape) {
 	collectTally(all, &count)
 	all.merge(sum, questionsWaiting, float64(s.door.waiting.Load()))
 	all.merge(sum, questionsRefused, float64(s.door.refused.Load()))
+	all.merge(sum, clientsRefused, float64(s.strange.n.Load()))
 	all.merge(sum, rebindsBlocked, float64(s.rebinds.Load()))
 }
 

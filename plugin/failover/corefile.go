@@ -14,6 +14,13 @@ import (
 // taken, or if nobody tells.
 var refusedCorefile atomic.Pointer[string]
 
+// warnings are what is wrong with the Corefile in use.
+var warnings atomic.Pointer[[]string]
+
+// CorefileWarns puts into `status` what is wrong with the Corefile in use, none if
+// nothing is.
+func CorefileWarns(texts []string) { warnings.Store(&texts) }
+
 // CorefileRefused puts into the history of all engines, and into `status`, that a
 // Corefile was refused and why. It is for the server that reads it.
 func CorefileRefused(name string, why error) {
@@ -66,7 +73,13 @@ func (s *shared) troubles(now time.Time) (out []string) {
 	if why := refusedCorefile.Load(); why != nil {
 		out = append(out, "the last change of the Corefile was refused, the one before is in use: "+*why)
 	}
+	if texts := warnings.Load(); texts != nil {
+		out = append(out, *texts...)
+	}
 	if text := s.overloaded(now); text != "" {
+		out = append(out, text)
+	}
+	if text := s.strange.text(now, s.load().Plan.Config); text != "" {
 		out = append(out, text)
 	}
 	return out

@@ -61,6 +61,10 @@ func (f *Failover) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Ms
 	if len(r.Question) != 1 || r.Opcode != dns.OpcodeQuery || r.Question[0].Qclass != dns.ClassINET {
 		return f.unusual(ctx, w, r, pub)
 	}
+	if len(r.Extra) > 0 && malformed(r) {
+		_ = w.WriteMsg(new(dns.Msg).SetRcode(r, dns.RcodeFormatError)) // a client that left is no error of ours
+		return dns.RcodeSuccess, nil
+	}
 	i, found := f.find(pub, w, r)
 	switch found {
 	case foreign:

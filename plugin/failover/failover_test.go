@@ -312,7 +312,7 @@ services:
 		r := question("near.example.org.", dns.TypeA)
 		r.SetEdns0(1232, false)
 		r.IsEdns0().Option = append(r.IsEdns0().Option, &dns.EDNS0_SUBNET{
-			Code: dns.EDNS0SUBNET, Family: 1, SourceNetmask: bits, Address: net.IPv4(100, 65, 1, 0).To4(),
+			Code: dns.EDNS0SUBNET, Family: 1, SourceNetmask: bits, Address: net.IPv4(100, 65, 1, 0).To4().Mask(net.CIDRMask(int(bits), 32)),
 		})
 		m, _ := ask(t, f, from, r)
 		return m

@@ -82,6 +82,7 @@ var (
 var (
 	questionsWaiting = gauge("questions_waiting", "Questions that wait for other servers.")
 	questionsRefused = counter("questions_refused_total", "Questions that were refused because too many waited.")
+	clientsRefused   = counter("client_questions_refused_total", "Questions of clients that `recursion` does not name.")
 	rebindsBlocked   = counter("rebind_blocked_total", "Answers for public names from which addresses of private networks were taken out.")
 )
 

@@ -39,6 +39,7 @@ type shared struct {
 	moves   moves
 	minute  atomic.Uint32 // of the epoch; so that no query reads a clock
 	rebinds atomic.Uint64 // answers without what rebind blocked
+	strange strangers     // clients that may not ask
 	few     atomic.Bool   // few client networks were seen: ramps draw per answer
 	crowd   *crowd
 	door    *door
