@@ -18,6 +18,7 @@ type Report struct {
 	Warnings Faults   // what could not be checked from here, such as a cluster's API
 	Addrs    []string // to listen on, as transport://host:port; none if there are faults
 	Beside   []string // what plugins listen on by themselves, as plugin://host:port
+	Loops    Faults   // of Warnings: questions that are forwarded to where they come from
 	Services []string // absolute paths of the failover files
 }
 
@@ -25,6 +26,8 @@ type Report struct {
 // returns every fault in it and in the failover files that it names. It starts
 // nothing. The error says that the file cannot be read.
 func Check(path string) (Report, error) {
+	path, back := besideCorefile(path)
+	defer back()
 	in, err := read(path)
 	if err != nil {
 		return Report{}, err
@@ -118,7 +121,8 @@ func (c *checker) setup(blocks []caddyfile.ServerBlock) {
 		}
 	}
 	c.unencrypted(blocks)
-	c.Beside = besides(blocks)
+	c.Beside, c.Loops = besides(blocks), c.loops(blocks)
+	c.Warnings = append(c.Warnings, c.Loops...)
 	if len(c.Faults) > 0 || c.partial {
 		return // the servers would be compiled without some of their plugins
 	}

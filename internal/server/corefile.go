@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/coredns/caddy"
 	"github.com/coredns/caddy/caddyfile"
@@ -17,6 +18,25 @@ import (
 
 // builtIn is the name of the Corefile inside the binary, as messages show it.
 const builtIn = "built-in Corefile"
+
+// besideCorefile makes the folder of a Corefile the working one, from which CoreDNS and
+// its plugins take paths that are not absolute: a unit, an image and a shell start in
+// different ones. It returns the Corefile's absolute path and the way back.
+func besideCorefile(path string) (abs string, back func()) {
+	back = func() {}
+	if path == "" {
+		return "", back
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return path, back
+	}
+	was, err := os.Getwd()
+	if err == nil && os.Chdir(filepath.Dir(abs)) == nil { // else reading it says why
+		back = func() { _ = os.Chdir(was) }
+	}
+	return abs, back
+}
 
 // maxCorefile keeps a path that names something else, such as a device, from
 // taking the memory.

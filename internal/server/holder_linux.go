@@ -70,3 +70,11 @@ func ownerOf(inode string) string {
 	}
 	return ""
 }
+
+// noNewPrivs reports whether capabilities of files have no effect on this process
+// (prctl(2), PR_SET_NO_NEW_PRIVS): systemd's NoNewPrivileges= and a container without
+// allowPrivilegeEscalation set that.
+func noNewPrivs() bool {
+	status, err := os.ReadFile("/proc/self/status")
+	return err == nil && bytes.Contains(status, []byte("\nNoNewPrivs:\t1\n"))
+}

@@ -27,21 +27,21 @@ func preflight(addrs []string) error {
 		if _, port, _ := net.SplitHostPort(hostport); port == "0" {
 			continue // the kernel finds a free one
 		}
-		err := bindEach(networks[transport], hostport)
-		if _, ok := beside[transport]; ok && err != nil {
-			err = fmt.Errorf("`%s` of the Corefile cannot listen: %w", transport, err)
+		move := "choose another address with `bind` or another port in the Corefile"
+		if _, ok := beside[transport]; ok {
+			move = "give `" + transport + "` another address in the Corefile"
 		}
-		errs = append(errs, err)
+		errs = append(errs, bindEach(networks[transport], hostport, move))
 	}
 	return errors.Join(errs...)
 }
 
 // bindEach stops at the first network that fails: what has one of the two DNS
 // ports mostly has the other.
-func bindEach(networks []string, hostport string) error {
+func bindEach(networks []string, hostport, move string) error {
 	for _, network := range networks {
 		if err := bindOnce(network, hostport); err != nil {
-			return bindError(network, hostport, err)
+			return bindError(network, hostport, move, err)
 		}
 	}
 	return nil
@@ -63,26 +63,38 @@ func bindOnce(network, hostport string) error {
 	return l.Close()
 }
 
-// bindError says what is wrong with an address and what to do.
-func bindError(network, hostport string, err error) error {
+// bindError says what is wrong with an address and what to do: how to move to another
+// one, for example.
+func bindError(network, hostport, move string, err error) error {
 	at := network + " " + hostport
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("%s is taken%s: stop what listens there, or choose another address with `bind` or another port in the Corefile: %w",
-			at, by(holder(network, hostport)), syscall.EADDRINUSE)
+		return fmt.Errorf("%s is taken%s: stop what listens there, or %s: %w",
+			at, by(holder(network, hostport), hostport), move, syscall.EADDRINUSE)
 	case errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM):
-		return fmt.Errorf("may not listen on %s: a port below 1024 needs CAP_NET_BIND_SERVICE, or take a higher one: %w", at, syscall.EACCES)
+		return fmt.Errorf("may not listen on %s: a port below 1024 needs CAP_NET_BIND_SERVICE%s, or take a higher one: %w", at, without(noNewPrivs()), syscall.EACCES)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("cannot listen on %s: this machine has no such address; correct `bind` in the Corefile: %w", at, syscall.EADDRNOTAVAIL)
+		return fmt.Errorf("cannot listen on %s: this machine has no such address; %s: %w", at, move, syscall.EADDRNOTAVAIL)
 	}
 	return fmt.Errorf("cannot listen on %s: %w", at, err)
 }
 
-func by(process string) string {
-	if process == "" {
-		return " by another process"
+func by(process, hostport string) string {
+	if process != "" {
+		return " by " + process
 	}
-	return " by " + process
+	if _, port, _ := net.SplitHostPort(hostport); port == "53" { // whose it is, only root sees
+		return " by another process, which on port 53 is often systemd-resolved (DNSStubListener=no in /etc/systemd/resolved.conf ends that)"
+	}
+	return " by another process"
+}
+
+// without says why the capability may be missing of a file that has it.
+func without(noNewPrivs bool) string {
+	if noNewPrivs {
+		return " (one of the file does not act here, because no_new_privs is set: give it by AmbientCapabilities= of the unit, or to the container)"
+	}
+	return ""
 }
 
 // fresh returns the addresses on a port that is not ours yet. On one that is,

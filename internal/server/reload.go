@@ -81,6 +81,9 @@ func (s *Server) apply(in caddy.CaddyfileInput, now hash) error {
 	if len(report.Faults) > 0 {
 		return s.refuse(now, report.Faults)
 	}
+	if len(report.Loops) > 0 && len(s.loops) == 0 {
+		return s.refuse(now, report.Loops)
+	}
 	if err := preflight(slices.Concat(fresh(report.Addrs, s.addrs), fresh(report.Beside, s.beside))); err != nil {
 		return s.refuse(now, err)
 	}
@@ -92,6 +95,7 @@ func (s *Server) apply(in caddy.CaddyfileInput, now hash) error {
 	showVersion(s.applied, now)
 	s.addrs, s.applied, s.rejected = report.Addrs, now, nil
 	s.beside, s.named = report.Beside, names
+	s.tellLoops(report.Loops)
 	failover.CorefileTaken(s.name)
 	log.Infof("Reloaded %s, serving %s", s.name, s.where())
 	return nil

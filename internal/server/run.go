@@ -27,7 +27,8 @@ func ConfigureLog(format string, w io.Writer) error {
 // exit ends the process at once.
 var exit = os.Exit
 
-// Run serves until ctx is done or SIGINT or SIGTERM comes; a second one ends
+// Run serves in the folder of the Corefile, from which relative paths in it are taken,
+// until ctx is done or SIGINT or SIGTERM comes; a second one ends
 // the process at once, with exit code 2. SIGHUP and SIGUSR1 reload.
 //
 // Caddy's own signal handlers are never installed: their SIGUSR1 forgets all
@@ -43,6 +44,7 @@ func Run(ctx context.Context, o Options) error {
 	go listen(signals, ended, reload, cancel)
 
 	boundMemory()
+	o.Corefile, _ = besideCorefile(o.Corefile)
 	s, err := Start(o)
 	if err != nil {
 		return err

@@ -48,6 +48,7 @@ type Server struct {
 	began    time.Time // when the one in use was started
 	beside   []string  // what plugins listen on, as plugin://host:port
 	named    named     // files that the Corefile in use names
+	loops    Faults    // uses of `forward` in it that go round
 }
 
 // rejection is a Corefile that was refused, and why.
@@ -106,6 +107,7 @@ func (s *Server) start() error {
 	}
 	s.inst.Store(inst)
 	s.began = time.Now()
+	s.tellLoops(report.Loops)
 	s.addrs, s.applied, s.beside, s.named = report.Addrs, fingerprint(in), report.Beside, names
 	return nil
 }
@@ -122,7 +124,7 @@ func (s *Server) read() (caddy.CaddyfileInput, error) {
 func listenError(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "listen" && op.Addr != nil {
-		return bindError(op.Net, op.Addr.String(), err)
+		return bindError(op.Net, op.Addr.String(), "give the plugin another address in the Corefile", err)
 	}
 	return err
 }
