@@ -6,11 +6,13 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -50,6 +52,7 @@ type report struct {
 	failed   []string
 	brief    []string // of what failed: the lines that the tests themselves wrote
 	skipped  []string
+	slow     []event // tests that ended, without subtests
 	passes   int
 	fails    int
 	skips    int
@@ -88,6 +91,9 @@ func (r *report) take(e event) {
 }
 
 func (r *report) endTest(e event, key string) {
+	if !strings.Contains(e.Test, "/") {
+		r.slow = append(r.slow, e)
+	}
 	switch e.Action {
 	case "pass":
 		r.passes++
@@ -104,7 +110,7 @@ func (r *report) endTest(e event, key string) {
 }
 
 func (r *report) endPackage(e event, key string) {
-	name := strings.TrimPrefix(e.Package, "github.com/detour-dns/detour/")
+	name := short(e.Package)
 	switch e.Action {
 	case "pass":
 		r.packages = append(r.packages, fmt.Sprintf("ok    %-28s %6.1f s", name, e.Elapsed))
@@ -152,10 +158,33 @@ func cut(line string) string {
 	return line
 }
 
+// slowest is how many tests are shown that took longest, and noticeable is how many
+// seconds one takes at least.
+const (
+	slowest    = 10
+	noticeable = 10
+)
+
+func (r *report) printSlowest(w io.Writer) {
+	slices.SortStableFunc(r.slow, func(a, b event) int { return cmp.Compare(b.Elapsed, a.Elapsed) })
+	for i, e := range r.slow[:min(slowest, len(r.slow))] {
+		if e.Elapsed < noticeable {
+			return
+		}
+		if i == 0 {
+			fmt.Fprintln(w, "\nthe slowest tests:")
+		}
+		fmt.Fprintf(w, "  %6.1f s  %s %s\n", e.Elapsed, short(e.Package), e.Test)
+	}
+}
+
+func short(pkg string) string { return strings.TrimPrefix(pkg, "github.com/detour-dns/detour/") }
+
 func (r *report) print(w io.Writer) bool {
 	for _, line := range r.packages {
 		fmt.Fprintln(w, line)
 	}
+	r.printSlowest(w)
 	if len(r.skipped) > 0 {
 		fmt.Fprintf(w, "\nskipped on this machine:\n")
 		for _, s := range r.skipped {

@@ -14,11 +14,15 @@ func TestReport(t *testing.T) {
 {"Action":"output","Package":"p/a","Test":"TestRoot","Output":"    a_test.go:9: needs root\n"}
 {"Action":"skip","Package":"p/a","Test":"TestRoot"}
 {"Action":"fail","Package":"p/a","Elapsed":1}
-{"Action":"pass","Package":"p/b","Test":"TestGood"}
+{"Action":"pass","Package":"p/b","Test":"TestGood/part","Elapsed":31}
+{"Action":"pass","Package":"p/b","Test":"TestGood","Elapsed":31.5}
 {"Action":"pass","Package":"p/b","Elapsed":2}
 `
 	const want = `FAIL  p/a                             1.0 s
 ok    p/b                             2.0 s
+
+the slowest tests:
+    31.5 s  p/b TestGood
 
 skipped on this machine:
   TestRoot: needs root
@@ -30,7 +34,7 @@ FAIL p/a TestBad
 FAIL TestBad
   a_test.go:7: want 1, got 2
 
-1 passed, 1 failed, 1 skipped
+2 passed, 1 failed, 1 skipped
 `
 	got, ok := reported(t, said)
 	if ok {
