@@ -75,15 +75,7 @@ func listensAt(b caddyfile.ServerBlock, upstream string) bool {
 // isBound reports whether a block listens on an address of this machine: on one that
 // `bind` names, or on any.
 func isBound(b caddyfile.ServerBlock, addr netip.Addr) bool {
-	var hosts []string
-	for _, use := range uses("bind", b.Tokens["bind"]) {
-		for _, t := range use[min(1, len(use)):] {
-			if t.Text == "{" || t.Line != use[0].Line {
-				break
-			}
-			hosts = append(hosts, t.Text)
-		}
-	}
+	hosts := boundTo(b)
 	if len(hosts) > 0 && !slices.Contains(hosts, "0.0.0.0") && !slices.Contains(hosts, "::") {
 		return slices.Contains(hosts, addr.String())
 	}
@@ -95,6 +87,19 @@ func isBound(b caddyfile.ServerBlock, addr netip.Addr) bool {
 		p, err := netip.ParsePrefix(a.String())
 		return err == nil && p.Addr().Unmap() == addr.Unmap()
 	})
+}
+
+// boundTo returns what `bind` of a block names.
+func boundTo(b caddyfile.ServerBlock) (hosts []string) {
+	for _, use := range uses("bind", b.Tokens["bind"]) {
+		for _, t := range use[min(1, len(use)):] {
+			if t.Text == "{" || t.Line != use[0].Line {
+				break
+			}
+			hosts = append(hosts, t.Text)
+		}
+	}
+	return hosts
 }
 
 // tellLoops says in the log and in `status` that questions go round, or do no more.

@@ -8,7 +8,7 @@ import (
 )
 
 // TestMalformed holds which questions are answered FORMERR, as they come from the wire,
-// and that each neighbour of theirs is answered.
+// and that each one beside them is answered.
 func TestMalformed(t *testing.T) {
 	f := handler(t, twoRegions, say(dns.RcodeSuccess, "www.test. 1 IN A 192.0.2.1"))
 	opt := func(options string) string { // an OPT record in hex
