@@ -138,7 +138,7 @@ func TestReloadsUnderLoad(t *testing.T) {
 	first, stop, ended := w.g, make(chan struct{}), make(chan int)
 	var begun sync.Once
 	under := make(chan struct{}) // closed when there is load
-	for range 4 {
+	for i := range 4 {
 		go func() {
 			n := 0
 			for {
@@ -155,7 +155,9 @@ func TestReloadsUnderLoad(t *testing.T) {
 					n += len(c.msgs)
 				}
 				begun.Do(func() { close(under) })
-				first.table.beat(guard.At(time.Now()))
+				if i == 0 { // one goroutine beats
+					first.table.beat(guard.At(time.Now()))
+				}
 			}
 		}()
 	}
