@@ -142,9 +142,19 @@ func (x *Exchange) take(stock share.Stock) {
 	x.once.Do(func() { close(x.read) })
 }
 
+// A name is at most so many members and links of two families, and a few values each:
+// a value of three bytes would take a hundred in memory, and there are thousands.
+const (
+	maxObjects = 2*(guard.MaxMembers+guard.MaxChain) + 8
+	maxValues  = 16*maxObjects + 2*guard.MaxChain
+)
+
 // decode returns what a record says, unless it is not of the name that its target
 // says.
 func decode(r *share.Record) (s guard.Shared, ok bool) {
+	if bytes.Count(r.Value, []byte("{")) > maxObjects || bytes.Count(r.Value, []byte(",")) > maxValues {
+		return s, false
+	}
 	err := json.Unmarshal(r.Value, &s)
 	s.By = r.Version.Writer
 	return s, err == nil && Target(s.Block, s.Name) == r.Target

@@ -55,6 +55,9 @@ func (n *Name) adopt(v6 bool, words []Name, near []*Name, deny func(Addr) bool) 
 	if isBare {
 		k.Chain = chainOf(near, v6)
 	}
+	if k.Bad == 0 {
+		k.Began = beganOf(near, v6)
+	}
 	return k.believe(by) || isNew
 }
 
@@ -67,6 +70,23 @@ func most(near []*Name, says func(*Name) bool) bool {
 		}
 	}
 	return n >= keepers
+}
+
+// beganOf returns since when as many observers saw answers fail as are believed, 0 if
+// not so many do: the oldest word but one, so that one that lies can make it neither
+// shorter nor longer than an honest one says.
+func beganOf(near []*Name, v6 bool) Stamp {
+	var since []Stamp
+	for _, w := range near {
+		if bad := w.Of(v6).Bad; bad != 0 {
+			since = append(since, bad)
+		}
+	}
+	if len(since) < keepers {
+		return 0
+	}
+	slices.Sort(since)
+	return since[keepers-1]
 }
 
 // chainOf returns the chain by which as many observers were led as are believed, nil if
@@ -131,16 +151,13 @@ func (k *Kept) believe(by map[Addr]vouched) (isNew bool) {
 func (n *Name) borrow(v6 bool, from *Name, deny func(Addr) bool) (isNew bool) {
 	k, there := n.Of(v6), from.Of(v6)
 	gone := max(n.Gone, from.Gone)
-	there = &Kept{Members: slices.Clone(there.Members), Good: there.Good, TTL: there.TTL, Size: there.Size, Kind: there.Kind, Bad: there.Bad}
+	there = &Kept{Members: slices.Clone(there.Members), Good: there.Good, TTL: there.TTL, Size: there.Size, Kind: there.Kind}
 	there.leave(func(ip Addr) bool {
 		m := there.find(ip)
 		return m.Last <= gone || !m.Good() || m.Was == Refuted || deny(ip) || !there.fits(ip) || !n.takes(v6, ip)
 	})
 	if len(there.Members) == 0 {
 		return false
-	}
-	if there.Bad != 0 && k.Bad == 0 { // one that lies of it cannot make it shorter than it is here
-		k.Began = max(k.Began, there.Bad)
 	}
 	if len(k.Members) == 0 {
 		*k = Kept{Good: there.Good, TTL: there.TTL, Size: there.Size, Began: k.Began, Kind: there.Kind}
@@ -179,19 +196,21 @@ func (n *Name) Hear(s *Shared, now Stamp) (isNew bool) {
 		}
 		for i := range k.Members {
 			if t := there.find(k.Members[i].IP); t != nil {
-				isNew = k.Members[i].hear(t, k.Bad, now) || isNew
+				isNew = k.Members[i].hear(t, k.Bad, now, n.Proves) || isNew
 			}
 		}
 	}
 	return isNew
 }
 
-func (m *Member) hear(t *Member, bad, now Stamp) bool {
+// hear takes in what another observer proved. Of a name that never proved itself a word is
+// no proof: nobody here would ever ask whether it is true.
+func (m *Member) hear(t *Member, bad, now Stamp, proves bool) bool {
 	at := t.Proved.until(now)
 	failed := m.Proof == Refuted || m.isFaint() // here: who is asked from here is believed
 	switch {
 	case at <= m.Proved, now.Sub(at) > fresh:
-	case t.Was == Proven && !failed && !m.Lent:
+	case t.Was == Proven && !failed && !m.Lent && (proves || m.Was == Proven):
 		m.Proof, m.Was, m.Proved = Proven, Proven, at
 		m.next = min(at.Add(schedule[m.step]+Grace), max(m.Own, bad).Add(alone))
 		m.step = min(m.step+1, uint8(len(schedule)-1)) // #nosec G115 -- three

@@ -110,6 +110,7 @@ func TestWhoseProofIsTold(t *testing.T) {
 		{"none", false, false, Unproven, 0},
 	} {
 		n, begun := healthy(says(5, one))
+		n.Proves = true
 		n.Fail(false, NoData, begun)
 		want := Stamp(0)
 		if c.own {

@@ -19,7 +19,7 @@ func (e *editor) led(m *dns.Msg) *dns.Msg {
 		return m
 	}
 	l := lead{e.f, e.f.shared.load()}
-	if t := e.r.Question[0].Qtype; t != dns.TypeCNAME { // whose own record is what was asked for
+	if t := e.r.Question[0].Qtype; t != dns.TypeCNAME && !l.ours(e.r.Question[0].Name) { // neither asks for more than its own records
 		way, target := l.follow(m.Answer, e.r.Question[0].Name)
 		if target != "" {
 			return e.answered(m, way, target)

@@ -251,3 +251,30 @@ func TestTheLongerScopeCounts(t *testing.T) {
 		}
 	}
 }
+
+// TestAServiceIsNotLedRoundItself holds that a plugin below which calls a service an alias
+// of itself is asked once, even if its reply lacks the question.
+func TestAServiceIsNotLedRoundItself(t *testing.T) {
+	for _, echoes := range []bool{true, false} {
+		asked := 0
+		f := handler(t, watched, plugin.HandlerFunc(func(_ context.Context, w dns.ResponseWriter, r *dns.Msg) (int, error) {
+			m := new(dns.Msg).SetReply(r)
+			if asked++; asked > 100 {
+				return dns.RcodeSuccess, w.WriteMsg(m)
+			}
+			if !echoes {
+				m.Question = nil
+			}
+			rr, err := dns.NewRR("old.example.org. 9 IN CNAME old.example.org.")
+			if err != nil {
+				t.Error(err)
+			}
+			m.Answer = []dns.RR{rr}
+			return dns.RcodeSuccess, w.WriteMsg(m)
+		}))
+		m, _ := ask(t, f, "10.240.0.1", question("old.example.org.", dns.TypeTXT))
+		if assertNoData(t, m, "old.example.org.", 5); asked != 1 {
+			t.Errorf("question echoed %v: asked %d times", echoes, asked)
+		}
+	}
+}

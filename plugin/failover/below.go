@@ -36,7 +36,7 @@ type corrector struct {
 
 // WriteMsg implements dns.ResponseWriter.
 func (c *corrector) WriteMsg(m *dns.Msg) error {
-	if m == nil || len(m.Question) == 0 || !c.wrong(m) {
+	if m == nil || !c.wrong(m) {
 		return c.ResponseWriter.WriteMsg(m)
 	}
 	return c.ResponseWriter.WriteMsg(c.corrected(m))
@@ -46,7 +46,7 @@ func (c *corrector) WriteMsg(m *dns.Msg) error {
 // cannot be read is passed on as it is.
 func (c *corrector) Write(b []byte) (int, error) {
 	m := new(dns.Msg)
-	if err := m.Unpack(b); err != nil || len(m.Question) == 0 || !c.wrong(m) {
+	if err := m.Unpack(b); err != nil || !c.wrong(m) {
 		return c.ResponseWriter.Write(b)
 	}
 	return len(b), c.ResponseWriter.WriteMsg(c.corrected(m))

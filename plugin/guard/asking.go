@@ -25,7 +25,7 @@ const patience = 1800 * time.Millisecond
 // guarded answers a question for the addresses of a guarded name.
 func (g *Guard) guarded(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, e *entry) (int, error) {
 	if note := below.NoteOf(ctx); note != nil && note.Truth {
-		return plugin.NextOrFailure(pluginName, g.Next, ctx, w, r)
+		return g.odd(ctx, w, r) // which a cache above does not keep: of a name that fails it would keep the failure
 	}
 	if s, ok := ctx.Value(dnsserver.Key{}).(*dnsserver.Server); ok && g.table.server.Load() != s {
 		g.table.server.Store(s)

@@ -129,7 +129,7 @@ func (g *Guard) target(ctx context.Context, e *entry, links []string, v6 bool) (
 		}
 	}
 	s := g.table.server.Load()
-	if s == nil {
+	if s == nil || guard.Standing.Has(r.Question[0].Name) { // what stands in there a cache may say, without a mark
 		return none
 	}
 	if m, err = below.AskAll(ctx, s, r); err != nil { // the target may lie in another block

@@ -324,7 +324,7 @@ func decodeUsage(value []byte) (v usage, err error) {
 	for i := range v.As {
 		services += len(v.As[i].Services)
 		returns += v.As[i].apart()
-		bad = bad || v.As[i].bad()
+		bad = bad || len(v.As[i].Services) == 0 || v.As[i].bad()
 	}
 	if bad || services > maxUsedBy || returns > maxReturns {
 		err = errors.New("not what an observer uses")
