@@ -108,7 +108,7 @@ func (l *limited) Close() error {
 type slotted struct {
 	net.Conn
 	in    *limited
-	quiet time.Time // since when a request is waited for; zero: one is being answered
+	quiet time.Time // since when the peer is waited for, to ask or to read; zero: its answer is being made
 }
 
 // hush notes whether the peer is waited for.
@@ -119,6 +119,13 @@ func (c *slotted) hush(quiet bool) {
 	if quiet {
 		c.quiet = time.Now()
 	}
+}
+
+// Write implements net.Conn. While a reply is written its peer is waited for: one that
+// does not read takes nobody's place.
+func (c *slotted) Write(p []byte) (int, error) {
+	c.hush(true)
+	return c.Conn.Write(p)
 }
 
 // Close implements net.Conn.
