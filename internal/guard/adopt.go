@@ -54,6 +54,7 @@ func (n *Name) adopt(v6 bool, words []Name, near []*Name, deny func(Addr) bool) 
 	}
 	if isBare {
 		k.Chain = chainOf(near, v6)
+		k.measure(near, v6)
 	}
 	if k.Bad == 0 {
 		k.Began = beganOf(near, v6)
@@ -70,6 +71,29 @@ func most(near []*Name, says func(*Name) bool) bool {
 		}
 	}
 	return n >= keepers
+}
+
+// newestBut returns the newest of some instants that as many observers reach as are
+// believed: one that lies cannot make it newer.
+func newestBut(of []Stamp) Stamp {
+	slices.Sort(of)
+	return of[len(of)-keepers]
+}
+
+// measure takes over when the last good answer came and how large answers are, as
+// far as enough observers say so.
+func (k *Kept) measure(near []*Name, v6 bool) {
+	var goods, sizes []Stamp
+	for _, w := range near {
+		if there := w.Of(v6); len(there.Members) > 0 {
+			goods, sizes = append(goods, there.Good), append(sizes, Stamp(there.Usual()))
+		}
+	}
+	if len(goods) < keepers || len(k.Members) == 0 {
+		return
+	}
+	slices.Sort(sizes)
+	k.Good, k.Size = newestBut(goods), uint8(sizes[keepers-1]) // #nosec G115 -- at most eight
 }
 
 // beganOf returns since when as many observers saw answers fail as are believed, 0 if
@@ -106,6 +130,7 @@ func chainOf(near []*Name, v6 bool) []string {
 type vouched struct {
 	count  int
 	proved Stamp
+	lasts  []Stamp // when each of them saw it last in a good answer
 }
 
 // vouchers counts who keeps which addresses of a family.
@@ -119,7 +144,9 @@ func vouchers(near []*Name, v6 bool) map[Addr]vouched {
 				continue
 			}
 			v := out[m.IP]
-			if v.count++; m.Was == Proven {
+			v.count++
+			v.lasts = append(v.lasts, m.Last)
+			if m.Was == Proven {
 				v.proved = max(v.proved, m.Proved)
 			}
 			out[m.IP] = v
@@ -138,6 +165,7 @@ func (k *Kept) believe(by map[Addr]vouched) (isNew bool) {
 			continue
 		}
 		m.Lent, m.Told, m.Times = false, true, 3
+		m.Last = newestBut(v.lasts)
 		m.First = min(m.First, m.Last.Add(-time.Minute))
 		if v.proved != 0 {
 			m.Was, m.Proved = Proven, v.proved
