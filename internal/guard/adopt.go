@@ -46,7 +46,7 @@ func (n *Name) adopt(v6 bool, words []Name, near []*Name, deny func(Addr) bool) 
 	k := n.Of(v6)
 	isBare, by := len(k.Members) == 0, vouchers(near, v6)
 	for _, w := range near {
-		isNew = n.borrow(v6, w, func(ip Addr) bool { return deny(ip) || by[ip].count < keepers }) || isNew
+		isNew = n.borrow(v6, w, func(ip Addr) bool { return deny(ip) || len(by[ip].lasts) < keepers }) || isNew
 	}
 	for i := range words {
 		isFar := !slices.Contains(near, &words[i])
@@ -125,12 +125,11 @@ func chainOf(near []*Name, v6 bool) []string {
 	return nil
 }
 
-// vouched is how many observers of this zone keep an address, and when one of them saw
+// vouched is who of this zone keeps an address, by when each saw it, and when one of them saw
 // it prove itself last.
 type vouched struct {
-	count  int
-	proved Stamp
 	lasts  []Stamp // when each of them saw it last in a good answer
+	proved Stamp
 }
 
 // vouchers counts who keeps which addresses of a family.
@@ -144,7 +143,6 @@ func vouchers(near []*Name, v6 bool) map[Addr]vouched {
 				continue
 			}
 			v := out[m.IP]
-			v.count++
 			v.lasts = append(v.lasts, m.Last)
 			if m.Was == Proven {
 				v.proved = max(v.proved, m.Proved)
@@ -161,7 +159,7 @@ func (k *Kept) believe(by map[Addr]vouched) (isNew bool) {
 	for i := range k.Members {
 		m := &k.Members[i]
 		v := by[m.IP]
-		if !m.Lent || m.Proof != Unproven || v.count < keepers {
+		if !m.Lent || m.Proof != Unproven || len(v.lasts) < keepers {
 			continue
 		}
 		m.Lent, m.Told, m.Times = false, true, 3

@@ -32,8 +32,8 @@ func besides(blocks []caddyfile.ServerBlock) (out []string) {
 func listens(dir string, tokens []caddyfile.Token) (out []string) {
 	for _, use := range uses(dir, tokens) {
 		addr := beside[dir]
-		if len(use) > 1 && use[1].Line == use[0].Line && use[1].Text != "{" {
-			addr = use[1].Text
+		if args := arguments(use); len(args) > 0 {
+			addr = args[0]
 		}
 		if _, _, err := net.SplitHostPort(addr); err == nil {
 			out = append(out, dir+"://"+addr)

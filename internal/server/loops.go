@@ -37,14 +37,8 @@ func (c *checker) loops(blocks []caddyfile.ServerBlock) (out Faults) {
 // transport://host:port, those in a file that it names too; none if it has a fault,
 // which is told elsewhere.
 func upstreams(use []caddyfile.Token) []string {
-	var to []string
-	for _, t := range use[min(2, len(use)):] {
-		if t.Line != use[0].Line || t.Text == "{" {
-			break
-		}
-		to = append(to, t.Text)
-	}
-	servers, err := corefile.HostPortOrFile(to...)
+	args := arguments(use)
+	servers, err := corefile.HostPortOrFile(args[min(1, len(args)):]...)
 	if err != nil {
 		return nil
 	}
@@ -92,12 +86,7 @@ func isBound(b caddyfile.ServerBlock, addr netip.Addr) bool {
 // boundTo returns what `bind` of a block names.
 func boundTo(b caddyfile.ServerBlock) (hosts []string) {
 	for _, use := range uses("bind", b.Tokens["bind"]) {
-		for _, t := range use[min(1, len(use)):] {
-			if t.Text == "{" || t.Line != use[0].Line {
-				break
-			}
-			hosts = append(hosts, t.Text)
-		}
+		hosts = append(hosts, arguments(use)...)
 	}
 	return hosts
 }

@@ -109,6 +109,17 @@ func uses(name string, tokens []caddyfile.Token) [][]caddyfile.Token {
 	return append(out, tokens[start:])
 }
 
+// arguments returns what stands behind a directive's name on its line.
+func arguments(use []caddyfile.Token) (args []string) {
+	for _, t := range use[min(1, len(use)):] {
+		if t.Line != use[0].Line || t.Text == "{" {
+			break
+		}
+		args = append(args, t.Text)
+	}
+	return args
+}
+
 func newLine(before, t caddyfile.Token) bool {
 	return before.File != t.File || before.Line+strings.Count(before.Text, "\n") < t.Line
 }

@@ -2,7 +2,6 @@ package failover
 
 import (
 	"context"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -12,7 +11,6 @@ import (
 	"github.com/detour-dns/detour/config"
 	"github.com/detour-dns/detour/internal/engine"
 	"github.com/detour-dns/detour/internal/plan"
-	"github.com/detour-dns/detour/internal/steer"
 )
 
 // names is what else than the services themselves is ours under one plan.
@@ -147,10 +145,7 @@ func (f *Failover) glue(ctx context.Context, q *query, z *config.Zone, ns string
 	for _, t := range []uint16{dns.TypeA, dns.TypeAAAA} {
 		if i, ours, _ := f.lookup(q.pub, ns); ours {
 			d := q.decide(f, i, t == dns.TypeAAAA)
-			var ips [steer.MaxAnswers]netip.Addr
-			for _, ip := range ips[:d.Addrs(ips[:f.limit(q, i, &d)])] {
-				out = append(out, addressRR(ns, ip, d.TTL))
-			}
+			out = append(out, f.addressRRs(q, i, &d, ns, d.TTL)...)
 		} else if !f.alone(z.Name) {
 			out = append(out, f.addressesBelow(ctx, ns, t)...)
 		}

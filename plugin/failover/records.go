@@ -81,12 +81,18 @@ func (f *Failover) srv(ctx context.Context, q *query, i int32) (int, error) {
 	}}
 	for _, v6 := range []bool{false, true} {
 		a := q.decide(f, i, v6)
-		var ips [steer.MaxAnswers]netip.Addr
-		for _, ip := range ips[:a.Addrs(ips[:f.limit(q, i, &a)])] {
-			m.Extra = append(m.Extra, addressRR(s.Name, ip, d.TTL))
-		}
+		m.Extra = append(m.Extra, f.addressRRs(q, i, &a, s.Name, d.TTL)...)
 	}
 	return q.send(q.finish(m, &d))
+}
+
+// addressRRs are the records of a decision, outside of the hot path.
+func (f *Failover) addressRRs(q *query, i int32, d *steer.Decision, owner string, ttl uint32) (out []dns.RR) {
+	var ips [steer.MaxAnswers]netip.Addr
+	for _, ip := range ips[:d.Addrs(ips[:f.limit(q, i, d)])] {
+		out = append(out, addressRR(owner, ip, ttl))
+	}
+	return out
 }
 
 // unflattened answers for a service whose names as endpoints are answered as

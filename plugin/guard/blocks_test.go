@@ -27,12 +27,7 @@ func TestATargetInAnotherBlock(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ask := func(name string) *dns.Msg {
-			ctx := context.WithValue(context.WithValue(t.Context(), dnsserver.Key{}, s), dnsserver.LoopKey{}, 0)
-			c := &client{ResponseWriter: &test.ResponseWriter{}, got: make(chan *dns.Msg, 2)}
-			go s.ServeDNS(ctx, c, new(dns.Msg).SetQuestion(name, dns.TypeA))
-			return <-c.got
-		}
+		ask := func(name string) *dns.Msg { return askServer(t, s, new(dns.Msg).SetQuestion(name, dns.TypeA)) }
 		w.below.set(api+" A", has(api+" 5 IN CNAME "+edge, edge+" 5 IN A 192.0.2.1"))
 		w.below.set(edge+" A", servfail)
 		far.set(edge+" A", has(edge+" 5 IN A 192.0.2.1"))
@@ -56,4 +51,13 @@ func TestATargetInAnotherBlock(t *testing.T) {
 			wait(10 * time.Second)
 		}
 	})
+}
+
+// askServer asks a whole server, as a client of it does.
+func askServer(t *testing.T, s *dnsserver.Server, r *dns.Msg) *dns.Msg {
+	t.Helper()
+	ctx := context.WithValue(context.WithValue(t.Context(), dnsserver.Key{}, s), dnsserver.LoopKey{}, 0)
+	c := &client{ResponseWriter: &test.ResponseWriter{}, got: make(chan *dns.Msg, 2)}
+	go s.ServeDNS(ctx, c, r)
+	return <-c.got
 }

@@ -1,14 +1,12 @@
 package guard
 
 import (
-	"context"
 	"testing"
 	"time"
 
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/plugin"
 	"github.com/coredns/coredns/plugin/cache"
-	"github.com/coredns/coredns/plugin/test"
 	"github.com/miekg/dns"
 )
 
@@ -27,12 +25,7 @@ func TestOurOwnQuestionsLeaveNothingInTheCache(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ask := func(name string) *dns.Msg {
-				ctx := context.WithValue(context.WithValue(t.Context(), dnsserver.Key{}, s), dnsserver.LoopKey{}, 0)
-				c := &client{ResponseWriter: &test.ResponseWriter{}, got: make(chan *dns.Msg, 2)}
-				go s.ServeDNS(ctx, c, new(dns.Msg).SetQuestion(name, dns.TypeA))
-				return <-c.got
-			}
+			ask := func(name string) *dns.Msg { return askServer(t, s, new(dns.Msg).SetQuestion(name, dns.TypeA)) }
 			w.below.set(api+" A", has(api+" 5 IN CNAME "+edge, edge+" 5 IN A 192.0.2.1"))
 			w.below.set(edge+" A", has(edge+" 5 IN A 192.0.2.1"))
 			for range 10 {
@@ -91,10 +84,7 @@ func TestACachedStandInIsNotBelieved(t *testing.T) {
 			t.Fatal(err)
 		}
 		ask := func(name string) *dns.Msg {
-			ctx := context.WithValue(context.WithValue(t.Context(), dnsserver.Key{}, s), dnsserver.LoopKey{}, 0)
-			c := &client{ResponseWriter: &test.ResponseWriter{}, got: make(chan *dns.Msg, 2)}
-			go s.ServeDNS(ctx, c, new(dns.Msg).SetQuestion(name, dns.TypeA).SetEdns0(1232, false))
-			return <-c.got
+			return askServer(t, s, new(dns.Msg).SetQuestion(name, dns.TypeA).SetEdns0(1232, false))
 		}
 		w.below.set(api+" A", has(api+" 5 IN CNAME "+edge, edge+" 5 IN A 192.0.2.1"))
 		w.below.set(edge+" A", servfail)
