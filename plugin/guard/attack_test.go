@@ -123,7 +123,9 @@ func TestOneBadNameIsForgotten(t *testing.T) {
 	const other = "login.cloud.example."
 	for place, touch := range map[string]func(w *world, e *entry){
 		"a question": func(w *world, e *entry) {
+			e.mu.Lock()
 			e.known.V4.Bad, e.known.V4.Why = guard.At(time.Now()), 200
+			e.mu.Unlock()
 			w.want(w.ask(api, dns.TypeA), dns.RcodeSuccess)
 		},
 		"an answer": func(w *world, e *entry) { w.g.take(e, nil, nil) },

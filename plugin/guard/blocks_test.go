@@ -44,7 +44,7 @@ func TestATargetInAnotherBlock(t *testing.T) {
 		wait(time.Minute)
 		w.want(ask(edge), dns.RcodeSuccess, "192.0.2.1") // the other guard stands in
 		for range 5 {
-			if f := w.g.table.look(api).farOf(false); len(f.addrs) > 0 && f.ttl == 15 {
+			if f := w.believed(api); len(f.addrs) > 0 && f.ttl == 15 {
 				t.Fatalf("what stands in there is believed: %v", f.addrs)
 			}
 			ask(api)

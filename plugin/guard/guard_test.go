@@ -77,7 +77,7 @@ func TestOurRefusalIsNoFailure(t *testing.T) {
 			if m.Answer[0].Header().Ttl != 15 {
 				t.Fatalf("not what is kept: %v", m)
 			}
-			if e := w.g.table.entry(api); e.known.Failing() || e.standing.Load() {
+			if _, failing := w.g.table.entry(api).state(); failing || w.g.table.entry(api).standing.Load() {
 				t.Fatal("it is said to fail")
 			}
 			wait(time.Minute)

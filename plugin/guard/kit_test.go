@@ -216,6 +216,17 @@ func (w *world) learn(name string, d time.Duration) {
 	}
 }
 
+// believed returns what the guard holds for the IPv4 addresses of a name's chain.
+func (w *world) believed(name string) far {
+	e := w.g.table.look(name)
+	if e == nil {
+		return far{}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return *e.farOf(false)
+}
+
 // wait lets time pass in the bubble.
 func wait(d time.Duration) {
 	t := time.NewTimer(d)
