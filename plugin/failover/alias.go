@@ -63,6 +63,17 @@ func (l lead) ours(name string) bool {
 	return service && !l.pub.Plan.Steer.Services[i].Observe
 }
 
+// remembered is ours for the records of one reply, most of which have few owners.
+func (l lead) remembered() func(string) bool {
+	last, was := "", false
+	return func(name string) bool {
+		if name != last {
+			last, was = name, l.ours(name)
+		}
+		return was
+	}
+}
+
 // above reports whether a name is an ancestor of one that we answer for.
 func (l lead) above(name string) bool {
 	var buf [maxName]byte
@@ -98,9 +109,10 @@ func (l lead) follow(answer []dns.RR, name string) (way []string, target string)
 // strip takes out what a reply says of names that we answer for: records beside the
 // name that was asked for, and hints of HTTPS and SVCB.
 func (l lead) strip(m *dns.Msg, name string) *dns.Msg {
-	led := func(rr dns.RR) bool { return leadsTo(rr) != "" && l.ours(leadsTo(rr)) }
-	beside := func(rr dns.RR) bool { return !strings.EqualFold(rr.Header().Name, name) && l.ours(rr.Header().Name) }
-	own := func(rr dns.RR) bool { return rr.Header().Rrtype != dns.TypeOPT && l.ours(rr.Header().Name) }
+	ours := l.remembered()
+	led := func(rr dns.RR) bool { return leadsTo(rr) != "" && ours(leadsTo(rr)) }
+	beside := func(rr dns.RR) bool { return !strings.EqualFold(rr.Header().Name, name) && ours(rr.Header().Name) }
+	own := func(rr dns.RR) bool { return rr.Header().Rrtype != dns.TypeOPT && ours(rr.Header().Name) }
 	if !slices.ContainsFunc(m.Answer, led) && !slices.ContainsFunc(m.Answer, beside) &&
 		!slices.ContainsFunc(m.Extra, led) && !slices.ContainsFunc(m.Extra, own) {
 		return m
@@ -135,10 +147,10 @@ func isHint(kv dns.SVCBKeyValue) bool {
 // unhinted returns the records without the hints of those that lead to us, and without
 // the signatures of their sets.
 func unhinted(rrs []dns.RR, led func(dns.RR) bool) []dns.RR {
-	out := rrs[:0:0]
+	out, sets := rrs[:0:0], setsOf(rrs, led)
 	for _, rr := range rrs {
 		switch {
-		case signsOneOf(rr, rrs, led):
+		case signsOneOf(rr, sets):
 		case led(rr):
 			rr = dns.Copy(rr)
 			switch rr := rr.(type) {
@@ -212,18 +224,30 @@ func (e *editor) leftToAsker(target string) bool {
 }
 
 // along returns the aliases from each name of way to the next, the DNAMEs that they
-// come from, and the signatures of both.
+// come from, and the signatures of both. way is in lower case.
 func along(answer []dns.RR, way []string) (out []dns.RR) {
+	next, above := map[string]string{}, map[string]bool{}
+	for i, name := range way[:len(way)-1] {
+		if _, ok := next[name]; !ok {
+			next[name] = way[i+1]
+		}
+		for _, at := range dns.Split(name) {
+			above[name[at:]] = true
+		}
+	}
+	above["."] = true
 	for _, rr := range answer {
-		h, t := rr.Header(), rr.Header().Rrtype
+		t := rr.Header().Rrtype
 		if sig, ok := rr.(*dns.RRSIG); ok {
 			t = sig.TypeCovered
 		}
-		at := slices.IndexFunc(way[:len(way)-1], func(name string) bool { return strings.EqualFold(name, h.Name) })
+		if t != dns.TypeCNAME && t != dns.TypeDNAME {
+			continue
+		}
+		owner := strings.ToLower(rr.Header().Name)
+		to, on := next[owner]
 		switch c, isAlias := rr.(*dns.CNAME); {
-		case t == dns.TypeCNAME && at >= 0 && (!isAlias || strings.EqualFold(c.Target, way[at+1])):
-			out = append(out, rr)
-		case t == dns.TypeDNAME && slices.ContainsFunc(way[:len(way)-1], func(name string) bool { return dns.IsSubDomain(h.Name, name) }):
+		case t == dns.TypeDNAME && above[owner], t == dns.TypeCNAME && on && (!isAlias || strings.EqualFold(c.Target, to)):
 			out = append(out, rr)
 		}
 	}

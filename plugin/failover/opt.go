@@ -67,17 +67,34 @@ func joined(req *dns.OPT, parts [2]*dns.OPT) *dns.OPT {
 	return opt
 }
 
+// set names the records of one owner and type, which are signed together (RFC 4034
+// section 3).
+type set struct {
+	owner string // in lower case
+	t     uint16
+}
+
+// setsOf returns the sets in which one record is such as is says. A reply holds
+// thousands of records, so that each is compared with none of the others.
+func setsOf(rrs []dns.RR, is func(dns.RR) bool) map[set]bool {
+	out := map[set]bool{}
+	for _, rr := range rrs {
+		if is(rr) {
+			out[set{strings.ToLower(rr.Header().Name), rr.Header().Rrtype}] = true
+		}
+	}
+	return out
+}
+
+// signsOneOf reports whether a record is the signature of one of the sets.
+func signsOneOf(rr dns.RR, sets map[set]bool) bool {
+	sig, ok := rr.(*dns.RRSIG)
+	return ok && len(sets) > 0 && sets[set{strings.ToLower(sig.Hdr.Name), sig.TypeCovered}]
+}
+
 // without returns the records but for those of which gone is true and the signatures
 // of their sets.
 func without(rrs []dns.RR, gone func(dns.RR) bool) []dns.RR {
-	return slices.DeleteFunc(slices.Clone(rrs), func(rr dns.RR) bool { return gone(rr) || signsOneOf(rr, rrs, gone) })
-}
-
-// signsOneOf reports whether a record is the signature of a set in which one record is
-// such as is says.
-func signsOneOf(rr dns.RR, rrs []dns.RR, is func(dns.RR) bool) bool {
-	sig, ok := rr.(*dns.RRSIG)
-	return ok && slices.ContainsFunc(rrs, func(of dns.RR) bool {
-		return of.Header().Rrtype == sig.TypeCovered && strings.EqualFold(of.Header().Name, sig.Hdr.Name) && is(of)
-	})
+	sets := setsOf(rrs, gone)
+	return slices.DeleteFunc(slices.Clone(rrs), func(rr dns.RR) bool { return gone(rr) || signsOneOf(rr, sets) })
 }
