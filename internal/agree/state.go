@@ -69,6 +69,7 @@ type State struct {
 	since  time.Time      // when it turned to that
 	apart  bool           // it contradicts the agreed one
 	here   bool           // and counts here
+	stands bool           // it was decided before the others were heard, and no vote has said otherwise
 	beaten bool           // a majority contradicts it
 	view   health.View
 }
@@ -129,18 +130,21 @@ func (s *State) overrule(out Outcome, in *Input, now time.Time) {
 	counts := s.view.Verdict == health.Down && in.Mine.Verdict == health.Down
 	s.voted = len(in.Others) > 0 || s.voted && s.agreed.Verdict == out.Verdict
 	s.turn(out.Verdict, out.Cause, now)
+	s.stands = false
 	s.here = s.here || counts && in.Sound && out.Verdict == health.Up
 }
 
 // undecided leaves all as before, which is Up where a Down was decided here alone,
-// before the others were heard: from now on it counts only here.
+// before the others were heard: from now on it counts only here. Who follows no Down
+// of one observer, as a single writer, has followed this one and stays: a single voice
+// that says Up may be a thief's, and the region dead.
 func (s *State) undecided(in *Input) {
 	if s.voted || s.agreed.Verdict != health.Down || in.Mine.Verdict != health.Down ||
 		!slices.ContainsFunc(in.Others, func(v Voice) bool { return v.Verdict == health.Up }) {
 		return
 	}
 	s.turn(health.Up, health.CauseNone, in.Mine.Since)
-	s.here = in.Sound
+	s.here, s.stands = in.Sound, true
 }
 
 // follow takes the local verdict as the agreed one. Where there is none yet, or no
@@ -181,6 +185,7 @@ func (s *State) dissent(in *Input, now time.Time) {
 	mine := in.Mine.Verdict
 	s.apart = mine != health.Unknown && mine != s.agreed.Verdict
 	s.here = s.apart && s.here && mine == health.Down
+	s.stands = s.apart && s.stands && mine == health.Down
 	switch overdue := now.Sub(s.since) >= Hold && in.Sound; {
 	case !s.apart || !overdue:
 	case mine == health.Down:
@@ -197,7 +202,7 @@ func (s *State) see(mine *health.View, now time.Time) health.View {
 	v.Confirming = mine.Confirming || s.apart && !s.here && now.Sub(s.since) < Hold
 	v.WasUp = v.WasUp || mine.WasUp
 	if s.here {
-		v.Verdict, v.Cause, v.Since, v.Elsewhere = health.Down, mine.Cause, mine.Since, true
+		v.Verdict, v.Cause, v.Since, v.Elsewhere, v.Decided = health.Down, mine.Cause, mine.Since, true, s.stands
 	}
 	return v
 }

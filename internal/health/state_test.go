@@ -242,9 +242,13 @@ func TestCausesAreOfOneKind(t *testing.T) {
 func TestWorstAndBest(t *testing.T) {
 	up, unknown := View{Verdict: Up, Since: t0}, View{}
 	doubt := View{Verdict: Unknown, WasDown: true}
+	here, decided := View{Verdict: Down, Elsewhere: true}, View{Verdict: Down, Elsewhere: true, Decided: true}
+	if rank(here) != rank(doubt) {
+		t.Errorf("down from here only has rank %d", rank(here))
+	}
 	sick := View{Verdict: Down, Cause: CauseStatus}
 	dark := View{Verdict: Down, Cause: CauseTimeout}
-	order := []View{up, unknown, doubt, sick, dark}
+	order := []View{up, unknown, doubt, decided, sick, dark}
 	for i, a := range order {
 		for j, b := range order {
 			if w := Worst(a, b); rank(w) != max(i, j) {

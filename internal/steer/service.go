@@ -129,7 +129,7 @@ func (b *build) endpoint(s *Service, e *Endpoint, es *EndpointState, o *Override
 	if e.Unresolved {
 		es.Standing, es.Why = Dark, WhyUnresolved
 	}
-	if s.SingleWriter && es.Why == WhyHere {
+	if s.SingleWriter && es.Why == WhyHere && !view.Decided {
 		es.Standing, es.Why = Ready, WhyUp // what the others see counts: nothing is decided from here only
 	}
 	switch {
