@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,8 +17,9 @@ const grace = 200 * time.Millisecond
 // limit bounds the connections that are open at once. When all places are taken,
 // who has been quiet for longest makes room for who comes: otherwise a few that
 // never ask anything would keep out all others. Who asked is never let go; while
-// all have asked, more wait in the system's queue.
-func limit(l net.Listener, n int) net.Listener {
+// all have asked, more wait in the system's queue, and whoever is answered meanwhile
+// gives its place back.
+func limit(l net.Listener, n int) *limited {
 	return &limited{Listener: l, most: n, conns: map[*slotted]struct{}{}, freed: make(chan struct{}, 1), closed: make(chan struct{})}
 }
 
@@ -25,6 +27,7 @@ type limited struct {
 	net.Listener
 	most   int
 	freed  chan struct{} // a place was given back since somebody looked
+	wanted atomic.Bool   // somebody waits for a place
 	once   sync.Once
 	closed chan struct{}
 
@@ -39,7 +42,9 @@ func (l *limited) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	s := &slotted{Conn: c, in: l}
+	defer l.wanted.Store(false)
 	for !l.enter(s) {
+		l.wanted.Store(true)
 		if !l.makeRoom() {
 			_ = c.Close()
 			return nil, net.ErrClosed
@@ -175,6 +180,17 @@ func connState(c net.Conn, state http.ConnState) {
 	case state == http.StateIdle:
 		s.hush(true)
 	}
+}
+
+// inTurn has the connections of those that are answered end while others wait for a
+// place: who asks again and again would keep it for ever.
+func (l *limited) inTurn(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if l.wanted.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // placeKey is the context's key of the place of a request's connection.

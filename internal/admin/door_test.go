@@ -107,3 +107,56 @@ func TestFullOfThoseWhoAsked(t *testing.T) {
 		_ = resp.Body.Close()
 	}
 }
+
+// asking asks for nothing there is, ten times a second, and connects again when it is
+// let go.
+func asking(t *testing.T, srv *Server, began func()) {
+	var d net.Dialer
+	beat := time.NewTicker(grace / 2)
+	defer beat.Stop()
+	for t.Context().Err() == nil {
+		c, err := d.DialContext(t.Context(), srv.cfg.Listen.Scheme, srv.Addr())
+		if err != nil {
+			return
+		}
+		for in := bufio.NewReader(c); ; <-beat.C {
+			_, _ = io.WriteString(c, "GET /v1/none HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+			resp, err := http.ReadResponse(in, nil)
+			if err != nil || t.Context().Err() != nil {
+				break
+			}
+			_, _ = io.Copy(io.Discard, resp.Body)
+			_ = resp.Body.Close()
+			began()
+			if resp.Close {
+				break
+			}
+		}
+		_ = c.Close()
+	}
+}
+
+// Who asks again and again, on as many connections as there may be, keeps nobody out.
+func TestWhoAsksAgainKeepsNobodyOut(t *testing.T) {
+	srv := newSystem(t, fleet).listen(t, config.Admin{Listen: loopback()})
+	c := client(t, srv)
+	var busy, began sync.WaitGroup
+	began.Add(maxConns)
+	t.Cleanup(busy.Wait)
+	for range maxConns {
+		busy.Go(func() { asking(t, srv, sync.OnceFunc(began.Done)) })
+	}
+	began.Wait()
+	for range 3 {
+		at := time.Now()
+		if _, err := c.Status(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(at); took > 4*time.Second { // half a second, on a machine that does nothing else
+			t.Errorf("a status took %v", took)
+		} else {
+			t.Log("a status took", took)
+		}
+		c.http.CloseIdleConnections()
+	}
+}

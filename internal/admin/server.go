@@ -88,13 +88,15 @@ func Listen(cfg config.Admin, e *engine.Engine, log *slog.Logger, opts ...Option
 	if s.listen, err = open(cfg.Listen); err != nil {
 		return nil, err
 	}
+	door, plain := limit(s.listen, maxConns), new(http.Protocols)
+	plain.SetHTTP1(true) // a connection that asks one thing at a time is quiet, or is not
 	s.http = &http.Server{
-		Handler: s.guard(s.routes()), TLSConfig: tlsConf,
+		Handler: door.inTurn(s.guard(s.routes())), TLSConfig: tlsConf, Protocols: plain,
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeader, ConnContext: withPeer, ConnState: connState,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), // what strangers do wrong
 	}
-	go s.serve(limit(s.listen, maxConns))
+	go s.serve(door)
 	return s, nil
 }
 

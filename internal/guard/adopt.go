@@ -15,21 +15,23 @@ const (
 // whether there was anything. What two observers of this zone keep stands in at once;
 // what one keeps, or another zone, once it proved itself here: who stole the token of
 // one of them can bring nothing in. Nor does one keep anything out: what two keep comes
-// first, and what one says besides addresses counts for nothing. What was refuted here
+// first, then each has its turn for one address, and what one says besides addresses
+// counts for nothing. What was refuted here
 // is not taken over, nor addresses for which deny is true, nor private ones of other
 // zones: they mean other machines here.
 func (n *Name) Adopt(finds []Find, now Stamp, deny func(Addr) bool) (isNew bool) {
-	words := make([]Name, len(finds))
-	var near []*Name
+	var near, far []*Name
 	for i := range finds {
-		words[i] = finds[i].Known.Clone()
-		if words[i].Mend(now); finds[i].Near {
-			near = append(near, &words[i])
+		word := finds[i].Known.Clone()
+		if word.Mend(now); finds[i].Near {
+			near = append(near, &word)
+		} else {
+			far = append(far, &word)
 		}
 	}
 	for _, v6 := range []bool{false, true} {
 		if !n.Of(v6).hasGood() {
-			isNew = n.adopt(v6, words, near, deny) || isNew
+			isNew = n.adopt(v6, near, far, deny) || isNew
 		}
 	}
 	if isNew {
@@ -41,18 +43,16 @@ func (n *Name) Adopt(finds []Find, now Stamp, deny func(Addr) bool) (isNew bool)
 	return isNew
 }
 
-// adopt takes over addresses of a family: what enough observers keep comes first.
-func (n *Name) adopt(v6 bool, words []Name, near []*Name, deny func(Addr) bool) (isNew bool) {
-	k := n.Of(v6)
-	isBare, by := len(k.Members) == 0, vouchers(near, v6)
-	for _, w := range near {
-		isNew = n.borrow(v6, w, func(ip Addr) bool { return deny(ip) || len(by[ip].lasts) < keepers }) || isNew
-	}
-	for i := range words {
-		isFar := !slices.Contains(near, &words[i])
-		isNew = n.borrow(v6, &words[i], func(ip Addr) bool { return deny(ip) || Private(ip) && isFar }) || isNew
-	}
-	if isBare {
+// adopt takes over addresses of a family of which nothing good is known: what enough
+// observers keep comes first.
+func (n *Name) adopt(v6 bool, near, far []*Name, deny func(Addr) bool) (isNew bool) {
+	k, by := n.Of(v6), vouchers(near, v6)
+	hasOwn := slices.ContainsFunc(k.Members, func(m Member) bool { return !m.Lent })
+	isNew = k.borrow(n.offers(v6, near, func(ip Addr) bool { return deny(ip) || len(by[ip].lasts) < keepers }))
+	here := n.offers(v6, near, deny)
+	there := n.offers(v6, far, func(ip Addr) bool { return deny(ip) || Private(ip) })
+	isNew = k.borrow(inTurns([]offer{here, there})) || isNew
+	if !hasOwn {
 		k.Chain = chainOf(near, v6)
 		k.measure(near, v6)
 	}
@@ -80,13 +80,15 @@ func newestBut(of []Stamp) Stamp {
 	return of[len(of)-keepers]
 }
 
-// measure takes over when the last good answer came and how large answers are, as
-// far as enough observers say so.
+// measure takes over when the last good answer came, how large answers are, and of
+// what kind, as far as enough observers say so.
 func (k *Kept) measure(near []*Name, v6 bool) {
 	var goods, sizes []Stamp
+	var kinds [PrivateKind + 1]int
 	for _, w := range near {
 		if there := w.Of(v6); len(there.Members) > 0 {
 			goods, sizes = append(goods, there.Good), append(sizes, Stamp(there.Usual()))
+			kinds[there.Kind]++
 		}
 	}
 	if len(goods) < keepers || len(k.Members) == 0 {
@@ -94,6 +96,11 @@ func (k *Kept) measure(near []*Name, v6 bool) {
 	}
 	slices.Sort(sizes)
 	k.Good, k.Size = newestBut(goods), uint8(sizes[keepers-1]) // #nosec G115 -- at most eight
+	for _, kind := range []Kind{PrivateKind, PublicKind} {     // public in doubt
+		if kinds[kind] >= keepers {
+			k.Kind = kind
+		}
+	}
 }
 
 // beganOf returns since when as many observers saw answers fail as are believed, 0 if
@@ -173,24 +180,53 @@ func (k *Kept) believe(by map[Addr]vouched) (isNew bool) {
 	return isNew
 }
 
-// borrow takes over from one resolver what is not known here, as lent.
-func (n *Name) borrow(v6 bool, from *Name, deny func(Addr) bool) (isNew bool) {
-	k, there := n.Of(v6), from.Of(v6)
-	gone := max(n.Gone, from.Gone)
-	there = &Kept{Members: slices.Clone(there.Members), Good: there.Good, TTL: there.TTL, Size: there.Size, Kind: there.Kind}
-	there.leave(func(ip Addr) bool {
-		m := there.find(ip)
-		return m.Last <= gone || !m.Good() || m.Was == Refuted || deny(ip) || !there.fits(ip) || !n.takes(v6, ip)
-	})
-	if len(there.Members) == 0 {
-		return false
-	}
-	if len(k.Members) == 0 {
-		*k = Kept{Good: there.Good, TTL: there.TTL, Size: there.Size, Began: k.Began, Kind: there.Kind}
-	}
+// offer is what one observer, or several in turn, may lend of a family.
+type offer []Member
+
+// offer returns what is not refused of what an observer keeps of a family.
+func (n *Name) offer(v6 bool, from *Name, deny func(Addr) bool) (out offer) {
+	there, gone := from.Of(v6), max(n.Gone, from.Gone)
 	for _, m := range there.Members {
+		if m.Last > gone && m.Good() && m.Was != Refuted && !deny(m.IP) && there.fits(m.IP) && n.takes(v6, m.IP) {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// offers returns what is not refused of what several keep of a family, in turns.
+func (n *Name) offers(v6 bool, from []*Name, deny func(Addr) bool) offer {
+	var all []offer
+	for _, w := range from {
+		all = append(all, n.offer(v6, w, deny))
+	}
+	return inTurns(all)
+}
+
+// inTurns returns what several offer, one address of each at a time, so that none of
+// them leaves no room for the others.
+func inTurns(all []offer) (out offer) {
+	for i, more := 0, true; more; i++ {
+		more = false
+		for _, o := range all {
+			if i < len(o) {
+				out, more = append(out, o[i]), true
+			}
+		}
+	}
+	return out
+}
+
+// borrow takes over what is not known here, as lent. What is not said by enough is
+// not taken over with it: of what kind the addresses are, and how large answers.
+func (k *Kept) borrow(o offer) (isNew bool) {
+	if len(k.Members) == 0 && len(o) > 0 {
+		*k = Kept{Began: k.Began}
+	}
+	for _, m := range o {
 		if len(k.Members) < MaxMembers && k.find(m.IP) == nil {
 			k.Members = append(k.Members, Member{IP: m.IP, First: m.First, Last: m.Last, Times: 1, Lent: true})
+			k.Good = max(k.Good, m.Last)
 			isNew = true
 		}
 	}

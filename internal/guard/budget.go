@@ -37,9 +37,25 @@ func (b *begun) within(now Stamp, limit time.Duration) bool {
 	return b.at != 0 && d < limit && d > -limit
 }
 
-// Allow reports whether a proof of ip may begin now, and counts it if so. One is
-// urgent if a client waits for it: it goes before the others.
-func (b *Budget) Allow(ip Addr, urgent bool, now Stamp) bool {
+// Need is how much depends on a proof.
+type Need uint8
+
+// The needs.
+const (
+	Spare  Need = iota // of what only others keep: it leaves room, for one of them may lie
+	Plain              // of what is known here
+	Urgent             // a client waits for it: it goes before the others
+)
+
+// spared is how many proofs a second those of what only others keep leave to others.
+const spared = 2
+
+// Allow reports whether a proof of ip may begin now, and counts it if so.
+func (b *Budget) Allow(ip Addr, need Need, now Stamp) bool {
+	urgent := need == Urgent
+	if need == Spare && b.Used(now) >= PerSecond-spared {
+		return false
+	}
 	bits := 24
 	if !ip.Unmap().Is4() {
 		bits = 48

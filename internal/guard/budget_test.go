@@ -22,7 +22,7 @@ func TestTheBudget(t *testing.T) {
 			if ip.Is6() {
 				p, _ = ip.Prefix(48)
 			}
-			if b.Allow(ip, r.IntN(4) == 0, now) {
+			if b.Allow(ip, Need(r.IntN(3)), now) {
 				made = append(made, begun{now, p})
 			}
 			if u := b.Used(now); u > PerSecond {
@@ -75,27 +75,27 @@ func TestTheUrgentGoFirst(t *testing.T) {
 	for name, other := range map[string]Addr{"in its network": beside, "anywhere, of the last room": netip.MustParseAddr("198.51.100.1")} {
 		t.Run(name, func(t *testing.T) {
 			var b Budget
-			b.Allow(near, false, noon)
+			b.Allow(near, Plain, noon)
 			for i := range PerSecond - 1 {
-				b.Allow(netip.AddrFrom4([4]byte{203, 0, byte(i), 1}), false, noon.Add(time.Duration(500+i)*time.Millisecond))
+				b.Allow(netip.AddrFrom4([4]byte{203, 0, byte(i), 1}), Plain, noon.Add(time.Duration(500+i)*time.Millisecond))
 			}
 			at := noon.Add(900 * time.Millisecond)
-			if b.Allow(near, true, at) {
+			if b.Allow(near, Urgent, at) {
 				t.Fatal("there is no room")
 			}
 			at = at.Add(100 * time.Millisecond)
-			if b.Allow(other, false, at) {
+			if b.Allow(other, Plain, at) {
 				t.Error("took the room that was kept")
 			}
-			if !b.Allow(near, true, at) {
+			if !b.Allow(near, Urgent, at) {
 				t.Error("the one that waits has no room")
 			}
 		})
 	}
 	var b Budget
-	b.Allow(near, false, noon)
-	b.Allow(near, true, noon.Add(900*time.Millisecond))
-	if b.Allow(beside, false, noon.Add(time.Second)) || !b.Allow(beside, false, noon.Add(900*time.Millisecond+queued)) {
+	b.Allow(near, Plain, noon)
+	b.Allow(near, Urgent, noon.Add(900*time.Millisecond))
+	if b.Allow(beside, Plain, noon.Add(time.Second)) || !b.Allow(beside, Plain, noon.Add(900*time.Millisecond+queued)) {
 		t.Error("room is kept while one waits, and no longer")
 	}
 }
@@ -106,17 +106,17 @@ func TestTheBudgetOutlivesTheClock(t *testing.T) {
 	var b Budget
 	now := noon
 	for i := range 5 {
-		b.Allow(netip.AddrFrom4([4]byte{203, 0, byte(i), 1}), false, now)
+		b.Allow(netip.AddrFrom4([4]byte{203, 0, byte(i), 1}), Plain, now)
 	}
 	for _, d := range []time.Duration{-time.Hour, 2 * time.Hour} {
-		if now = now.Add(d); !b.Allow(netip.MustParseAddr("203.0.113.1"), false, now) {
+		if now = now.Add(d); !b.Allow(netip.MustParseAddr("203.0.113.1"), Plain, now) {
 			t.Errorf("none after a step of %v", d)
 		}
 	}
-	if b.Allow(Addr{}, false, now.Add(time.Minute)) {
+	if b.Allow(Addr{}, Plain, now.Add(time.Minute)) {
 		t.Error("a proof of nothing")
 	}
-	if !b.Allow(netip.MustParseAddr("::ffff:192.0.2.1"), false, now.Add(time.Minute)) || b.Allow(netip.MustParseAddr("192.0.2.2"), false, now.Add(time.Minute)) {
+	if !b.Allow(netip.MustParseAddr("::ffff:192.0.2.1"), Plain, now.Add(time.Minute)) || b.Allow(netip.MustParseAddr("192.0.2.2"), Plain, now.Add(time.Minute)) {
 		t.Error("a mapped address is of its IPv4 network")
 	}
 }

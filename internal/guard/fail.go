@@ -16,11 +16,12 @@ func (n *Name) Fail(v6 bool, why Failure, now Stamp) {
 	k.Why = why
 }
 
-// Withdrawn reports whether an empty answer of one family is a change and no
-// failure: the other family's answers are good, and the last one was fetched from
-// the name's own servers after this family failed. If so, the family is forgotten.
-func (n *Name) Withdrawn(v6 bool) bool {
-	k, other := n.Of(v6), n.Of(!v6)
+// Withdrawn reports whether an empty answer for IPv6 is a change and no failure: the
+// answers for IPv4 are good, and the last one was fetched from the name's own servers
+// after IPv6 failed. If so, IPv6 is forgotten: its clients have IPv4. The other way round
+// nothing is, for those that have IPv4 only would be lost if it was an error.
+func (n *Name) Withdrawn() bool {
+	k, other := &n.V6, &n.V4
 	if k.Why != NoData || k.Bad == 0 || other.Bad != 0 || other.Good < k.Bad || !other.fetched() {
 		return false
 	}

@@ -171,8 +171,8 @@ func (h *history) other(v6 bool) {
 		h.n = h.n.Clone()
 		h.n.Mend(h.now)
 	case 2:
-		if h.n.Withdrawn(v6) {
-			h.seen[family(v6)], h.bad[family(v6)] = map[Addr]*sighting{}, 0
+		if h.n.Withdrawn() {
+			h.seen[family(true)], h.bad[family(true)] = map[Addr]*sighting{}, 0
 		}
 	case 3:
 		if h.r.IntN(10) == 0 {

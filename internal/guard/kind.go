@@ -70,15 +70,16 @@ func (n *Name) turn(v6 bool, kind Kind, now Stamp) bool {
 func (k *Kept) fits(ip Addr) bool { return k.Kind == NoKind || Private(ip) == (k.Kind == PrivateKind) }
 
 // mendKind makes the kind plausible: where none is known it is that of the member that
-// was seen last, public in doubt.
+// was seen last, public in doubt. What is lent says nothing of it.
 func (k *Kept) mendKind() {
-	if k.Kind > PrivateKind || len(k.Members) == 0 {
+	own := slices.DeleteFunc(slices.Clone(k.Members), func(m Member) bool { return m.Lent })
+	if k.Kind > PrivateKind || len(own) == 0 {
 		k.Kind = NoKind
 	}
-	if k.Kind != NoKind || len(k.Members) == 0 {
+	if k.Kind != NoKind || len(own) == 0 {
 		return
 	}
-	newest := slices.MaxFunc(k.Members, func(a, b Member) int {
+	newest := slices.MaxFunc(own, func(a, b Member) int {
 		return cmp.Or(cmp.Compare(a.Last, b.Last), cmp.Compare(kindOf([]Addr{b.IP}), kindOf([]Addr{a.IP})))
 	})
 	k.Kind = kindOf([]Addr{newest.IP})

@@ -117,6 +117,9 @@ func (n *Name) Prove(v6 bool, ip Addr, p Proof, now Stamp) (isNew bool) {
 		m.Was, m.Proved, m.Own, m.doubted = p, now, now, 0
 		m.Lent, m.Told = m.Lent && p != Proven, m.Told && p != Proven
 	}
+	if k := n.Of(v6); p == Proven && isLent && k.Kind == NoKind {
+		k.Kind = kindOf([]Addr{ip})
+	}
 	n.noteProof(p, isLent)
 	return was != p
 }
@@ -125,6 +128,12 @@ func (n *Name) Prove(v6 bool, ip Addr, p Proof, now Stamp) (isNew bool) {
 // one that only others keep.
 func (n *Name) noteProof(p Proof, isLent bool) {
 	n.Proves = n.Proves || p == Proven && (isLent || !n.Failing())
+}
+
+// IsLent reports whether only other observers keep a member, and it proved nothing here.
+func (n *Name) IsLent(v6 bool, ip Addr) bool {
+	m := n.Of(v6).find(ip)
+	return m != nil && m.Lent
 }
 
 // Twice is the time within which two proofs must contradict.

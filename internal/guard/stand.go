@@ -205,24 +205,40 @@ func (n *Name) Due(v6 bool, s *Set, r *Rules, now Stamp, spread time.Duration) (
 
 // Newcomers returns members of the last good answer that were not seen often
 // enough, and that would be good if they proved themselves: a name that has just
-// moved, or that rotates through many. They are urgent while nothing of that answer
-// is good: what stands in then is older, and may be dead.
+// moved, or that rotates through many. Who was asked longest ago comes first, so that
+// those who say nothing keep out no others. They are urgent while nothing of that answer
+// is good: what stands in then is older, and may be dead. What only another observer
+// keeps is among them, where a certificate is what proves it.
 func (n *Name) Newcomers(v6 bool, r *Rules) (ips []Addr, urgent bool) {
 	k := n.Of(v6)
 	if k.Bad == 0 || n.demand(r) == Age {
 		return nil, false
 	}
 	urgent = true
+	var news []*Member
 	for i := range k.Members {
 		switch m := &k.Members[i]; {
 		case m.Last < k.Good && !m.Lent, !k.fits(m.IP):
 		case m.Good():
 			urgent = false
-		case (m.Proof == Unproven || m.Lent && m.isFaint()) && len(ips) < MaxProved:
-			ips = append(ips, m.IP)
+		case m.mayArrive(r):
+			news = append(news, m)
 		}
 	}
+	slices.SortStableFunc(news, func(a, b *Member) int { return cmp.Compare(a.asked, b.asked) })
+	for _, m := range news[:min(len(news), MaxProved)] {
+		ips = append(ips, m.IP)
+	}
 	return ips, urgent && len(ips) > 0
+}
+
+// mayArrive reports whether a proof would make a member good that is not. That a machine
+// accepts a connection says nothing of what only another observer keeps: any does.
+func (m *Member) mayArrive(r *Rules) bool {
+	if m.Lent {
+		return r.Demand != TCP && (m.Proof == Unproven || m.isFaint())
+	}
+	return m.Proof == Unproven
 }
 
 // Urgent returns the newcomers that must prove themselves at once, and were not

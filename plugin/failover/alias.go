@@ -226,32 +226,50 @@ func (e *editor) leftToAsker(target string) bool {
 // along returns the aliases from each name of way to the next, the DNAMEs that they
 // come from, and the signatures of both. way is in lower case.
 func along(answer []dns.RR, way []string) (out []dns.RR) {
-	next, above := map[string]string{}, map[string]bool{}
-	for i, name := range way[:len(way)-1] {
-		if _, ok := next[name]; !ok {
-			next[name] = way[i+1]
-		}
-		for _, at := range dns.Split(name) {
-			above[name[at:]] = true
-		}
-	}
-	above["."] = true
+	s := stepsOf(way)
 	for _, rr := range answer {
-		t := rr.Header().Rrtype
-		if sig, ok := rr.(*dns.RRSIG); ok {
-			t = sig.TypeCovered
-		}
-		if t != dns.TypeCNAME && t != dns.TypeDNAME {
-			continue
-		}
-		owner := strings.ToLower(rr.Header().Name)
-		to, on := next[owner]
-		switch c, isAlias := rr.(*dns.CNAME); {
-		case t == dns.TypeDNAME && above[owner], t == dns.TypeCNAME && on && (!isAlias || strings.EqualFold(c.Target, to)):
+		if s.lead(rr) {
 			out = append(out, rr)
 		}
 	}
 	return out
+}
+
+// steps are what a way of aliases is made of.
+type steps struct {
+	next  map[string]string // the name that each leads to
+	above map[string]bool   // the names that a DNAME of them may have
+}
+
+func stepsOf(way []string) steps {
+	s := steps{map[string]string{}, map[string]bool{".": true}}
+	for i, name := range way[:len(way)-1] {
+		if _, ok := s.next[name]; !ok {
+			s.next[name] = way[i+1]
+		}
+		for _, at := range dns.Split(name) {
+			s.above[name[at:]] = true
+		}
+	}
+	return s
+}
+
+// lead reports whether a record is a step, what it comes from, or the signature of one
+// of these.
+func (s steps) lead(rr dns.RR) bool {
+	t := rr.Header().Rrtype
+	if sig, ok := rr.(*dns.RRSIG); ok {
+		t = sig.TypeCovered
+	}
+	switch t {
+	case dns.TypeDNAME:
+		return s.above[strings.ToLower(rr.Header().Name)]
+	case dns.TypeCNAME:
+		to, on := s.next[strings.ToLower(rr.Header().Name)]
+		c, isAlias := rr.(*dns.CNAME)
+		return on && (!isAlias || strings.EqualFold(c.Target, to))
+	}
+	return false
 }
 
 // proofs returns what proves of aliases that a wildcard made that no name stands

@@ -199,13 +199,13 @@ const faint = 5
 // that may end it.
 const undecided = 2
 
-// withdrawn reports whether an empty answer for one family is a change: the name's
-// own servers still answer for the other. Then the family is forgotten.
+// withdrawn reports whether an empty answer for IPv6 is a change: the name's own
+// servers still answer for IPv4. Then IPv6 is forgotten.
 func (g *Guard) withdrawn(ctx context.Context, e *entry, q *question, f failure) bool {
-	if f != guard.NoData {
+	if f != guard.NoData || !q.v6() {
 		return false
 	}
-	other := question{qtype: qtypeOf(!q.v6())}
+	other := question{qtype: dns.TypeA}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	m, err := below.Ask(ctx, g.Next, below.Question(e.name, other.qtype, false))
@@ -215,14 +215,14 @@ func (g *Guard) withdrawn(ctx context.Context, e *entry, q *question, f failure)
 	defer g.contain(e)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !e.known.Withdrawn(q.v6()) {
+	if !e.known.Withdrawn() {
 		return false
 	}
 	if !e.known.Failing() { // it was no failure
 		e.tale = tale{}
 		g.table.home.news.drop(begins, e.name)
 	}
-	g.table.home.news.add(change, e.name, " has no %s address any more: its DNS answers for the other family", family(q.v6()))
+	g.table.home.news.add(change, e.name, " has no IPv6 address any more: its DNS answers for IPv4")
 	e.soil(dirty)
 	g.table.settle(g, e, guard.At(time.Now()))
 	return true

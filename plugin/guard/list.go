@@ -47,9 +47,14 @@ type slot struct {
 	used atomic.Int32
 }
 
-// take takes one of the pattern's places, if there is any.
-func (s *slot) take() bool {
-	if int(s.used.Add(1)) <= s.Most {
+// take takes one of the pattern's places, if there is any. Names that one client alone
+// asked for take half of them at most.
+func (s *slot) take(alone bool) bool {
+	most := s.Most
+	if alone {
+		most = (most + 1) / 2
+	}
+	if int(s.used.Add(1)) <= most {
 		return true
 	}
 	s.used.Add(-1)

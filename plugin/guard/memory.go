@@ -106,7 +106,7 @@ func giveBack(s *state.Store, names int) {
 func (t *table) adopt(g *Guard, name string, n guard.Name) {
 	how, p := g.names.match(name)
 	e := t.look(name)
-	if how == unguarded || e == nil && how == patterned && !p.take() {
+	if how == unguarded || e == nil && how == patterned && !p.take(false) {
 		return
 	}
 	t.mu.Lock()

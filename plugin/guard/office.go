@@ -38,10 +38,10 @@ func newBureau() *bureau {
 	return &bureau{fair: &guard.Fair, slots: make(chan struct{}, atOnce), tables: map[string]*table{}, disks: map[string]*disk{}}
 }
 
-func (b *bureau) allow(ip netip.Addr, urgent bool, now guard.Stamp) bool {
+func (b *bureau) allow(ip netip.Addr, need guard.Need, now guard.Stamp) bool {
 	b.proofs.Lock()
 	defer b.proofs.Unlock()
-	return b.budget.Allow(ip, urgent, now)
+	return b.budget.Allow(ip, need, now)
 }
 
 func (b *bureau) note(p guard.Proof, now guard.Stamp) {

@@ -62,13 +62,25 @@ func (g *Guard) proveDue(e *entry, now guard.Stamp) {
 			due = append(due, e.known.Due(v6, &set, &g.opts.rules, now, spread(e.name)+grace)...)
 		}
 		for _, ip := range due {
-			if !g.table.home.allow(ip, false, now) {
+			need := e.need(v6, ip, guard.Plain)
+			switch isLet := g.table.home.allow(ip, need, now); {
+			case !isLet && need == guard.Spare:
+				continue // others may have room
+			case !isLet:
 				return
 			}
 			e.known.Begun(v6, ip, now, grace)
 			go g.proveMember(e, v6, ip)
 		}
 	}
+}
+
+// need is how much depends on the proof of a member. The entry is locked.
+func (e *entry) need(v6 bool, ip netip.Addr, own guard.Need) guard.Need {
+	if e.known.IsLent(v6, ip) {
+		return guard.Spare
+	}
+	return own
 }
 
 // How long a client waits for the proof of a newcomer, and how often room for it in
@@ -119,7 +131,7 @@ func (g *Guard) proveUrgent(e *entry, now guard.Stamp) {
 	defer e.mu.Unlock()
 	for _, v6 := range []bool{false, true} {
 		for _, ip := range e.known.Urgent(v6, &g.opts.rules) {
-			if e.known.MayAsk(v6, ip, now) && g.table.home.allow(ip, true, now) {
+			if e.known.MayAsk(v6, ip, now) && g.table.home.allow(ip, e.need(v6, ip, guard.Urgent), now) {
 				e.known.Begun(v6, ip, now, g.grace(e))
 				go g.proveMember(e, v6, ip)
 			}
@@ -140,9 +152,11 @@ func (g *Guard) proveMember(e *entry, v6 bool, ip netip.Addr) {
 func (g *Guard) testify(e *entry, v6 bool, ip netip.Addr) (doubtful bool) {
 	w := g.prove.ask(e.name, ip)
 	now := guard.At(time.Now())
-	g.table.home.note(w.Proof, now)
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if !e.known.IsLent(v6, ip) { // who lends chooses what it says, and would make others look deaf
+		g.table.home.note(w.Proof, now)
+	}
 	isNew := e.known.Testify(v6, ip, &w, now)
 	doubtful = w.Proof == guard.Contradicts && e.known.Doubtful(v6, ip, now)
 	if isNew {
@@ -172,7 +186,7 @@ func (g *Guard) mayConfirm(ip netip.Addr) bool {
 			switch since := now.Sub(begun); {
 			case since > guard.Twice-2*proofTime:
 				return false
-			case since >= confirmAfter && g.table.home.allow(ip, true, guard.At(now)):
+			case since >= confirmAfter && g.table.home.allow(ip, guard.Urgent, guard.At(now)):
 				return true
 			}
 		}
@@ -190,7 +204,7 @@ func (g *Guard) trial(e *entry, now guard.Stamp) {
 		g.table.tried(e)
 		return
 	}
-	if !g.table.home.allow(ip, false, now) {
+	if !g.table.home.allow(ip, guard.Plain, now) {
 		return // later
 	}
 	e.known.Trying(ip, now)
@@ -212,7 +226,7 @@ func (g *Guard) trial(e *entry, now guard.Stamp) {
 // believed, as far as the budget goes. The entry is locked.
 func (g *Guard) judgeDue(e *entry, now guard.Stamp) {
 	for _, ip := range e.known.Doubted(now) {
-		if !g.table.home.allow(ip, false, now) {
+		if !g.table.home.allow(ip, guard.Plain, now) {
 			return
 		}
 		e.known.Judging(ip, now)

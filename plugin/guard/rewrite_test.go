@@ -53,6 +53,7 @@ func TestRewrites(t *testing.T) {
 	w.g.Next = plugin.HandlerFunc(func(_ context.Context, rw dns.ResponseWriter, _ *dns.Msg) (int, error) {
 		return 0, rw.WriteMsg(w.reply)
 	})
+	defer w.g.table.stand(w.e, false) // the board is the process's
 	for i := range rewrites() {
 		if i%16 == 0 {
 			w.state()

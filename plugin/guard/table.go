@@ -119,7 +119,7 @@ func (t *table) candidate(name string, p *slot, client netip.Addr) *entry {
 		c = &guard.Candidate{}
 		t.candidates[name] = c
 	}
-	if !c.Ask(client) || !p.take() {
+	if !c.Ask(client) || !p.take(!c.Many) {
 		return nil
 	}
 	delete(t.candidates, name)
@@ -173,7 +173,7 @@ func (t *table) stand(e *entry, is bool) {
 func (t *table) review(g *Guard) {
 	for _, e := range t.all() {
 		how, p := g.names.match(e.name)
-		if how == listed || how == patterned && p.take() {
+		if how == listed || how == patterned && p.take(false) {
 			continue
 		}
 		e.mu.Lock()
