@@ -249,8 +249,9 @@ func (k *Kept) hasGood() bool {
 // Hear takes in what another observer of the zone has proved while the name fails,
 // and reports whether anything is new. That a member is proven is believed, and
 // spares it a proof from here, for an hour at most, unless its own proof failed here;
-// that it is refuted makes it prove itself as soon as it may be asked.
-func (n *Name) Hear(s *Shared, now Stamp) (isNew bool) {
+// that it is refuted makes it prove itself as soon as it may be asked. grace is how much
+// longer the next proof waits for others: nothing, where it is this resolver's to make.
+func (n *Name) Hear(s *Shared, now Stamp, grace time.Duration) (isNew bool) {
 	for _, v6 := range []bool{false, true} {
 		k, there := n.Of(v6), s.Known.Of(v6)
 		if k.Bad == 0 {
@@ -258,7 +259,7 @@ func (n *Name) Hear(s *Shared, now Stamp) (isNew bool) {
 		}
 		for i := range k.Members {
 			if t := there.find(k.Members[i].IP); t != nil {
-				isNew = k.Members[i].hear(t, k.Bad, now, n.Proves) || isNew
+				isNew = k.Members[i].hear(t, k.Bad, now, n.Proves, grace) || isNew
 			}
 		}
 	}
@@ -267,14 +268,14 @@ func (n *Name) Hear(s *Shared, now Stamp) (isNew bool) {
 
 // hear takes in what another observer proved. Of a name that never proved itself a word is
 // no proof: nobody here would ever ask whether it is true.
-func (m *Member) hear(t *Member, bad, now Stamp, proves bool) bool {
+func (m *Member) hear(t *Member, bad, now Stamp, proves bool, grace time.Duration) bool {
 	at := t.Proved.until(now)
 	failed := m.Proof == Refuted || m.isFaint() // here: who is asked from here is believed
 	switch {
 	case at <= m.Proved, now.Sub(at) > fresh:
 	case t.Was == Proven && !failed && !m.Lent && (proves || m.Was == Proven):
 		m.Proof, m.Was, m.Proved = Proven, Proven, at
-		m.next = min(at.Add(schedule[m.step]+Grace), max(m.Own, bad).Add(alone))
+		m.next = min(at.Add(schedule[m.step]+grace), max(m.Own, bad).Add(alone))
 		m.step = min(m.step+1, uint8(len(schedule)-1)) // #nosec G115 -- three
 		return true
 	case t.Was == Refuted && !failed && m.next > now:

@@ -182,7 +182,7 @@ func TestOneProofAMinute(t *testing.T) {
 	now = now.Add(apart)
 	from, _ := n.Member(false, one)
 	word := Shared{Known: Name{V4: Kept{Members: []Member{{IP: one, Was: Refuted, Proved: now.Add(time.Second), Last: from.Last}}}}}
-	n.Hear(&word, now.Add(2*time.Second))
+	n.Hear(&word, now.Add(2*time.Second), Grace)
 	if ask(now.Add(apart-1e6)) || !ask(now.Add(apart)) {
 		t.Error("a word of others")
 	}

@@ -196,7 +196,7 @@ func TestNeverOverARefutation(t *testing.T) {
 			now = now.Add(time.Minute)
 			lie.V4.Members[0].Proved, lie.V4.Members[0].Own = now, now
 			s := Shared{Known: lie}
-			if n.Hear(&s, now) || n.Adopt(twice(&s), now, nobody) {
+			if n.Hear(&s, now, Grace) || n.Adopt(twice(&s), now, nobody) {
 				t.Fatalf("%v: revived after %d minutes", own, i)
 			}
 		}
@@ -211,7 +211,7 @@ func TestNeverOverARefutation(t *testing.T) {
 	for range 12 * 60 {
 		now = now.Add(time.Minute)
 		word := Shared{Known: Name{V4: Kept{Members: []Member{{IP: one, Was: Proven, Proved: now}}}}}
-		n.Hear(&word, now)
+		n.Hear(&word, now, Grace)
 		r := rules()
 		r.Demand = TLS
 		s, _ := n.Stand(false, r, now, false)

@@ -83,7 +83,7 @@ func TestAWordThatRefutes(t *testing.T) {
 			}
 			now = now.Add(apart + time.Second)
 			word := Shared{Known: Name{V4: Kept{Members: []Member{{IP: one, Was: said, Proved: now}}}}}
-			if n.Hear(&word, now) {
+			if n.Hear(&word, now, Grace) {
 				t.Error("that is no news to tell")
 			}
 			s := Set{Addrs: pool(1)}
@@ -120,7 +120,7 @@ func TestWhoseProofIsTold(t *testing.T) {
 		if c.heard {
 			at := begun.Add(5 * time.Minute)
 			word := Shared{Known: Name{V4: Kept{Members: []Member{{IP: one, Was: Proven, Proved: at}}}}}
-			if !n.Hear(&word, at) {
+			if !n.Hear(&word, at, Grace) {
 				t.Errorf("%s: not heard", c.name)
 			}
 		}
@@ -184,3 +184,22 @@ func TestTheDeskAndTheMarket(t *testing.T) {
 
 // stall is an exchange without anything in it.
 type stall struct{ Exchange }
+
+// TestWhoIsElectedIsNotLateAgain holds that a resolver which heard another one's proof makes
+// the next one before the others would, if it is the one that is elected.
+func TestWhoIsElectedIsNotLateAgain(t *testing.T) {
+	one := pool(1)[0]
+	when := func(grace time.Duration) Stamp {
+		n, now := proven(1)
+		now = now.Add(time.Minute)
+		word := Shared{Known: Name{V4: Kept{Members: []Member{{IP: one, Was: Proven, Proved: now}}}}}
+		if !n.Hear(&word, now, grace) {
+			t.Fatal("not heard")
+		}
+		m, _ := n.Member(false, one)
+		return m.next
+	}
+	if d := when(Grace).Sub(when(0)); d != Grace {
+		t.Errorf("the others are later by %v", d)
+	}
+}

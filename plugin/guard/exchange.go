@@ -118,14 +118,14 @@ func (g *Guard) adopt(e *entry, finds []guard.Find, self string, now guard.Stamp
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	finds = slices.DeleteFunc(finds, func(f guard.Find) bool { return now.Sub(f.Known.Good()) >= tooOld })
-	isNew := false
+	isNew, grace := false, g.grace(e)
 	if e.known.Adopt(finds, now, g.forbidden) {
 		isNew = true
 		sharedTotal.WithLabelValues("adopted").Inc()
 		g.table.home.news.add(adopts, e.name, " is known from other resolvers: its last good answer was %s ago", ago(now.Sub(e.known.Good())))
 	}
 	for i := range finds {
-		if f := &finds[i]; f.Near && f.By != self && e.known.Hear(&f.Shared, now) {
+		if f := &finds[i]; f.Near && f.By != self && e.known.Hear(&f.Shared, now, grace) {
 			isNew = true
 			sharedTotal.WithLabelValues("heard").Inc()
 		}

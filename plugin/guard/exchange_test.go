@@ -199,9 +199,6 @@ func TestOneProver(t *testing.T) {
 		all, ends := s.outage(4)
 		s.serve(all, 31*time.Minute, "192.0.2.1")
 		if n := len(s.first.back.made()); n < 6 || n > 9 { // after 0 to 10 s, 1, 2, 5, 5 ... minutes
-			for _, d := range s.first.back.made() {
-				t.Log(d.at.Format("04:05.000"), d.to)
-			}
 			t.Errorf("%d proofs by four resolvers in half an hour: one makes 8", n)
 		}
 		for i, w := range all { // the one that makes them stops
