@@ -48,13 +48,19 @@ func (d *decoder) checkQuota(q quota, p *poolDraft, service string) {
 	}
 }
 
+// target is where an endpoint is.
+type target struct {
+	addr netip.Addr
+	name string
+}
+
 // checkTwice faults an address or a name that a service has twice: it would be
 // counted, probed and answered twice.
 func (d *decoder) checkTwice(s *serviceDraft) {
-	first := map[Endpoint]*yaml.Node{}
+	first := map[target]*yaml.Node{}
 	for _, p := range s.pools {
 		for i, e := range p.Endpoints {
-			key, at := Endpoint{Address: e.Address, Name: e.Name}, p.nodes[i]
+			key, at := target{e.Address, e.Name}, p.nodes[i]
 			if before, twice := first[key]; twice {
 				d.faultAt(at, "%s is in %s twice, first in line %d: remove one, and use weight to send it more", e.Label(), s.called(), before.Line)
 				continue
@@ -99,7 +105,11 @@ func (d *decoder) hasFaultIn(n *yaml.Node) bool {
 }
 
 func (d *decoder) checkRecords(seen given, s *serviceDraft) {
-	for _, key := range []string{"alpn", "srv"} {
+	needPort := []string{"alpn", "srv"}
+	if s.From != nil {
+		needPort = needPort[:1] // a catalog says the ports of SRV
+	}
+	for _, key := range needPort {
 		if seen.has(key) && !seen.has("port") {
 			d.fault(seen[key], "%s without port: add port:, such as port: 443", key)
 		}

@@ -137,6 +137,13 @@ func (t Targets) own(a netip.Addr, port uint16) bool {
 	return a == t.Admin.Addr().Unmap().WithZone("") || t.Local != nil && t.Local(a)
 }
 
+// Within reports whether an address may be in a region: it lies in one of the networks
+// of the region, where those are given.
+func (t Targets) Within(region string, a netip.Addr) bool {
+	i := slices.IndexFunc(t.Regions, func(r Region) bool { return r.Name == region })
+	return i < 0 || len(t.Regions[i].Networks) == 0 || covers(t.Regions[i].Networks, a.Unmap())
+}
+
 // length returns the length of the longest of the regions' networks that hold a,
 // -1 if none does.
 func (t Targets) length(a netip.Addr) int {

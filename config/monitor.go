@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"go.yaml.in/yaml/v3"
 )
 
 var monitorTypes = []MonitorType{TCP, TLS, HTTP, HTTPS, GRPC, DNS, ICMP}
@@ -46,7 +48,7 @@ type monitorDraft struct {
 
 var monitorBlock = newBlock("monitor", append([]field[monitorDraft]{
 	{"type", enum(func(m *monitorDraft) *MonitorType { return &m.Type }, monitorTypes...)},
-	{"port", portNumber(func(m *monitorDraft) *uint16 { return &m.Port })},
+	{"port", decodeMonitorPort},
 	{"path", decodePath},
 	{"host", decodeHost},
 	{"method", enum(func(m *monitorDraft) *string { return &m.Method }, http.MethodGet, http.MethodHead)},
@@ -103,6 +105,17 @@ func words(types []MonitorType) string {
 	return strings.Join(all, ", ")
 }
 
+// instancePort is the port of a monitor that follows what a catalog says.
+const instancePort = "instance"
+
+func decodeMonitorPort(d *decoder, v value, m *monitorDraft) {
+	if v.node.Kind == yaml.ScalarNode && v.node.Value == instancePort {
+		m.OfInstance = true
+		return
+	}
+	portNumber(func(m *monitorDraft) *uint16 { return &m.Port })(d, v, m)
+}
+
 // checkKeys faults the keys that a monitor's type does not have.
 func (d *decoder) checkKeys(seen given, prefix string, typ MonitorType) {
 	for key, v := range seen {
@@ -143,7 +156,7 @@ func (d *decoder) checkTLS(seen given, m *monitorDraft) {
 
 // setTypeDefaults fills in what the type says and the file did not.
 func (m *Monitor) setTypeDefaults() {
-	if m.Port == 0 {
+	if m.Port == 0 && !m.OfInstance {
 		m.Port = defaultPorts[m.Type]
 		if m.Type == DNS && m.UseTLS {
 			m.Port = dnsOverTLSPort

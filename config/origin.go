@@ -14,6 +14,15 @@ type Source struct {
 type Consul struct {
 	Agent       Store        // how an agent is reached; without Datacenter and Region
 	Datacenters []Datacenter // that are read; none = that of the agent
+	AllowPorts  []PortRange  // of its instances; none = any
+}
+
+// PortRange is an inclusive range of ports.
+type PortRange struct{ Low, High uint16 }
+
+// AllowsPort reports whether an instance may be at a port.
+func (c *Consul) AllowsPort(port uint16) bool {
+	return len(c.AllowPorts) == 0 || slices.ContainsFunc(c.AllowPorts, func(r PortRange) bool { return r.Low <= port && port <= r.High })
 }
 
 // Datacenter is one of Consul's.

@@ -111,6 +111,9 @@ func decodeMonitorNames(d *decoder, v value, s *serviceDraft) {
 			d.fault(item, "monitors has %s twice: remove one", name)
 		default:
 			s.Monitors = append(s.Monitors, name)
+			if d.cfg.Monitors[i].OfInstance && s.From == nil {
+				d.fault(item, "monitor %s takes its port from a catalog, and the endpoints of this service stand in this file: give the monitor a port", name)
+			}
 			d.warnWildcardHost(item, d.cfg.Monitors[i], s.Name)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -26,6 +27,7 @@ type consulDraft struct {
 var consulBlock = newBlock("consul", append(
 	lift(without(storeBlock.fields, "datacenter", "region"), func(c *consulDraft) *Store { return &c.Agent }),
 	field[consulDraft]{"datacenters", decodeDatacenters},
+	field[consulDraft]{"allow_ports", decodeAllowPorts},
 	field[consulDraft]{"name", text(func(c *consulDraft) *string { return &c.name })},
 	field[consulDraft]{"services", decodeCatalog},
 )...)
@@ -125,6 +127,31 @@ func decodeDatacenters(d *decoder, v value, c *consulDraft) {
 			c.Datacenters = append(c.Datacenters, Datacenter{e.key.Value, region})
 			d.region(region)
 		}
+	}
+}
+
+// decodeAllowPorts reads a list of ports and ranges of them: 443, 20000-32000.
+func decodeAllowPorts(d *decoder, v value, c *consulDraft) {
+	items := d.list(v)
+	if len(items) == 0 && !d.bad[v.node] {
+		d.fault(v, "allow_ports is empty: list at least one port, such as 20000-32000, or remove it")
+	}
+	for _, item := range items {
+		s, ok := d.text(item)
+		if !ok {
+			continue
+		}
+		low, high, isRange := strings.Cut(s, "-")
+		if !isRange {
+			high = low
+		}
+		l, errLow := strconv.ParseUint(strings.TrimSpace(low), 10, 16)
+		h, errHigh := strconv.ParseUint(strings.TrimSpace(high), 10, 16)
+		if errLow != nil || errHigh != nil || l == 0 || l > h {
+			d.fault(item, "%s is neither a port nor a range of ports: write 443 or 20000-32000", s)
+			continue
+		}
+		c.AllowPorts = append(c.AllowPorts, PortRange{uint16(l), uint16(h)})
 	}
 }
 

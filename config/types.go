@@ -77,9 +77,12 @@ const (
 // Monitor says how endpoints are checked. Every field is resolved: zero means
 // zero, not "default", save where said.
 type Monitor struct {
-	Name    string
-	Type    MonitorType
-	Port    uint16            // 0 only for icmp
+	Name string
+	Type MonitorType
+	Port uint16 // 0 only for icmp and with OfInstance
+
+	OfInstance bool // the port is the one that a catalog says of each instance
+
 	Path    string            // http, https: path and query; grpc: not used
 	Host    string            // Host header, SNI and the name to verify, without last dot; "" = the service's name, or a canary's address
 	Method  string            // http, https: GET or HEAD
@@ -183,6 +186,13 @@ type Endpoint struct {
 	Name    string     // else the target name, lower case with last dot
 	Weight  int        // >= 1
 	Enabled bool       // true unless `enabled: false`
+	Ports   []Port     // of the instances at the address that a catalog lists, in order; none: it says none
+}
+
+// Port is a port on which instances at an address serve.
+type Port struct {
+	Number uint16
+	Weight uint16 // in SRV
 }
 
 // Label returns the endpoint as operators write it: its address, or its name

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,11 +63,15 @@ func (s *Server) explainRecord(pub *engine.Published, name, kind string, client 
 	}
 	svc, _ := pub.Plan.Config.Service(out.Service)
 	last := len(out.Steps) - 1
-	out.Type, out.Record = kind, record(svc, kind)
+	out.Type, out.Record = kind, record(svc, kind, append(slices.Clone(out.Addresses), six.Addresses...))
 	out.Steps = append(out.Steps[:last:last], "A: "+out.Steps[last], "AAAA: "+six.Steps[len(six.Steps)-1])
 	if out.Record == "" {
 		out.Answer, out.Addresses = "nodata", []string{}
-		out.Steps = append(out.Steps, "the service declares neither port nor alpn: NODATA")
+		why := "the service declares neither port nor alpn"
+		if kind == "SRV" {
+			why = "neither the service nor an instance that is answered has a port"
+		}
+		out.Steps = append(out.Steps, why+": NODATA")
 		return out, nil
 	}
 	out.Answer, out.Addresses = "record", append(out.Addresses, six.Addresses...)
@@ -74,10 +79,11 @@ func (s *Server) explainRecord(pub *engine.Published, name, kind string, client 
 	return out, nil
 }
 
-// record writes what a record says besides addresses, "" if there is none.
-func record(s *config.Service, kind string) string {
+// record writes what a record says besides addresses, "" if there is none. Several are
+// separated by "; ".
+func record(s *config.Service, kind string, answered []string) string {
 	if kind == "SRV" {
-		return fmt.Sprintf("0 0 %d %s", s.Port, s.Name)
+		return srvRecords(s, answered)
 	}
 	if s.Port == 0 && len(s.ALPN) == 0 {
 		return ""
@@ -90,6 +96,23 @@ func record(s *config.Service, kind string) string {
 		out += fmt.Sprintf(" port=%d", s.Port)
 	}
 	return out
+}
+
+// srvRecords writes the SRV records that go with the addresses that are answered.
+func srvRecords(s *config.Service, answered []string) string {
+	all := plan.Instances(s)
+	if all == nil && s.Port != 0 {
+		return fmt.Sprintf("0 0 %d %s", s.Port, s.Name)
+	}
+	var out []string
+	for _, in := range all {
+		for _, p := range in.Ports {
+			if slices.Contains(answered, in.Addr.String()) {
+				out = append(out, fmt.Sprintf("0 %d %d %s", p.Weight, p.Number, in.Owner))
+			}
+		}
+	}
+	return strings.Join(out, "; ")
 }
 
 // httpsPort is the port that an HTTPS record need not say.

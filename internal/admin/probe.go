@@ -108,7 +108,7 @@ func wireProbe(p *engine.Probed) Probe {
 	k := p.Check
 	out := Probe{
 		Service: p.Service, Region: p.Region, Address: k.Addr.String(), Monitor: k.Monitor.Name, Type: string(k.Monitor.Type),
-		Port: k.Monitor.Port, Cause: p.Result.Cause.String(), Detail: p.Result.Detail, Steps: []Step{}, Took: millis(p.Took),
+		Port: k.Port, Cause: p.Result.Cause.String(), Detail: p.Result.Detail, Steps: []Step{}, Took: millis(p.Took),
 	}
 	for _, s := range p.Result.Steps {
 		out.Steps = append(out.Steps, Step{s.Name, millis(s.At)})

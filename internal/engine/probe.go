@@ -91,7 +91,7 @@ func (x *Probed) run(ctx context.Context, p prober.Prober) {
 	if end, bounded := ctx.Deadline(); ctx.Err() != nil || bounded && end.Sub(began) < min(k.Monitor.Timing.Timeout, probeLimit) {
 		return
 	}
-	x.Result = p.Probe(ctx, prober.Target{Addr: k.Addr, Port: k.Monitor.Port, Host: k.Host})
+	x.Result = p.Probe(ctx, prober.Target{Addr: k.Addr, Port: k.Port, Host: k.Host})
 	x.Took = time.Since(began)
 }
 

@@ -94,7 +94,7 @@ func (e *Engine) schedule() {
 		}
 		checks = append(checks, monitor.Check{
 			ID: checkID(k.Key), Region: regionName(p, k), Prober: e.probers[k.Monitor],
-			Target:   prober.Target{Addr: k.Addr, Port: k.Monitor.Port, Host: k.Host},
+			Target:   prober.Target{Addr: k.Addr, Port: k.Port, Host: k.Host},
 			Interval: k.Params.Interval, Timeout: k.Params.Timeout, Confirm: k.Params.Confirm,
 			First: e.core.firstWithin(int32(i), now),
 		})

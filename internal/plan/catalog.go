@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"math"
 	"strings"
 	"time"
 
@@ -33,7 +34,7 @@ func poolsOf(e source.Entry, cfg *config.Config) (out []config.Pool) {
 	scale, targets := scaleOf(e), cfg.Targets()
 	for i := range e.Instances {
 		in := &e.Instances[i]
-		if _, forbidden := targets.Forbidden(in.Addr); forbidden || !config.ValidRegion(in.Region) {
+		if _, forbidden := targets.Forbidden(in.Addr); forbidden || !config.ValidRegion(in.Region) || !targets.Within(in.Region, in.Addr) {
 			continue
 		}
 		p, ok := at[in.Region]
@@ -42,7 +43,17 @@ func poolsOf(e source.Entry, cfg *config.Config) (out []config.Pool) {
 			at[in.Region] = p
 			out = append(out, config.Pool{Region: in.Region})
 		}
-		out[p].Endpoints = append(out[p].Endpoints, config.Endpoint{Address: in.Addr, Weight: max(1, in.Weight/scale), Enabled: true})
+		out[p].Endpoints = append(out[p].Endpoints, config.Endpoint{
+			Address: in.Addr, Weight: max(1, in.Weight/scale), Enabled: true, Ports: portsOf(in),
+		})
+	}
+	return out
+}
+
+// portsOf returns the ports of an instance. Weights are those of SRV, of 16 bits.
+func portsOf(in *source.Instance) (out []config.Port) {
+	for _, p := range in.Ports {
+		out = append(out, config.Port{Number: p.Number, Weight: uint16(min(max(p.Weight, 1), math.MaxUint16))}) // #nosec G115 -- bounded
 	}
 	return out
 }

@@ -12,11 +12,11 @@ import (
 
 // checkKey describes what is checked and how, so that health survives every
 // edit of the file that does not change that: order, names, other services.
-func checkKey(m *config.Monitor, ip netip.Addr, host string) string {
+func checkKey(m *config.Monitor, at netip.AddrPort, host string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s", m.Type, ip)
-	if m.Port != 0 {
-		fmt.Fprintf(&b, " port=%d", m.Port)
+	fmt.Fprintf(&b, "%s %s", m.Type, at.Addr())
+	if at.Port() != 0 {
+		fmt.Fprintf(&b, " port=%d", at.Port())
 	}
 	if m.Type != config.TCP && m.Type != config.ICMP {
 		fmt.Fprintf(&b, " host=%s", host)

@@ -44,7 +44,7 @@ func TestKeysStay(t *testing.T) {
 // TestPlainConnectionsVerifyNothing holds that whether to verify is nothing to those who
 // show no certificate.
 func TestPlainConnectionsVerifyNothing(t *testing.T) {
-	ip := netip.MustParseAddr("192.0.2.1")
+	ip := netip.MustParseAddrPort("192.0.2.1:443")
 	for of, differs := range map[config.MonitorType]bool{config.TCP: false, config.ICMP: false, config.HTTPS: true} {
 		on, off := config.Monitor{Type: of, Verify: true}, config.Monitor{Type: of}
 		if got := checkKey(&on, ip, "h") != checkKey(&off, ip, "h"); got != differs {

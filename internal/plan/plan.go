@@ -33,6 +33,7 @@ type Check struct {
 	Region  int // -1: a self-check
 	Place   int // index of the address among those in regions; -1 for self-checks
 	Addr    netip.Addr
+	Port    uint16 // 0: of a check that has none
 	Host    string // name for SNI, Host and verification, without last dot; of a check that is told its service, with it
 	Seat    string // address and service: where a check with an edited monitor finds its predecessor
 	Params  health.Params
@@ -75,7 +76,7 @@ func Make(cfg *config.Config, found source.Found) *Plan {
 	}
 	for i := range cfg.Self.Checks {
 		c := &cfg.Self.Checks[i]
-		m.out.Self = append(m.out.Self, m.check(&c.Monitor, -1, c.Addr, "", "self"))
+		m.out.Self = append(m.out.Self, m.check(&c.Monitor, -1, netip.AddrPortFrom(c.Addr, c.Monitor.Port), "", "self"))
 	}
 	m.out.Steer.Checks, m.out.Places = len(m.out.Checks), len(m.places)
 	m.others()
@@ -92,6 +93,9 @@ func (m *maker) others() {
 	for i := range cfg.Services {
 		for _, label := range cfg.Services[i].SRV {
 			sp.Others = append(sp.Others, SRVOwner(&cfg.Services[i], label))
+		}
+		for _, in := range Instances(&cfg.Services[i]) {
+			sp.Others = append(sp.Others, in.Owner)
 		}
 	}
 }
@@ -116,7 +120,7 @@ func (m *maker) addRegions() {
 		}
 		for j := range r.Canaries {
 			c := &r.Canaries[j]
-			sr.Canaries = append(sr.Canaries, m.check(&c.Monitor, i, c.Addr, "", "canary"))
+			sr.Canaries = append(sr.Canaries, m.check(&c.Monitor, i, netip.AddrPortFrom(c.Addr, c.Monitor.Port), "", "canary"))
 		}
 		for _, p := range r.Clients {
 			clients.Insert(p, uint16(i))
@@ -160,14 +164,14 @@ func (m *maker) pool(s *config.Service, p *config.Pool, use Use) steer.Pool {
 		se := steer.Endpoint{Weight: e.Weight, Enabled: e.Enabled, Target: e.Name}
 		if e.Name == "" {
 			se.Label = e.Address.String()
-			se.Addrs = []steer.Addr{m.addr(s, out.Region, e.Address, use)}
+			se.Addrs = []steer.Addr{m.addr(s, out.Region, netip.AddrPortFrom(e.Address, instancePort(s, e)), use)}
 		} else {
 			se.Label = strings.TrimSuffix(e.Name, ".")
 			m.name(e.Name)
 			_, known := m.found[e.Name]
 			se.Unresolved = !known
 			for _, k := range m.found[e.Name].List() {
-				a := m.addr(s, out.Region, k.IP, use)
+				a := m.addr(s, out.Region, netip.AddrPortFrom(k.IP, s.Port), use)
 				a.Old = !k.Fresh
 				se.Addrs = append(se.Addrs, a)
 			}
@@ -184,14 +188,29 @@ func (m *maker) name(n string) {
 	}
 }
 
-func (m *maker) addr(s *config.Service, region int, ip netip.Addr, use Use) steer.Addr {
-	out := steer.Addr{IP: ip}
+// instancePort is the port at which an endpoint serves: what a catalog says, the lowest
+// of several, else the service's; 0 if nobody says one.
+func instancePort(s *config.Service, e *config.Endpoint) uint16 {
+	if len(e.Ports) > 0 {
+		return e.Ports[0].Number
+	}
+	return s.Port
+}
+
+// addr makes an address with its checks. Its port is for the monitors that follow it; one
+// of these checks nothing where there is none.
+func (m *maker) addr(s *config.Service, region int, at netip.AddrPort, use Use) steer.Addr {
+	out := steer.Addr{IP: at.Addr()}
 	for _, name := range s.Monitors {
 		mon, ok := m.out.Config.Monitor(name)
-		if !ok {
+		if !ok || mon.OfInstance && at.Port() == 0 {
 			continue
 		}
-		c := m.check(mon, region, ip, s.Name, s.Name)
+		to := netip.AddrPortFrom(at.Addr(), mon.Port)
+		if mon.OfInstance {
+			to = at
+		}
+		c := m.check(mon, region, to, s.Name, s.Name)
 		if !mon.Votes {
 			out.Shown = append(out.Shown, c)
 			continue
@@ -203,7 +222,8 @@ func (m *maker) addr(s *config.Service, region int, ip netip.Addr, use Use) stee
 }
 
 // check returns the index of the check with this key, and makes it if need be.
-func (m *maker) check(mon *config.Monitor, region int, ip netip.Addr, host, seat string) int32 {
+func (m *maker) check(mon *config.Monitor, region int, at netip.AddrPort, host, seat string) int32 {
+	ip := at.Addr()
 	if mon.Host != "" {
 		host = mon.Host
 	}
@@ -211,7 +231,7 @@ func (m *maker) check(mon *config.Monitor, region int, ip netip.Addr, host, seat
 	if mon.Type == config.ConsulChecks { // what a catalog says is of one service, and hands no probe its verdict
 		host, seat = seat, "consul "+seat
 	}
-	key := checkKey(mon, ip, host)
+	key := checkKey(mon, at, host)
 	if region < 0 {
 		key = "self " + key
 	}
@@ -221,7 +241,7 @@ func (m *maker) check(mon *config.Monitor, region int, ip netip.Addr, host, seat
 	i := int32(len(m.out.Checks))
 	m.checks[key] = i
 	m.out.Checks = append(m.out.Checks, Check{
-		Key: key, Monitor: mon, Region: region, Place: m.place(region, ip), Addr: ip, Host: host,
+		Key: key, Monitor: mon, Region: region, Place: m.place(region, ip), Addr: ip, Port: at.Port(), Host: host,
 		Seat: ip.String() + " " + seat, Params: Params(mon.Timing),
 	})
 	m.out.Uses = append(m.out.Uses, nil)

@@ -48,11 +48,18 @@ func (e Entry) Current(datacenter string, now time.Time) bool {
 // Instance is one address at which a service runs.
 type Instance struct {
 	Addr       netip.Addr `json:"address"`
-	Region     string     `json:"region"` // provider/name
-	Weight     int        `json:"weight"` // 1..65535 for each instance at the address
+	Region     string     `json:"region"`          // provider/name
+	Weight     int        `json:"weight"`          // 1..65535 for each instance at the address
+	Ports      []Port     `json:"ports,omitempty"` // where they serve, in order, each once; none: the catalog says none
 	Status     Status     `json:"status"`
 	Detail     string     `json:"detail,omitempty"`     // for people: what is not passing; at most 120 bytes
 	Datacenter string     `json:"datacenter,omitempty"` // where it was read; "" is the agent's own
+}
+
+// Port is a port, with the weight of the instances at it.
+type Port struct {
+	Number uint16 `json:"port"`
+	Weight int    `json:"weight"`
 }
 
 // Status is what a catalog's own checks say of an instance.
@@ -86,7 +93,7 @@ func (c Catalog) With(service string, e Entry) Catalog {
 // instances differ in nothing but what their checks say.
 func (e Entry) SamePlaces(o Entry) bool {
 	return slices.EqualFunc(e.Instances, o.Instances, func(x, y Instance) bool {
-		return x.Addr == y.Addr && x.Region == y.Region && x.Weight == y.Weight
+		return x.Addr == y.Addr && x.Region == y.Region && x.Weight == y.Weight && slices.Equal(x.Ports, y.Ports)
 	})
 }
 
@@ -108,8 +115,9 @@ func (e Entry) Find(a netip.Addr) (*Instance, bool) {
 
 // Merge returns the instances in order of their addresses, each address once, at
 // most MaxInstances of them, and how many addresses were left out. Several
-// instances at one address are one endpoint with the weight of all that are
-// listed, as healthy as the best of them, in the region of the first.
+// instances at one address are one endpoint, as healthy as the best of them, in the
+// region of the first. It has the weight and the ports of all that are listed, or, if
+// some of these are critical and others are not, of those that are not.
 func Merge(all []Instance) (out []Instance, left int) {
 	all = slices.Clone(all)
 	slices.SortStableFunc(all, func(a, b Instance) int { return a.Addr.Compare(b.Addr) })
@@ -132,12 +140,32 @@ func (i Instance) and(o Instance) Instance {
 		return i
 	case !i.Listed():
 		return o
+	case o.Status == Critical && i.Status != Critical:
+		return i
+	case i.Status == Critical && o.Status != Critical:
+		o.Region = i.Region
+		return o
 	}
-	i.Weight += o.Weight
+	i.Weight, i.Ports = i.Weight+o.Weight, join(i.Ports, o.Ports)
 	if cmp.Less(o.Status.rank(), i.Status.rank()) {
 		i.Status, i.Detail = o.Status, o.Detail
 	}
 	return i
+}
+
+// join returns the ports of both, in order, each once.
+func join(a, b []Port) []Port {
+	out := slices.Concat(a, b)
+	slices.SortStableFunc(out, func(a, b Port) int { return cmp.Compare(a.Number, b.Number) })
+	n := 0
+	for _, p := range out {
+		if n > 0 && out[n-1].Number == p.Number {
+			out[n-1].Weight += p.Weight
+			continue
+		}
+		out[n], n = p, n+1
+	}
+	return out[:n]
 }
 
 // rank orders statuses, a word that this version does not know last.

@@ -53,12 +53,12 @@ type lead struct {
 	pub *engine.Published
 }
 
-// ours reports whether we answer for a name, as a service or as the owner of a
-// service's SRV record. A service in mode observe changes nothing that others say.
+// ours reports whether we answer for a name, as a service, as the owner of a service's SRV
+// record, or as one of its instances. A service in mode observe changes nothing that others say.
 func (l lead) ours(name string) bool {
 	i, service, exists := l.f.lookup(l.pub, name)
 	if !service && exists {
-		i, service = l.f.shared.namesOf(l.pub).srv[strings.ToLower(name)]
+		i, service = l.f.shared.namesOf(l.pub).beside(strings.ToLower(name))
 	}
 	return service && !l.pub.Plan.Steer.Services[i].Observe
 }

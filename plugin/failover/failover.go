@@ -219,9 +219,8 @@ func (f *Failover) other(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, 
 	var buf [maxName]byte
 	name := lower(&buf, r.Question[0].Name)
 	ns := f.shared.namesOf(pub)
-	if i, ok := ns.srv[string(name)]; ok {
-		q := f.query(w, r, pub)
-		return f.srv(ctx, &q, i)
+	if i, ok := ns.beside(string(name)); ok {
+		return f.beside(ctx, w, r, pub, i)
 	}
 	t := r.Question[0].Qtype
 	q := query{w: w, r: r, pub: pub, names: ns}
@@ -240,9 +239,8 @@ func (f *Failover) outsider(ctx context.Context, w dns.ResponseWriter, r *dns.Ms
 	var buf [maxName]byte
 	name := lower(&buf, r.Question[0].Name)
 	ns := f.shared.namesOf(pub)
-	if i, ok := ns.srv[string(name)]; ok && pub.Plan.Config.Services[i].Public {
-		q := f.query(w, r, pub)
-		return f.srv(ctx, &q, i)
+	if i, ok := ns.beside(string(name)); ok && pub.Plan.Config.Services[i].Public {
+		return f.beside(ctx, w, r, pub, i)
 	}
 	t := r.Question[0].Qtype
 	if z := ns.apex(string(name)); z != nil && ns.public[z] && (t == dns.TypeSOA || t == dns.TypeNS) {
@@ -255,11 +253,21 @@ func (f *Failover) outsider(ctx context.Context, w dns.ResponseWriter, r *dns.Ms
 	return f.refuse(w, r)
 }
 
+// beside answers at a name of service i that is not its own: the owner of an SRV record,
+// or one of its instances.
+func (f *Failover) beside(ctx context.Context, w dns.ResponseWriter, r *dns.Msg, pub *engine.Published, i int32) (int, error) {
+	q := f.query(w, r, pub)
+	if at, ok := q.zones(f).spots[strings.ToLower(r.Question[0].Name)]; ok {
+		return f.instance(ctx, &q, at)
+	}
+	return f.srv(ctx, &q, i)
+}
+
 // secret reports whether a name is that of a service that is not public.
 func (f *Failover) secret(pub *engine.Published, ns *names, name string) bool {
 	i, ours, _ := f.lookup(pub, name)
 	if !ours {
-		i, ours = ns.srv[name]
+		i, ours = ns.beside(name)
 	}
 	return ours && !pub.Plan.Config.Services[i].Public
 }

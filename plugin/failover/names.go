@@ -2,6 +2,7 @@ package failover
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -16,14 +17,16 @@ import (
 // names is what else than the services themselves is ours under one plan.
 type names struct {
 	plan  *plan.Plan
-	srv   map[string]int32 // "_https._tcp.shop.example.org." -> service
-	zones []*config.Zone   // longest first is not needed: apexes differ
+	srv   map[string]int32                       // "_https._tcp.shop.example.org." -> service
+	spots map[string]spot                        // "0a580001.addr.shop.example.org." -> an instance of a service
+	ports map[int32]map[netip.Addr]plan.Instance // by service and address: instances that SRV says with their own ports
+	zones []*config.Zone                         // longest first is not needed: apexes differ
 
 	public map[*config.Zone]bool // zones that hold a public service
 }
 
 func newNames(p *plan.Plan) *names {
-	n := &names{plan: p, srv: map[string]int32{}, public: map[*config.Zone]bool{}}
+	n := &names{plan: p, srv: map[string]int32{}, spots: map[string]spot{}, ports: map[int32]map[netip.Addr]plan.Instance{}, public: map[*config.Zone]bool{}}
 	for i := range p.Config.Zones {
 		n.zones = append(n.zones, &p.Config.Zones[i])
 	}
@@ -32,11 +35,39 @@ func newNames(p *plan.Plan) *names {
 		for _, label := range s.SRV {
 			n.srv[plan.SRVOwner(s, label)] = int32(i)
 		}
+		n.addInstances(int32(i), s)
 		if z := n.zoneOf(strings.TrimPrefix(s.Name, "*.")); z != nil && s.Public {
 			n.public[z] = true
 		}
 	}
 	return n
+}
+
+// spot is an instance of a service.
+type spot struct {
+	service int32
+	addr    netip.Addr
+}
+
+func (n *names) addInstances(i int32, s *config.Service) {
+	for _, in := range plan.Instances(s) {
+		if n.ports[i] == nil {
+			n.ports[i] = map[netip.Addr]plan.Instance{}
+		}
+		n.ports[i][in.Addr] = in
+		n.spots[in.Owner] = spot{i, in.Addr}
+	}
+}
+
+// beside returns the service of which a name is the owner of an SRV record, or that of an
+// instance.
+func (n *names) beside(name string) (i int32, ok bool) {
+	if i, ok = n.srv[name]; !ok {
+		var at spot
+		at, ok = n.spots[name]
+		i = at.service
+	}
+	return i, ok
 }
 
 // namesOf returns the names of a published plan. They are made once per plan.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/detour-dns/detour/internal/plan"
 	"github.com/detour-dns/detour/internal/steer"
 )
 
@@ -52,17 +53,17 @@ func (f *Failover) binding(ctx context.Context, q *query, i int32, t uint16) (in
 const httpsPort = 443
 
 func (f *Failover) hints(q *query, i int32, d *steer.Decision) []net.IP {
-	var ips [steer.MaxAnswers]netip.Addr
-	n := d.Addrs(ips[:f.limit(q, i, d)])
-	out := make([]net.IP, 0, n)
-	for _, ip := range ips[:n] {
+	out := []net.IP{}
+	for _, ip := range f.chosen(q, i, d) {
 		out = append(out, ip.AsSlice())
 	}
 	return out
 }
 
 // srv answers at an SRV owner of service i (RFC 2782), with the addresses in the
-// additional section. Other types there do not exist.
+// additional section: one record at the service's port, or, where a catalog says ports,
+// one for each port of each instance that A and AAAA answer. Other types there do not
+// exist.
 func (f *Failover) srv(ctx context.Context, q *query, i int32) (int, error) {
 	s := &q.pub.Plan.Config.Services[i]
 	d := q.decide(f, i, false)
@@ -75,21 +76,62 @@ func (f *Failover) srv(ctx context.Context, q *query, i int32) (int, error) {
 		return q.send(q.finish(m, &d))
 	}
 	f.shared.count(q.pub, i, &d)
-	m.Answer = []dns.RR{&dns.SRV{
-		Hdr:  dns.RR_Header{Name: q.r.Question[0].Name, Rrtype: dns.TypeSRV, Class: dns.ClassINET, Ttl: d.TTL},
-		Port: s.Port, Target: s.Name,
-	}}
+	hdr := dns.RR_Header{Name: q.r.Question[0].Name, Rrtype: dns.TypeSRV, Class: dns.ClassINET, Ttl: d.TTL}
+	instances := q.zones(f).ports[i]
+	if instances == nil && s.Port != 0 {
+		m.Answer = []dns.RR{&dns.SRV{Hdr: hdr, Port: s.Port, Target: s.Name}}
+	}
 	for _, v6 := range []bool{false, true} {
 		a := q.decide(f, i, v6)
-		m.Extra = append(m.Extra, f.addressRRs(q, i, &a, s.Name, d.TTL)...)
+		if instances == nil {
+			m.Extra = append(m.Extra, f.addressRRs(q, i, &a, s.Name, d.TTL)...)
+			continue
+		}
+		for _, ip := range f.chosen(q, i, &a) {
+			m.Answer = append(m.Answer, srvRRs(hdr, instances[ip])...)
+			m.Extra = append(m.Extra, addressRR(instances[ip].Owner, ip, d.TTL))
+		}
+	}
+	if len(m.Answer) == 0 {
+		m.Ns, m.Extra = []dns.RR{q.zones(f).soa(q.pub, i)}, nil
 	}
 	return q.send(q.finish(m, &d))
 }
 
+// srvRRs are the records of one instance, one for each of its ports.
+func srvRRs(hdr dns.RR_Header, in plan.Instance) (out []dns.RR) {
+	for _, p := range in.Ports {
+		out = append(out, &dns.SRV{Hdr: hdr, Weight: p.Weight, Port: p.Number, Target: in.Owner})
+	}
+	return out
+}
+
+// instance answers at the name of one instance: with its address, whatever is known of
+// it, for whoever asks has chosen it.
+func (f *Failover) instance(ctx context.Context, q *query, at spot) (int, error) {
+	d := q.decide(f, at.service, !at.addr.Is4())
+	f.note(ctx, q, at.service, &d)
+	m := new(dns.Msg)
+	f.start(m, q, true)
+	m.Question = []dns.Question{q.r.Question[0]}
+	switch t := q.r.Question[0].Qtype; {
+	case t == dns.TypeANY, t == dns.TypeA && at.addr.Is4(), t == dns.TypeAAAA && at.addr.Is6():
+		m.Answer = []dns.RR{addressRR(q.r.Question[0].Name, at.addr, d.TTL)}
+	default:
+		m.Ns = []dns.RR{q.zones(f).soa(q.pub, at.service)}
+	}
+	return q.send(q.finish(m, &d))
+}
+
+// chosen are the addresses of a decision, outside of the hot path.
+func (f *Failover) chosen(q *query, i int32, d *steer.Decision) []netip.Addr {
+	ips := make([]netip.Addr, f.limit(q, i, d))
+	return ips[:d.Addrs(ips)]
+}
+
 // addressRRs are the records of a decision, outside of the hot path.
 func (f *Failover) addressRRs(q *query, i int32, d *steer.Decision, owner string, ttl uint32) (out []dns.RR) {
-	var ips [steer.MaxAnswers]netip.Addr
-	for _, ip := range ips[:d.Addrs(ips[:f.limit(q, i, d)])] {
+	for _, ip := range f.chosen(q, i, d) {
 		out = append(out, addressRR(owner, ip, ttl))
 	}
 	return out

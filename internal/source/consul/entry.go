@@ -33,7 +33,8 @@ type entry struct {
 		Address string
 		Tags    []string
 		Meta    map[string]string
-		Weights struct{ Passing int }
+		Port    int
+		Weights struct{ Passing, Warning int }
 	}
 	Checks []check
 }

@@ -102,7 +102,7 @@ func TestRealServer(t *testing.T) {
 	register(s, "n1", "192.0.2.1", "passing")
 	register(s, "n2", "192.0.2.2", "warning")
 	r := follow(t, sourceOf(s, "datacenters: {dc1: onprem/fra1}, "), nil)
-	r.wantList("192.0.2.1 aws/us-east-1 3 passing, 192.0.2.2 aws/us-east-1 3 warning alive")
+	r.wantList("192.0.2.1 aws/us-east-1 3 passing, 192.0.2.2 aws/us-east-1 1 warning alive")
 	register(s, "n2", "192.0.2.2", "critical")
 	r.wantList("192.0.2.1 aws/us-east-1 3 passing, 192.0.2.2 aws/us-east-1 3 critical alive")
 	s.Do(http.MethodPut, "/v1/catalog/register", []byte(`{"Node":"n1","Address":"192.0.2.1","SkipNodeUpdate":true,"Check":{"Node":"n1","CheckID":"_node_maintenance","Name":"Node Maintenance Mode","Status":"critical"}}`))

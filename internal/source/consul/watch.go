@@ -65,7 +65,7 @@ type watch struct {
 func New(cfg *config.Config, i int) *Source {
 	from := cfg.Sources[i].Consul
 	s := &Source{client: newClient(from.Agent), slots: make(chan struct{}, maxAtOnce)}
-	base := rules{regions: map[string]string{}, known: map[string]bool{}, targets: cfg.Targets()}
+	base := rules{regions: map[string]string{}, known: map[string]bool{}, targets: cfg.Targets(), allowsPort: cfg.Sources[i].Consul.AllowsPort}
 	for _, r := range cfg.Regions {
 		base.known[r.Name] = true
 	}
