@@ -189,6 +189,7 @@ func (l *limited) inTurn(next http.Handler) http.Handler {
 		if l.wanted.Load() {
 			w.Header().Set("Connection", "close")
 		}
+		r.Body = awaited(r) // also of what is refused unread: the end of its body is waited for
 		next.ServeHTTP(w, r)
 	})
 }

@@ -160,3 +160,39 @@ func TestWhoAsksAgainKeepsNobodyOut(t *testing.T) {
 		c.http.CloseIdleConnections()
 	}
 }
+
+// Who sends half of a body that nobody reads, on as many connections as there may be, keeps
+// nobody out.
+func TestHalfABodyThatIsRefused(t *testing.T) {
+	for name, text := range map[string]string{
+		"a route that is known":    "PUT /v1/freeze HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{",
+		"no such path":             "POST /v1/none HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{",
+		"a change without a right": "PUT /v1/freeze HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer x\r\nContent-Length: 100\r\n\r\n{",
+		"another host":             "GET /v1/status HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 100\r\n\r\n{",
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := newSystem(t, fleet).listen(t, config.Admin{Listen: loopback()})
+			c := client(t, srv)
+			var slow, began sync.WaitGroup
+			began.Add(maxConns)
+			t.Cleanup(slow.Wait)
+			for range maxConns {
+				slow.Go(func() { saying(t, srv, text, sync.OnceFunc(began.Done)) })
+			}
+			began.Wait()
+			beat := time.NewTicker(4 * grace) // in which all are read, and none makes room
+			defer beat.Stop()
+			for range 3 {
+				<-beat.C
+				at := time.Now()
+				if _, err := c.Status(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if took := time.Since(at); took > 3*time.Second { // milliseconds, on a machine that does nothing else
+					t.Errorf("a status took %v", took)
+				}
+				c.http.CloseIdleConnections()
+			}
+		})
+	}
+}

@@ -157,7 +157,7 @@ func (s *Server) methods(m map[string]*route) http.Handler {
 			s.write(w, nil, err)
 			return
 		}
-		r.Body = http.MaxBytesReader(w, awaited(r), s.largest(to))
+		r.Body = http.MaxBytesReader(w, r.Body, s.largest(to))
 		v, err := s.answer(to, c, r)
 		if stream, ok := v.(stream); ok && err == nil {
 			stream(w)

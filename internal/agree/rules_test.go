@@ -138,7 +138,7 @@ func TestWhatWasSeenBefore(t *testing.T) {
 	if !s.View().WasDown {
 		t.Error("Unknown has forgotten that it was Down")
 	}
-	s.Step(Input{Mine: doubt, Others: said(health.Up, "b"), Contact: Agreeing, Sound: true}, t0)
+	s.Step(Input{Mine: doubt, Others: said(health.Up, "b", "c"), Contact: Agreeing, Sound: true}, t0)
 	if s.View().WasDown {
 		t.Error("Up says that it was Down")
 	}

@@ -49,14 +49,15 @@ func ContactAt(age time.Duration, others bool) Contact {
 
 // Input is what is known of one check at an instant.
 type Input struct {
-	Mine    health.View // the local verdict
-	Others  []Voice     // of fresh observers, without this one; room behind them may be written to
-	Contact Contact
-	Quorum  int
-	Zone    string // of this observer
-	Braked  bool   // this observer doubts itself: it has no voice
-	Sound   bool   // most self-checks pass, or there are none: what is seen only from here is believed here
-	Blind   bool   // others probe it, or this observer has not settled since it began to: Mine says nothing
+	Mine     health.View // the local verdict
+	Others   []Voice     // of fresh observers, without this one; room behind them may be written to
+	Doubting []Voice     // zones of those that would have a voice, but doubt themselves
+	Contact  Contact
+	Quorum   int
+	Zone     string // of this observer
+	Braked   bool   // this observer doubts itself: it has no voice
+	Sound    bool   // most self-checks pass, or there are none: what is seen only from here is believed here
+	Blind    bool   // others probe it, or this observer has not settled since it began to: Mine says nothing
 }
 
 // State is what is agreed of one check. The zero value knows nothing, and takes
@@ -69,7 +70,6 @@ type State struct {
 	since  time.Time      // when it turned to that
 	apart  bool           // it contradicts the agreed one
 	here   bool           // and counts here
-	stands bool           // it was decided before the others were heard, and no vote has said otherwise
 	beaten bool           // a majority contradicts it
 	view   health.View
 }
@@ -110,6 +110,8 @@ func (s *State) weigh(in *Input, now time.Time) {
 	voices := in.Others
 	if in.Mine.Verdict != health.Unknown && !in.Braked {
 		voices = append(voices, Voice{in.Zone, in.Mine.Verdict, in.Mine.Cause})
+	} else {
+		voices = in.abstain(voices)
 	}
 	out := Vote(voices, in.Quorum)
 	s.beaten = out.Verdict != health.Unknown && out.Verdict != in.Mine.Verdict
@@ -123,6 +125,16 @@ func (s *State) weigh(in *Input, now time.Time) {
 	}
 }
 
+// abstain adds those that do not know, this observer first: its own verdict counts for
+// nothing now, and what is left of the others may be one, and that one a thief. They must
+// be outweighed. What others probe for this observer it has no part in.
+func (in *Input) abstain(voices []Voice) []Voice {
+	if !in.Blind {
+		voices = append(voices, Voice{Zone: in.Zone})
+	}
+	return append(voices, in.Doubting...)
+}
+
 // overrule takes what a vote came to. A local Down that counts already is not held
 // back once more, but counts on as a doubt: the others may not yet have said what
 // they hold now, as when the store was away.
@@ -130,21 +142,18 @@ func (s *State) overrule(out Outcome, in *Input, now time.Time) {
 	counts := s.view.Verdict == health.Down && in.Mine.Verdict == health.Down
 	s.voted = len(in.Others) > 0 || s.voted && s.agreed.Verdict == out.Verdict
 	s.turn(out.Verdict, out.Cause, now)
-	s.stands = false
 	s.here = s.here || counts && in.Sound && out.Verdict == health.Up
 }
 
 // undecided leaves all as before, which is Up where a Down was decided here alone,
-// before the others were heard: from now on it counts only here. Who follows no Down
-// of one observer, as a single writer, has followed this one and stays: a single voice
-// that says Up may be a thief's, and the region dead.
+// before the others were heard: from now on it counts only here.
 func (s *State) undecided(in *Input) {
 	if s.voted || s.agreed.Verdict != health.Down || in.Mine.Verdict != health.Down ||
 		!slices.ContainsFunc(in.Others, func(v Voice) bool { return v.Verdict == health.Up }) {
 		return
 	}
 	s.turn(health.Up, health.CauseNone, in.Mine.Since)
-	s.here, s.stands = in.Sound, true
+	s.here = in.Sound
 }
 
 // follow takes the local verdict as the agreed one. Where there is none yet, or no
@@ -185,7 +194,6 @@ func (s *State) dissent(in *Input, now time.Time) {
 	mine := in.Mine.Verdict
 	s.apart = mine != health.Unknown && mine != s.agreed.Verdict
 	s.here = s.apart && s.here && mine == health.Down
-	s.stands = s.apart && s.stands && mine == health.Down
 	switch overdue := now.Sub(s.since) >= Hold && in.Sound; {
 	case !s.apart || !overdue:
 	case mine == health.Down:
@@ -202,7 +210,7 @@ func (s *State) see(mine *health.View, now time.Time) health.View {
 	v.Confirming = mine.Confirming || s.apart && !s.here && now.Sub(s.since) < Hold
 	v.WasUp = v.WasUp || mine.WasUp
 	if s.here {
-		v.Verdict, v.Cause, v.Since, v.Elsewhere, v.Decided = health.Down, mine.Cause, mine.Since, true, s.stands
+		v.Verdict, v.Cause, v.Since, v.Elsewhere, v.Outvoted = health.Down, mine.Cause, mine.Since, true, s.beaten
 	}
 	return v
 }

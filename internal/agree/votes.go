@@ -12,10 +12,10 @@ import (
 )
 
 // Voice is the verdict of one fresh observer on one check. Who has none (Unknown,
-// not assigned, braked) has no voice.
+// not assigned, braked) has no voice, or abstains: see Input.
 type Voice struct {
 	Zone    string
-	Verdict health.Verdict // Up or Down
+	Verdict health.Verdict // Up or Down; Unknown abstains
 	Cause   health.Cause   // of Down
 }
 
@@ -29,7 +29,8 @@ type Outcome struct {
 // Vote counts voices by zone: a zone says what most of its observers say, and a
 // tie abstains. Of three zones or more a strict majority decides; of two, both;
 // in a single one the majority of its observers, of two both, one alone. At least
-// quorum observers must say what is agreed; 0 and 1 ask for no more than that.
+// quorum observers must say what is agreed; 0 and 1 ask for no more than that. One that
+// abstains is counted, and says nothing.
 func Vote(voices []Voice, quorum int) Outcome {
 	var room [16]tally
 	said := majority(byZone(voices, room[:0]))
@@ -75,12 +76,13 @@ func majority(zones []tally) health.Verdict {
 type tally struct {
 	zone     string
 	up, down int
-	silent   int // zones that abstain, which a majority must outweigh too
+	silent   int // those that abstain, which a majority must outweigh too
 }
 
 func (t *tally) add(v Voice) {
 	t.up += one(v.Verdict == health.Up)
 	t.down += one(v.Verdict == health.Down)
+	t.silent += one(v.Verdict == health.Unknown)
 }
 
 // join counts what a zone says.

@@ -13,23 +13,24 @@ import (
 // council is what the other observers hold, and what is agreed with them. A core
 // that shares with nobody has none. What is in it belongs to one plan.
 type council struct {
-	quorum  int
-	zone    string
-	digest  string // of the plan's checks
-	digests agree.Digests
-	ids     []uint64
-	buckets []agree.Buckets // by check: the one that it is in
-	byID    map[uint64]int32
-	states  []agree.State // by check
-	apart   map[int32]bool
-	read    share.Read
-	others  []*observer // those in read; never changed in place
-	heard   time.Time   // when the last good read ended, zero if none did
-	contact agree.Contact
-	doubted bool          // the brake went on or off since the others were last heard
-	voices  []agree.Voice // scratch
-	changed []bool        // scratch, by check
-	duty    *duty
+	quorum   int
+	zone     string
+	digest   string // of the plan's checks
+	digests  agree.Digests
+	ids      []uint64
+	buckets  []agree.Buckets // by check: the one that it is in
+	byID     map[uint64]int32
+	states   []agree.State // by check
+	apart    map[int32]bool
+	read     share.Read
+	others   []*observer // those in read; never changed in place
+	heard    time.Time   // when the last good read ended, zero if none did
+	contact  agree.Contact
+	doubted  bool          // the brake went on or off since the others were last heard
+	voices   []agree.Voice // scratch
+	doubting []agree.Voice
+	changed  []bool // scratch, by check
+	duty     *duty
 
 	id     string               // of this observer
 	expect map[string]int       // observers of each zone: config.Share.Expect
@@ -148,7 +149,7 @@ func (c *Core) view(i int32, now time.Time) health.View {
 	}
 	s := &n.states[i]
 	s.Step(agree.Input{
-		Mine: mine, Others: n.voicesOn(i), Contact: n.contact, Quorum: n.quorum, Zone: n.zone,
+		Mine: mine, Others: n.voicesOn(i), Doubting: n.doubting, Contact: n.contact, Quorum: n.quorum, Zone: n.zone,
 		Braked: c.Brake.On || n.muted[n.id], Sound: c.sound(), Blind: n.duty.blind(i),
 	}, now)
 	if s.Apart() {
@@ -159,15 +160,19 @@ func (c *Core) view(i int32, now time.Time) health.View {
 	return s.View()
 }
 
-// voicesOn returns what the others say of check i. It holds until it is called again.
+// voicesOn returns what the others say of check i, and leaves in doubting who would say
+// something but doubts itself. Both hold until it is called again.
 func (n *council) voicesOn(i int32) []agree.Voice {
-	n.voices = n.voices[:0]
+	n.voices, n.doubting = n.voices[:0], n.doubting[:0]
 	if n.contact != agree.Agreeing {
 		return n.voices
 	}
 	for _, o := range n.others {
-		if v, ok := o.voice(i); ok {
+		switch v, ok := o.voice(i); {
+		case ok:
 			n.voices = append(n.voices, v)
+		case o.doubts(i):
+			n.doubting = append(n.doubting, agree.Voice{Zone: o.Zone})
 		}
 	}
 	return n.voices

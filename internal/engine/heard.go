@@ -150,6 +150,9 @@ func (o *observer) voice(i int32) (v agree.Voice, ok bool) {
 	return agree.Voice{Zone: o.Zone, Verdict: w.verdict, Cause: w.cause}, w.voice && !o.Braked && !o.muted && w.verdict != health.Unknown
 }
 
+// doubts reports whether the observer would have a voice on check i, but doubts itself.
+func (o *observer) doubts(i int32) bool { return o.says[i].voice && o.Braked && !o.muted }
+
 // equal reports whether two opinions say the same. That a verdict got older is
 // nothing new.
 func equal(a, b *share.Opinion) bool {
@@ -172,14 +175,18 @@ func (c *Core) othersReport(regions []health.Tally) bool {
 	if n == nil || n.contact != agree.Agreeing {
 		return false
 	}
-	zones := map[string]int{} // who sees it, less who does not
+	zones, seen := map[string]int{}, 0 // who sees it, less who does not
 	for _, o := range n.others {
-		if o.Zone == n.zone || o.Braked || o.muted {
+		if o.Zone == n.zone || o.muted {
 			continue
 		}
-		if o.sees(regions, n.duty.probes) {
+		zones[o.Zone] += 0 // one that doubts itself must be outweighed, too
+		switch {
+		case o.Braked:
+		case o.sees(regions, n.duty.probes):
 			zones[o.Zone]++
-		} else {
+			seen++
+		default:
 			zones[o.Zone]--
 		}
 	}
@@ -187,8 +194,11 @@ func (c *Core) othersReport(regions []health.Tally) bool {
 	for _, balance := range zones {
 		yes += by(balance > 0)
 	}
-	return 2*yes > len(zones)
+	return 2*yes > len(zones) && seen >= witnesses
 }
+
+// witnesses is how many observers must see what this one sees, that it is not us.
+const witnesses = 2
 
 // sees reports whether of what the observer probes in each region that fails it
 // holds Down at least half as large a part as fails here, of as many as are probed

@@ -48,10 +48,12 @@ func (n *Name) Adopt(finds []Find, now Stamp, deny func(Addr) bool) (isNew bool)
 func (n *Name) adopt(v6 bool, near, far []*Name, deny func(Addr) bool) (isNew bool) {
 	k, by := n.Of(v6), vouchers(near, v6)
 	hasOwn := slices.ContainsFunc(k.Members, func(m Member) bool { return !m.Lent })
-	isNew = k.borrow(n.offers(v6, near, func(ip Addr) bool { return deny(ip) || len(by[ip].lasts) < keepers }))
-	here := n.offers(v6, near, deny)
-	there := n.offers(v6, far, func(ip Addr) bool { return deny(ip) || Private(ip) })
-	isNew = k.borrow(inTurns([]offer{here, there})) || isNew
+	isUnsure := func(ip Addr) bool { return len(by[ip].lasts) < keepers }
+	sure := n.offers(v6, near, func(ip Addr) bool { return deny(ip) || isUnsure(ip) })
+	k.makeRoom(sure, isUnsure)
+	isNew = k.borrow(sure, false, MaxMembers)
+	isNew = k.borrow(n.offers(v6, near, deny), false, MaxMembers/2) || isNew
+	isNew = k.borrow(n.offers(v6, far, func(ip Addr) bool { return deny(ip) || Private(ip) }), true, MaxMembers/2) || isNew
 	if !hasOwn {
 		k.Chain = chainOf(near, v6)
 		k.measure(near, v6)
@@ -59,7 +61,8 @@ func (n *Name) adopt(v6 bool, near, far []*Name, deny func(Addr) bool) (isNew bo
 	if k.Bad == 0 {
 		k.Began = beganOf(near, v6)
 	}
-	return k.believe(by) || isNew
+	proves := n.Proves || most(near, func(w *Name) bool { return w.Proves })
+	return k.believe(by, proves) || isNew
 }
 
 // most reports whether as many observers say something as are believed.
@@ -136,7 +139,7 @@ func chainOf(near []*Name, v6 bool) []string {
 // it prove itself last.
 type vouched struct {
 	lasts  []Stamp // when each of them saw it last in a good answer
-	proved Stamp
+	proved Stamp   // when one of them saw it prove itself last
 }
 
 // vouchers counts who keeps which addresses of a family.
@@ -161,8 +164,9 @@ func vouchers(near []*Name, v6 bool) map[Addr]vouched {
 }
 
 // believe makes good what is lent and enough observers of this zone keep, and takes over
-// what they say of its proof.
-func (k *Kept) believe(by map[Addr]vouched) (isNew bool) {
+// what one of them says of its proof, if the name is known to prove itself: of another
+// nobody here would ever ask whether that is true.
+func (k *Kept) believe(by map[Addr]vouched, proves bool) (isNew bool) {
 	for i := range k.Members {
 		m := &k.Members[i]
 		v := by[m.IP]
@@ -172,7 +176,7 @@ func (k *Kept) believe(by map[Addr]vouched) (isNew bool) {
 		m.Lent, m.Told, m.Times = false, true, 3
 		m.Last = newestBut(v.lasts)
 		m.First = min(m.First, m.Last.Add(-time.Minute))
-		if v.proved != 0 {
+		if v.proved != 0 && proves {
 			m.Was, m.Proved = Proven, v.proved
 		}
 		isNew = true
@@ -217,20 +221,49 @@ func inTurns(all []offer) (out offer) {
 	return out
 }
 
-// borrow takes over what is not known here, as lent. What is not said by enough is
-// not taken over with it: of what kind the addresses are, and how large answers.
-func (k *Kept) borrow(o offer) (isNew bool) {
+// makeRoom gives up addresses that only one observer lends, as many as need be for those
+// that enough do: who speaks first keeps nobody out.
+func (k *Kept) makeRoom(sure offer, isUnsure func(Addr) bool) {
+	missing := len(k.Members) - MaxMembers
+	for _, m := range sure {
+		if k.find(m.IP) == nil {
+			missing++
+		}
+	}
+	k.leave(func(ip Addr) bool {
+		if missing <= 0 || !k.find(ip).Lent || !isUnsure(ip) {
+			return false
+		}
+		missing--
+		return true
+	})
+}
+
+// borrow takes over what is not known here, as lent: of this zone, or of others, at most so
+// many. What is not said by enough is not taken over with it: of what kind the addresses
+// are, and how large answers.
+func (k *Kept) borrow(o offer, isFar bool, most int) (isNew bool) {
 	if len(k.Members) == 0 && len(o) > 0 {
-		*k = Kept{Began: k.Began}
+		*k = Kept{Bad: k.Bad, Why: k.Why, Began: k.Began}
+	}
+	for i := range k.Members {
+		most -= count(k.Members[i].Lent && k.Members[i].Far == isFar)
 	}
 	for _, m := range o {
-		if len(k.Members) < MaxMembers && k.find(m.IP) == nil {
-			k.Members = append(k.Members, Member{IP: m.IP, First: m.First, Last: m.Last, Times: 1, Lent: true})
+		if most > 0 && len(k.Members) < MaxMembers && k.find(m.IP) == nil {
+			k.Members = append(k.Members, Member{IP: m.IP, First: m.First, Last: m.Last, Times: 1, Lent: true, Far: isFar})
 			k.Good = max(k.Good, m.Last)
-			isNew = true
+			isNew, most = true, most-1
 		}
 	}
 	return isNew
+}
+
+func count(is bool) int {
+	if is {
+		return 1
+	}
+	return 0
 }
 
 // takes reports whether an address is of the kind that a family has, or may have.

@@ -134,3 +134,59 @@ func TestSpareProofsLeaveRoom(t *testing.T) {
 		t.Error("a second")
 	}
 }
+
+// TestWhoSpeaksFirstKeepsOutNobody holds that addresses which one observer lent, as many as
+// there is room for, before others knew the name, keep out neither what two keep later nor
+// what one of another zone does.
+func TestWhoSpeaksFirstKeepsOutNobody(t *testing.T) {
+	full := make([]Addr, MaxMembers)
+	for i := range full {
+		full[i] = netip.AddrFrom4([4]byte{198, 51, 100, byte(i)})
+	}
+	honest, begun := healthy(says(60, pool(2)...))
+	honest.Prove(false, pool(1)[0], Proven, begun)
+	thief, _ := healthy(says(60, full...))
+	for what, later := range map[string][]Find{"two of the zone": {word("a", honest), word("b", honest)}, "one of another": {far("a", honest)}} {
+		var n Name
+		now, r := begun, rules()
+		r.Demand = TLS
+		n.Adopt([]Find{word("t", thief)}, now, nobody)
+		n.Fail(false, NoData, now)
+		for range 12 * 60 {
+			now = now.Add(5 * time.Second)
+			n.Adopt(append(later, word("t", thief)), now, nobody)
+			set, _ := n.Stand(false, r, now, false)
+			for _, ip := range n.Due(false, &set, r, now, 0) {
+				p := Silent
+				if slices.Contains(pool(2), ip) {
+					p = Proven
+				}
+				n.Begun(false, ip, now, 0)
+				n.Prove(false, ip, p, now)
+			}
+		}
+		set, why := n.Stand(false, r, now, false)
+		if why != Stands || !slices.Contains(set.Addrs, pool(1)[0]) || n.V4.Bad != begun {
+			t.Errorf("%s: after an hour %v stands in (%v), of %d members", what, set.Addrs, why, len(n.V4.Members))
+		}
+	}
+}
+
+// TestOneWordIsNoProof holds that an address which two keep, and which never proved itself to
+// them, stands in no longer because a third one says that it did.
+func TestOneWordIsNoProof(t *testing.T) {
+	honest, now := healthy(says(60, pool(2)...))
+	thief := honest.Clone()
+	for _, ip := range pool(2) {
+		thief.Prove(false, ip, Proven, now)
+	}
+	var n Name
+	n.Adopt([]Find{word("a", honest), word("b", honest), word("t", &thief)}, now, nobody)
+	n.Fail(false, NoData, now)
+	if _, why := n.Stand(false, rules(), now, false); why != Stands {
+		t.Fatal(why)
+	}
+	if set, why := n.Stand(false, rules(), now.Add(rules().KeepUnproven+time.Second), false); why == Stands {
+		t.Errorf("%v still stands in", set.Addrs)
+	}
+}

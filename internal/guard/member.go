@@ -59,8 +59,9 @@ type Member struct {
 	Expired bool `json:"expired,omitempty"` // it is proven by a certificate that ended lately
 
 	// Lent says that only another resolver keeps it: it stands in once it proved itself
-	// here. Told says that several do.
+	// here. Far says that this one is of another zone, Told that several of this zone do.
 	Lent bool `json:"lent,omitempty"`
+	Far  bool `json:"far,omitempty"`
 	Told bool `json:"told,omitempty"`
 
 	step    uint8 // of the schedule

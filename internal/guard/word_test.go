@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// TestWhatOneOfTwoProved holds that what two neighbors keep stands in for as long as proven
-// members do if one of them proved it, and for as long as others do if none did.
+// TestWhatOneOfTwoProved holds that what two neighbors keep, of a name that both know to prove
+// itself, stands in for as long as proven members do if one of them proved it, and for as
+// long as others do if none did.
 func TestWhatOneOfTwoProved(t *testing.T) {
 	one := pool(1)[0]
 	for _, proved := range []int{0, 1, 2} {
@@ -16,6 +17,7 @@ func TestWhatOneOfTwoProved(t *testing.T) {
 		for i := range 2 {
 			var there *Name
 			there, now = healthy(says(60, one))
+			there.Proves = true
 			if i < proved {
 				there.Prove(false, one, Proven, now.Add(time.Duration(i)*time.Second))
 			}

@@ -11,7 +11,7 @@ type View struct {
 	WasDown    bool  // Unknown: last seen Down
 	Confirming bool  // a change is being confirmed
 	Elsewhere  bool  // Down from here only: other observers say Up
-	Decided    bool  // with Elsewhere: it was Down for all before they were heard, and no vote said Up since
+	Outvoted   bool  // with Elsewhere: most others say Up, and not only one of two
 	Ejected    Ejections
 }
 
@@ -51,8 +51,8 @@ func Best(a, b View) View {
 	return a
 }
 
-// Worse orders views: Up, Unknown, Unknown that was Down or Down from here only, that
-// as it was decided, Down sick, Down dark.
+// Worse orders views: Up, Unknown, Unknown that was Down or Down against most others, Down
+// from here only, Down sick, Down dark.
 func Worse(a, b View) bool { return rank(a) > rank(b) }
 
 func rank(v View) int {
@@ -61,7 +61,7 @@ func rank(v View) int {
 		return 0
 	case v.Verdict == Unknown && !v.WasDown:
 		return 1
-	case v.Verdict == Unknown || v.Elsewhere && !v.Decided:
+	case v.Verdict == Unknown || v.Elsewhere && v.Outvoted:
 		return 2
 	case v.Elsewhere:
 		return 3

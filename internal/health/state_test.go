@@ -242,13 +242,13 @@ func TestCausesAreOfOneKind(t *testing.T) {
 func TestWorstAndBest(t *testing.T) {
 	up, unknown := View{Verdict: Up, Since: t0}, View{}
 	doubt := View{Verdict: Unknown, WasDown: true}
-	here, decided := View{Verdict: Down, Elsewhere: true}, View{Verdict: Down, Elsewhere: true, Decided: true}
-	if rank(here) != rank(doubt) {
-		t.Errorf("down from here only has rank %d", rank(here))
+	outvoted, here := View{Verdict: Down, Elsewhere: true, Outvoted: true}, View{Verdict: Down, Elsewhere: true}
+	if rank(outvoted) != rank(doubt) {
+		t.Errorf("down against most others has rank %d", rank(outvoted))
 	}
 	sick := View{Verdict: Down, Cause: CauseStatus}
 	dark := View{Verdict: Down, Cause: CauseTimeout}
-	order := []View{up, unknown, doubt, decided, sick, dark}
+	order := []View{up, unknown, doubt, here, sick, dark}
 	for i, a := range order {
 		for j, b := range order {
 			if w := Worst(a, b); rank(w) != max(i, j) {

@@ -108,7 +108,7 @@ func (b *build) pool(s *Service, st *ServiceState, p int, hands [][]hand) {
 		if hands != nil {
 			o = strongest(hands[e])
 		}
-		base[e] = b.endpoint(s, &pool.Endpoints[e], &ps.Ends[e], o, down)
+		base[e] = b.endpoint(s, &pool.Endpoints[e], &ps.Ends[e], o, down, st.Memory.used(p))
 		mem.note(e, b.now, o)
 		if base[e] == Ready && regionDown {
 			base[e] = Held
@@ -121,16 +121,17 @@ func (b *build) pool(s *Service, st *ServiceState, p int, hands [][]hand) {
 	ps.Inside = ps.Standing
 }
 
-// endpoint ranks one endpoint by its verdict and the override on it.
-func (b *build) endpoint(s *Service, e *Endpoint, es *EndpointState, o *Override, siblingsDown bool) Standing {
+// endpoint ranks one endpoint by its verdict and the override on it. used says that its
+// pool is in use.
+func (b *build) endpoint(s *Service, e *Endpoint, es *EndpointState, o *Override, siblingsDown, used bool) Standing {
 	view, best := b.view(e)
 	es.View, es.best = *view, best
 	es.Standing, es.Why = verdictStanding(es.View, siblingsDown)
 	if e.Unresolved {
 		es.Standing, es.Why = Dark, WhyUnresolved
 	}
-	if s.SingleWriter && es.Why == WhyHere && !view.Decided {
-		es.Standing, es.Why = Ready, WhyUp // what the others see counts: nothing is decided from here only
+	if s.SingleWriter && es.Why == WhyHere && (used || view.Outvoted) {
+		es.Standing, es.Why = Ready, WhyUp // nothing is left for what is seen from here only, and nothing entered against it
 	}
 	switch {
 	case !e.Enabled:

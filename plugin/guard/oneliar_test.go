@@ -155,3 +155,44 @@ func TestOneClientFillsHalfAPattern(t *testing.T) {
 		w.want(w.ask(login, dns.TypeA), dns.RcodeSuccess, "192.0.2.1")
 	})
 }
+
+// TestALiarWhoSpeaksFirst holds that a resolver whose own DNS fails is answered what two of its
+// zone learn and keep, after a liar lent it as many addresses as there is room for.
+func TestALiarWhoSpeaksFirst(t *testing.T) {
+	many := make([]string, 64)
+	for i := range many {
+		many[i] = fmt.Sprintf("198.51.%d.1", i)
+	}
+	for _, lie := range [][]string{{"198.51.100.1"}, many} {
+		inFleet(t, tlsConf, func(s *fleet) {
+			ends := []func(){s.lies("z1", api, lie...)}
+			d, end := s.join("d", "z1")
+			ends = append(ends, end)
+			d.back.set("192.0.2.1", d.ca.issue(s.T, "api.cloud.example"))
+			d.below.set(api+" A", nodata)
+			d.answers(12)
+			var all []*world // they know the name from their own DNS
+			for _, name := range []string{"a", "b"} {
+				w, end := s.join(name, "z1")
+				ends = append(ends, end)
+				w.below = newScript()
+				w.g.Next = w.below
+				w.below.set(api+" A", has(api+" 5 IN A 192.0.2.1"))
+				all = append(all, w)
+			}
+			for range 20 {
+				for _, w := range all {
+					w.ask(api, dns.TypeA)
+				}
+				wait(20 * time.Second)
+			}
+			wait(15 * time.Minute)
+			if got := d.answers(60); got["192.0.2.1"] != 60 {
+				t.Errorf("%d lies: %v", len(lie), got)
+			}
+			for _, end := range ends {
+				end()
+			}
+		})
+	}
+}

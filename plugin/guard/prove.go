@@ -143,7 +143,7 @@ func (g *Guard) proveUrgent(e *entry, now guard.Stamp) {
 // or not by a second one at once.
 func (g *Guard) proveMember(e *entry, v6 bool, ip netip.Addr) {
 	defer g.contain(e)
-	for g.testify(e, v6, ip) && g.mayConfirm(ip) {
+	for g.testify(e, v6, ip) && g.mayConfirm(e, v6, ip) {
 	}
 }
 
@@ -154,14 +154,17 @@ func (g *Guard) testify(e *entry, v6 bool, ip netip.Addr) (doubtful bool) {
 	now := guard.At(time.Now())
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !e.known.IsLent(v6, ip) { // who lends chooses what it says, and would make others look deaf
+	isLent := e.known.IsLent(v6, ip)
+	if !isLent { // who lends chooses what it says, and would make others look deaf
 		g.table.home.note(w.Proof, now)
 	}
 	isNew := e.known.Testify(v6, ip, &w, now)
 	doubtful = w.Proof == guard.Contradicts && e.known.Doubtful(v6, ip, now)
 	if isNew {
 		e.soil(dirty)
-		e.tale.proof(&g.table.home.news, e, v6, ip, doubtful)
+		if !isLent || w.Proof == guard.Proven { // what never stood in is no news
+			e.tale.proof(&g.table.home.news, e, v6, ip, doubtful)
+		}
 	}
 	g.table.settle(g, e, now)
 	return doubtful && g.table.live.Load() == g
@@ -173,7 +176,10 @@ const confirmAfter = 2 * time.Second
 
 // mayConfirm waits until a second proof may be made, and reports whether there was room
 // for it in time.
-func (g *Guard) mayConfirm(ip netip.Addr) bool {
+func (g *Guard) mayConfirm(e *entry, v6 bool, ip netip.Addr) bool {
+	e.mu.Lock()
+	need := e.need(v6, ip, guard.Urgent)
+	e.mu.Unlock()
 	life := g.table.home.lifetime()
 	begun := time.Now()
 	tick := time.NewTicker(budgetTick)
@@ -186,7 +192,7 @@ func (g *Guard) mayConfirm(ip netip.Addr) bool {
 			switch since := now.Sub(begun); {
 			case since > guard.Twice-2*proofTime:
 				return false
-			case since >= confirmAfter && g.table.home.allow(ip, guard.Urgent, guard.At(now)):
+			case since >= confirmAfter && g.table.home.allow(ip, need, guard.At(now)):
 				return true
 			}
 		}
