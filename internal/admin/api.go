@@ -29,6 +29,7 @@ type Status struct {
 
 	Moved     Moved      `json:"moved"`
 	AtRisk    []Risk     `json:"at_risk"`
+	Broken    []Broken   `json:"broken"` // services that fail by themselves, wherever they run
 	Overrides []Override `json:"overrides"`
 	Freezes   []Freeze   `json:"freezes"`
 	Brake     Brake      `json:"brake"`
@@ -142,21 +143,23 @@ type Checks struct {
 
 // Region is one failure domain.
 type Region struct {
-	Name         string         `json:"name"`
-	Down         bool           `json:"down"`           // by verdict: all its endpoints are held
-	Since        time.Time      `json:"since,omitzero"` // of down, or of the oldest failure there
-	Services     int            `json:"services"`       // that have a pool there
-	Serving      int            `json:"serving"`        // that answer from there now
-	NothingUp    int            `json:"nothing_up"`     // whose endpoints there are all down
-	Causes       map[string]int `json:"causes"`         // of those, by cause
-	Endpoints    Endpoints      `json:"endpoints"`
-	Evidence     int            `json:"evidence"` // services whose failure there speaks against the region
-	Could        int            `json:"could"`    // services that could be evidence
-	Canaries     int            `json:"canaries"`
-	CanariesDown int            `json:"canaries_down"`
-	CapRefused   bool           `json:"cap_refused,omitempty"`
-	Returning    int            `json:"returning,omitempty"` // services that wait for failback, or ramp
-	Share        int            `json:"share,omitempty"`     // of the smallest ramp that is under way, percent
+	Name            string         `json:"name"`
+	Down            bool           `json:"down"`             // by verdict: all its endpoints are held
+	Since           time.Time      `json:"since,omitzero"`   // of down, or of the oldest failure there
+	Services        int            `json:"services"`         // that have a pool there
+	Serving         int            `json:"serving"`          // that answer from there now
+	NothingUp       int            `json:"nothing_up"`       // whose endpoints there are all down
+	Broken          int            `json:"broken"`           // of these, that fail wherever they run while others are well
+	BrokenEndpoints int            `json:"broken_endpoints"` // theirs, there
+	Causes          map[string]int `json:"causes"`           // of those, by cause
+	Endpoints       Endpoints      `json:"endpoints"`
+	Evidence        int            `json:"evidence"` // services whose failure there speaks against the region
+	Could           int            `json:"could"`    // services that could be evidence
+	Canaries        int            `json:"canaries"`
+	CanariesDown    int            `json:"canaries_down"`
+	CapRefused      bool           `json:"cap_refused,omitempty"`
+	Returning       int            `json:"returning,omitempty"` // services that wait for failback, or ramp
+	Share           int            `json:"share,omitempty"`     // of the smallest ramp that is under way, percent
 }
 
 // Endpoints counts endpoints of services by verdict.

@@ -27,6 +27,9 @@ func (s *Status) judge() {
 	case panics:
 		s.State, s.ExitCode = Panic, 2
 		s.Sentence = s.panicSentence()
+		if len(s.Broken) > 0 {
+			s.Sentence = s.brokenText() + "; " + s.Sentence
+		}
 	case said != "":
 		s.State, s.ExitCode, s.Sentence = Degraded, 1, said
 	case lost > 0:
@@ -67,6 +70,8 @@ func (s *Status) complaint() string {
 		return s.ofRegion(r)
 	}
 	switch {
+	case len(s.Broken) > 0:
+		return s.brokenText()
 	case s.Moved.Services > 0:
 		return fmt.Sprintf("%d of %s elsewhere than configured%s", s.Moved.Services, count(len(s.Services), "service is", "services are"), s.backText())
 	case s.Brake.On:
@@ -83,6 +88,16 @@ func (s *Status) complaint() string {
 		return fmt.Sprintf("%d of %s", s.Checks.Down, count(s.Checks.Total, "check fails", "checks fail"))
 	}
 	return ""
+}
+
+// brokenText tells of the first of the services that fail by themselves, and how many more
+// there are.
+func (s *Status) brokenText() string {
+	out := s.Broken[0].line(s.At)
+	if n := len(s.Broken) - 1; n > 0 {
+		out += fmt.Sprintf(", and %d more", n)
+	}
+	return out
 }
 
 // firstLine is the first line of several, which follow below.
@@ -111,7 +126,7 @@ func (s *Status) backText() string {
 func (s *Status) worst() *Region {
 	var bad []*Region
 	for i := range s.Regions {
-		if r := &s.Regions[i]; r.Down || r.Endpoints.Down > 0 {
+		if r := &s.Regions[i]; r.fails() {
 			bad = append(bad, r)
 		}
 	}
@@ -119,9 +134,13 @@ func (s *Status) worst() *Region {
 		return nil
 	}
 	return slices.MaxFunc(bad, func(a, b *Region) int {
-		return cmp.Or(yes(a.Down)-yes(b.Down), a.NothingUp-b.NothingUp, a.Endpoints.Down-b.Endpoints.Down, -cmp.Compare(a.Name, b.Name))
+		return cmp.Or(yes(a.Down)-yes(b.Down), (a.NothingUp-a.Broken)-(b.NothingUp-b.Broken), a.Endpoints.Down-b.Endpoints.Down, -cmp.Compare(a.Name, b.Name))
 	})
 }
+
+// fails reports whether there is anything to blame on a region: what fails is not only
+// services that fail everywhere.
+func (r *Region) fails() bool { return r.Down || r.Endpoints.Down > r.BrokenEndpoints }
 
 func yes(b bool) int {
 	if b {

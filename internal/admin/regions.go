@@ -8,7 +8,7 @@ import (
 )
 
 // regions counts what lies in each region.
-func (p *page) regions() []Region {
+func (p *page) regions(in []map[int]*part, broken []failed) []Region {
 	out := make([]Region, len(p.pub.Regions))
 	for r := range out {
 		v := &p.pub.Regions[r]
@@ -20,10 +20,25 @@ func (p *page) regions() []Region {
 			out[r].Since = v.Since
 		}
 	}
-	for i := range p.plan().Services {
-		for r, in := range p.inRegions(int32(i)) {
-			out[r].add(in)
+	for _, parts := range in {
+		for r, part := range parts {
+			out[r].add(part)
 		}
+	}
+	for i := range broken {
+		for r, part := range in[broken[i].service] {
+			out[r].Broken++
+			out[r].BrokenEndpoints += part.ends.Down
+		}
+	}
+	return out
+}
+
+// parts gathers every service's pools by region.
+func (p *page) parts() []map[int]*part {
+	out := make([]map[int]*part, len(p.plan().Services))
+	for i := range out {
+		out[i] = p.inRegions(int32(i)) // #nosec G115 -- an index of services
 	}
 	return out
 }

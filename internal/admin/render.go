@@ -60,14 +60,19 @@ func (s *Status) lines() (out [][2]string) {
 	return out
 }
 
-// alsoLines tells of failing regions that the sentence does not.
+// alsoLines tells of failing regions and services that the sentence does not.
 func (s *Status) alsoLines() (out []string) {
 	for i := range s.Regions {
 		r := &s.Regions[i]
-		if !r.Down && r.Endpoints.Down == 0 {
+		if !r.fails() {
 			continue
 		}
 		if line := s.ofRegion(r); line != s.Sentence && !strings.HasPrefix(s.Sentence, line) {
+			out = append(out, line)
+		}
+	}
+	for i := range s.Broken {
+		if line := s.Broken[i].line(s.At); !strings.HasPrefix(s.Sentence, line) {
 			out = append(out, line)
 		}
 	}

@@ -67,7 +67,7 @@ func TestASplitIsSaidFirst(t *testing.T) {
 	p := &page{pub: s.eng.Load(), now: now, troubles: []string{"other trouble"}, sharing: fleetOf(func(s *Sharing) {
 		s.Splits = []Split{{"db.example.org", now.Add(-time.Minute), []ZoneUse{{"onprem/fra1", "aws/us-east-1"}, {"onprem/ams1", "gcp/europe-west1"}}, "resolver failback db.example.org --now"}}
 	})}
-	got := p.status()
+	got := p.status(func(*engine.Published, []failed) []Broken { return nil })
 	want := "split for 1 min: db.example.org: onprem/fra1 uses aws/us-east-1, onprem/ams1 uses gcp/europe-west1; run resolver failback db.example.org --now"
 	if got.Warnings[0] != want || got.State != Degraded || got.ExitCode != 1 {
 		t.Errorf("state %s, exit code %d, first warning %q", got.State, got.ExitCode, got.Warnings[0])

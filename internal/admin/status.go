@@ -33,14 +33,16 @@ func (s *Server) getStatus(*http.Request) (any, error) {
 	p.listings = s.eng.Listings()
 	p.guard = guarded(false).brief()
 	p.troubles, p.sharing = s.troubles(p.now), s.sharing()
-	out := p.status()
+	out := p.status(s.detailed)
 	out.Started, out.Sharing = s.eng.Started(), p.sharing
 	return out, nil
 }
 
 // status puts the page together. The sentence and the state come last: they
 // judge what the rest says.
-func (p *page) status() *Status {
+func (p *page) status(detail func(*engine.Published, []failed) []Broken) *Status {
+	parts := p.parts()
+	broken := p.broken(parts)
 	cfg := p.pub.Plan.Config
 	out := &Status{
 		At: p.now, Mode: string(cfg.Mode), Generation: p.pub.Gen,
@@ -48,10 +50,10 @@ func (p *page) status() *Status {
 		Config: Config{
 			Path: cfg.Path, Hash: cfg.Hash, At: p.sum.Reload.At, OK: p.sum.Reload.OK, Error: p.sum.Reload.Error,
 		},
-		Brake:     p.brake(),
-		Checks:    p.checks(),
-		Services:  make([]Service, 0, len(p.plan().Services)),
-		Regions:   p.regions(),
+		Brake:    p.brake(),
+		Checks:   p.checks(),
+		Services: make([]Service, 0, len(p.plan().Services)),
+		Regions:  p.regions(parts, broken), Broken: detail(p.pub, broken),
 		Overrides: p.overrideList(), Freezes: p.freezeList(),
 		AtRisk: []Risk{}, Warnings: p.warnings(), Guard: p.guard,
 	}
