@@ -96,11 +96,9 @@ func someTarget(verb string) cobra.PositionalArgs {
 }
 
 // newOverride is a verb that sets an override.
-func newOverride(verb, do, short, long string) *cobra.Command {
+func newOverride(verb, do, short, long, example string) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: verb + " TARGET --reason WHY", Short: short, Long: long,
-		Example: "  resolver " + verb + " aws/us-east-1 --reason \"migration CHG-4711\" --for 6h\n" +
-			"  resolver " + verb + " shop.example.org/192.0.2.10 --reason \"disk swap\" --dry-run",
+		Use: verb + " TARGET --reason WHY", Short: short, Long: long, Example: example,
 		Args: oneTarget(verb), ValidArgsFunction: completeTargets,
 	}
 	h := newHand(cmd, 4*time.Hour)
@@ -121,12 +119,16 @@ func newOverride(verb, do, short, long string) *cobra.Command {
 
 func newDrain() *cobra.Command {
 	return newOverride("drain", "drain", "Take a region, a service or an endpoint out of the answers",
-		"Take a target out of the answers until the time is over or it is undrained. It\nreturns by failback and ramp. A drain that would leave a service without any\nendpoint does not act on that service.")
+		"Take a target out of the answers until the time is over or it is undrained. It\nreturns by failback and ramp. A drain that would leave a service without any\nendpoint does not act on that service.",
+		`  resolver drain aws/us-east-1 --reason "migration CHG-4711" --for 6h
+  resolver drain shop.example.org/192.0.2.10 --reason "disk swap" --dry-run`)
 }
 
 func newIgnoreHealth() *cobra.Command {
 	return newOverride("ignore-health", "up", "Answer with a target as if its checks passed",
-		"Answer with a target as if its checks passed, until the time is over.")
+		"Answer with a target as if its checks passed, until the time is over: for checks\nthat are wrong while the service is well. What really fails is answered, too.",
+		`  resolver ignore-health shop.example.org/192.0.2.10 --reason "/healthz answers 500, orders work" --for 30m
+  resolver ignore-health db.example.org --reason "its monitor's certificate expired" --for 2h --dry-run`)
 }
 
 func newUndrain() *cobra.Command {

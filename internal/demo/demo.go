@@ -4,6 +4,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,8 @@ type Options struct {
 	Port    int    // where the resolver listens if it is free
 	Clients int    // at most 250
 	Admin   string // where the resolver's admin API listens; "" chooses
+	Command string // how the audience types the command; "" is "resolver"
+	Loop    bool   // tell it again and again
 	Pace    Pace
 }
 
@@ -139,7 +142,9 @@ func (s *stage) welcome() {
 	s.say("The resolver answers for %s on %s. %d clients ask it all the time.", service, s.server.Addr("udp"), s.Clients)
 	s.say("Look for yourself in a second terminal:")
 	s.say("  %s", s.dig())
-	s.say("  resolver status --admin %s", s.apiAddr)
+	s.say("  %s status --admin %s", cmp.Or(s.Command, "resolver"), s.apiAddr)
+	s.say("Times are short here, so that there is something to see: a probe each %v, answers that live 2s, a return after %v.", s.Pace.Interval, s.Pace.Failback)
+	s.say("Unless failover.yaml says otherwise they are 5s, 30s and 5m.")
 	s.say("")
 }
 

@@ -165,3 +165,28 @@ func TestNoSuchAddress(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestTheStoryAgain holds that with Loop the region dies again, in the same story.
+func TestTheStoryAgain(t *testing.T) {
+	needLoopback(t)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	cuts := 0
+	out := screen{on: func(text string) {
+		if strings.Contains(text, "is now cut off") {
+			if cuts++; cuts == 2 {
+				stop()
+			}
+		}
+	}}
+	o := quick(t, &out)
+	o.Loop, o.Command = true, "/opt/resolver"
+	if err := Run(ctx, o); !errors.Is(err, context.Canceled) {
+		t.Fatal(err, "\n", out.text())
+	}
+	for _, want := range []string{"/opt/resolver status --admin ", "Times are short here", "Answers that failed: 0."} {
+		if !strings.Contains(out.text(), want) {
+			t.Errorf("it does not say %q:\n%s", want, out.text())
+		}
+	}
+}

@@ -23,7 +23,7 @@ services:
 defaults:
   ttl: {settled: 2s, changing: 1s}
   hold_down: {step: 1s, max: 5s}
-  failback: {after: %FAILBACK%, max: 1m, ramp: [10, 50, 100], step: %STEP%}
+  failback: {after: %FAILBACK%, max: %FAILBACK%, ramp: [10, 50, 100], step: %STEP%}
 probes: {allow_targets: [127.0.0.0/8]}     # for a demo only: probes never go to loopback otherwise
 admin: {listen: "%ADMIN%"}
 state: {dir: "%DIR%"}

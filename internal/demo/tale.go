@@ -104,6 +104,12 @@ func (t *tale) advance(now time.Time) {
 	case t.scene == back && first.InUse && first.Share == 100:
 		t.note("100 %%: everybody is back at %s", first.Region)
 		t.begin(over, now)
+	case t.scene == over && lasted >= 2*t.Pace.Row && t.Loop:
+		t.summary()
+		t.say("\nOnce more, until Ctrl-C.\n")
+		t.start = now
+		t.head()
+		t.begin(calm, now)
 	case t.scene == over && lasted >= 2*t.Pace.Row:
 		t.begin(ended, now)
 	}

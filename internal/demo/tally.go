@@ -75,7 +75,7 @@ func (t *tally) take() row {
 func (t *tally) cut(region int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.dead = region
+	t.dead, t.after = region, 0
 }
 
 // whole ends that.
