@@ -15,7 +15,7 @@ import (
 
 func newEvents() *cobra.Command {
 	var asJSON, follow bool
-	var since, target string
+	var of admin.EventFilter
 	cmd := &cobra.Command{
 		Use:   "events",
 		Short: "Show what happened: failures, moves, refusals, hands, reloads",
@@ -24,13 +24,16 @@ that were judged down, services that moved and why, moves that were wanted and
 not made, what operators did, and reloads. The last 10,000 events are kept, also
 over restarts. With --json each line is one event.`,
 		Example: `  resolver events --since 1h
+  resolver events --kind move,region --limit 20
   resolver events --target shop.example.org --follow
   resolver events --since 2026-03-01T03:00:00Z --json | jq 'select(.kind == "move")'`,
 		Args: noArgs,
 	}
 	to := reach(cmd.Flags())
-	cmd.Flags().StringVar(&since, "since", "", "how long ago (1h), or a time (2026-03-01T03:00:00Z); default everything that is kept")
-	cmd.Flags().StringVar(&target, "target", "", "only what is about a region, a service or an endpoint")
+	cmd.Flags().StringVar(&of.Since, "since", "", "how long ago (1h), or a time (2026-03-01T03:00:00Z); default everything that is kept")
+	cmd.Flags().StringVar(&of.Target, "target", "", "only what is about a region, a service or an endpoint")
+	cmd.Flags().StringVar(&of.Kind, "kind", "", "only of these kinds, with commas: move,region")
+	cmd.Flags().IntVar(&of.Limit, "limit", 0, "only the newest so many")
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what happens; Ctrl-C ends it")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, an event a line")
 	completeFlag(cmd, "target", regions|services)
@@ -40,17 +43,17 @@ over restarts. With --json each line is one event.`,
 			return err
 		}
 		show := showEvents(cmd, asJSON)
-		if follow && target == "" {
-			return followEvents(cmd, c, since, target, show)
+		if follow && of.Target == "" {
+			return followEvents(cmd, c, of, show)
 		}
-		list, err := c.Events(cmd.Context(), since, target)
+		list, err := c.Events(cmd.Context(), of)
 		switch {
 		case err != nil:
 			return err
 		case list.Warning != "": // silence would be taken for peace
 			return errors.New(list.Warning)
 		case follow:
-			return followEvents(cmd, c, since, target, show)
+			return followEvents(cmd, c, of, show)
 		}
 		return listEvents(cmd, list.Events, asJSON, show)
 	}
@@ -70,10 +73,10 @@ func listEvents(cmd *cobra.Command, list []admin.Event, asJSON bool, show func(*
 }
 
 // followEvents shows what happens until it is interrupted.
-func followEvents(cmd *cobra.Command, c *admin.Client, since, target string, show func(*admin.Event) error) error {
+func followEvents(cmd *cobra.Command, c *admin.Client, of admin.EventFilter, show func(*admin.Event) error) error {
 	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	err := c.Follow(ctx, since, target, show, func(why error) {
+	err := c.Follow(ctx, of, show, func(why error) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "resolver: %v; trying again\n", why)
 	})
 	if errors.Is(err, context.Canceled) {

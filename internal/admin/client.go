@@ -175,8 +175,8 @@ func (c *Client) Hands(ctx context.Context) (*Hands, error) {
 
 // Events returns what happened. since is how long ago at most ("1h"), or a time;
 // target a region, a service or an endpoint; both may be "".
-func (c *Client) Events(ctx context.Context, since, target string) (*Events, error) {
-	return call[Events](ctx, c, http.MethodGet, "/v1/events?"+eventValues(since, target), nil)
+func (c *Client) Events(ctx context.Context, of EventFilter) (*Events, error) {
+	return call[Events](ctx, c, http.MethodGet, "/v1/events?"+of.values(), nil)
 }
 
 // Simulate asks what would be if regions failed: a list with commas.

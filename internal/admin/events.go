@@ -102,11 +102,38 @@ func eventQuery(r *http.Request, now time.Time) (q journal.Query, err error) {
 	if q.After, err = strconv.ParseUint(after, 10, 64); err != nil {
 		return q, problem(http.StatusBadRequest, "after %s is not the ID of an event", quote(after))
 	}
+	if q.Kinds, err = kindsOf(v.Get("kind")); err != nil {
+		return q, err
+	}
 	limit := cmp.Or(v.Get("limit"), strconv.Itoa(journal.Size))
 	if q.Limit, err = strconv.Atoi(limit); err != nil || q.Limit < 1 {
 		return q, problem(http.StatusBadRequest, "limit %s is not a number above 0", quote(limit))
 	}
 	return q, nil
+}
+
+// kindsOf reads a list of kinds with commas.
+func kindsOf(text string) (out []journal.Kind, err error) {
+	if text == "" {
+		return nil, nil
+	}
+	for word := range strings.SplitSeq(text, ",") {
+		k := journal.Kind(strings.TrimSpace(word))
+		if !slices.Contains(journal.Kinds, k) {
+			return nil, problem(http.StatusBadRequest, "unknown kind %s: use of %s", quote(string(k)), kindWords())
+		}
+		out = append(out, k)
+	}
+	return out, nil
+}
+
+// kindWords lists the kinds.
+func kindWords() string {
+	words := make([]string, len(journal.Kinds))
+	for i, k := range journal.Kinds {
+		words[i] = string(k)
+	}
+	return strings.Join(words, ", ")
 }
 
 func sinceOf(s string, now time.Time) (time.Time, error) {

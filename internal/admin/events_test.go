@@ -21,11 +21,11 @@ func TestEvents(t *testing.T) {
 	if _, err := c.PutOverride(t.Context(), "gcp/europe-west1", PutOverride{Do: "drain", Reason: "r", Owner: "jo", BreakGlass: true}); err != nil {
 		t.Fatal(err)
 	}
-	all, err := c.Events(t.Context(), "1h", "")
+	all, err := c.Events(t.Context(), EventFilter{Since: "1h"})
 	if err != nil || len(all.Events) < 2 || all.Last != all.Events[len(all.Events)-1].ID {
 		t.Fatalf("%v, %+v", err, all)
 	}
-	some, err := c.Events(t.Context(), "", "GCP/europe-west1")
+	some, err := c.Events(t.Context(), EventFilter{Target: "GCP/europe-west1"})
 	if err != nil || len(some.Events) == 0 || some.Events[0].Kind != journal.Override || some.Events[0].Who != uidText(os.Getuid()) {
 		t.Errorf("%v, %+v", err, some)
 	}
@@ -33,7 +33,7 @@ func TestEvents(t *testing.T) {
 		"shop.example.com": "there is no region, service or endpoint \"shop.example.com\": did you mean shop.example.org?",
 		"solo.example.org": "", "203.0.113.30": "", "solo.example.org/203.0.113.30": "",
 	} {
-		if got, err := c.Events(t.Context(), "0s", target); err != nil || len(got.Events) != 0 || got.Warning != warning {
+		if got, err := c.Events(t.Context(), EventFilter{Since: "0s", Target: target}); err != nil || len(got.Events) != 0 || got.Warning != warning {
 			t.Errorf("%s: %v, %+v", target, err, got)
 		}
 	}
@@ -41,6 +41,7 @@ func TestEvents(t *testing.T) {
 	for path, want := range map[string]string{
 		"/v1/events?after=" + last: `"events":[]`, "/v1/events?limit=1": last,
 		"/v1/events?since=soon": "neither how long ago", "/v1/events?since=-1h": "neither how long ago",
+		"/v1/events?kind=override&limit=1": `"kind":"override"`, "/v1/events?kind=brake,%20ramp": `"events":[]`, "/v1/events?kind=moves": "unknown kind \\\"moves\\\": use of start, stop",
 		"/v1/events?after=x": "not the ID", "/v1/events?limit=0": "not a number above 0",
 	} {
 		if r := send(t, srv, "GET", path, ""); !strings.Contains(r.body, want) {
@@ -67,7 +68,7 @@ func TestFollow(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	err := c.Follow(t.Context(), "1h", "", func(e *Event) error {
+	err := c.Follow(t.Context(), EventFilter{Since: "1h"}, func(e *Event) error {
 		seen = append(seen, e.ID)
 		switch e.Kind { //nolint:exhaustive // the others pass
 		case journal.Started:
@@ -91,7 +92,7 @@ func TestFollow(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	after := seen[len(seen)-2]
-	err = c.stream(ctx, "", "", &after, func(e *Event) error {
+	err = c.stream(ctx, EventFilter{}, &after, func(e *Event) error {
 		if e.ID != seen[len(seen)-1] {
 			t.Errorf("goes on with %d, want %d", e.ID, seen[len(seen)-1])
 		}

@@ -17,10 +17,10 @@ import (
 // as it happens, until f returns an error or ctx ends. A connection that is lost
 // is made again, and no event is missed or told twice; lost is called with why,
 // once for each time, and may be nil. The first connection must succeed.
-func (c *Client) Follow(ctx context.Context, since, target string, f func(*Event) error, lost func(error)) error {
+func (c *Client) Follow(ctx context.Context, of EventFilter, f func(*Event) error, lost func(error)) error {
 	after := uint64(0)
 	for connected := false; ; connected = true {
-		err := c.stream(ctx, since, target, &after, f)
+		err := c.stream(ctx, of, &after, f)
 		var told *followError
 		switch {
 		case ctx.Err() != nil:
@@ -43,12 +43,23 @@ type followError struct{ error }
 
 func (e *followError) Unwrap() error { return e.error }
 
-func eventValues(since, target string) string {
+// EventFilter says which events are asked for. The zero value asks for all that are kept.
+type EventFilter struct {
+	Since  string // how long ago (1h30m), or a time (RFC 3339)
+	Target string // region, service or endpoint
+	Kind   string // kinds, with commas
+	Limit  int    // the newest so many; 0: all
+}
+
+func (f *EventFilter) values() string {
 	v := url.Values{}
-	for key, value := range map[string]string{"since": since, "target": target} {
+	for key, value := range map[string]string{"since": f.Since, "target": f.Target, "kind": f.Kind} {
 		if value != "" {
 			v.Set(key, value)
 		}
+	}
+	if f.Limit > 0 {
+		v.Set("limit", strconv.Itoa(f.Limit))
 	}
 	return v.Encode()
 }
@@ -57,10 +68,10 @@ func eventValues(since, target string) string {
 const silence = 3 * heartbeat
 
 // stream follows one connection to its end, which is always an error.
-func (c *Client) stream(ctx context.Context, since, target string, after *uint64, f func(*Event) error) error {
+func (c *Client) stream(ctx context.Context, of EventFilter, after *uint64, f func(*Event) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	resp, err := c.connect(ctx, since, target, *after)
+	resp, err := c.connect(ctx, of, *after)
 	if err != nil {
 		return err
 	}
@@ -88,8 +99,11 @@ func (c *Client) stream(ctx context.Context, since, target string, after *uint64
 }
 
 // connect asks for a stream of the events after one.
-func (c *Client) connect(ctx context.Context, since, target string, after uint64) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/v1/events?"+eventValues(since, target), nil)
+func (c *Client) connect(ctx context.Context, of EventFilter, after uint64) (*http.Response, error) {
+	if after > 0 {
+		of.Limit = 0 // what was missed is all wanted
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/v1/events?"+of.values(), nil)
 	if err != nil {
 		return nil, fmt.Errorf("request: %w", err)
 	}

@@ -174,7 +174,7 @@ func TestReplaced(t *testing.T) {
 			t.Error(text)
 		}
 	}
-	events, err := c.Events(t.Context(), "", "")
+	events, err := c.Events(t.Context(), EventFilter{})
 	if err != nil {
 		t.Fatal(err)
 	}

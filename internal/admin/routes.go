@@ -52,6 +52,7 @@ var api = []route{
 			{"since", "how long ago (1h30m), or a time (RFC 3339)"},
 			{"after", "the ID of an event: only later ones"},
 			{"target", "only what is about a region, a service or an endpoint"},
+			{"kind", "only of these kinds, with commas: move,region"},
 			{"limit", "the newest so many"},
 		},
 		reply: Events{}, handle: (*Server).getEvents,

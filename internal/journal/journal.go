@@ -94,6 +94,7 @@ type Query struct {
 	Since  time.Time
 	After  uint64 // only those with a greater ID
 	Target string // region, service or endpoint
+	Kinds  []Kind // none: of all
 	Limit  int    // the newest so many; 0: all
 }
 
@@ -104,7 +105,7 @@ func (j *Journal) Find(q Query) []Event {
 	j.mu.Unlock() // what is kept is never written to again
 	out := []Event{}
 	for i := range kept {
-		if e := &kept[i]; e.ID > q.After && !e.At.Before(q.Since) && e.Concerns(q.Target) {
+		if e := &kept[i]; e.ID > q.After && !e.At.Before(q.Since) && e.Concerns(q.Target) && (len(q.Kinds) == 0 || slices.Contains(q.Kinds, e.Kind)) {
 			out = append(out, *e)
 		}
 	}

@@ -35,7 +35,7 @@ func TestReloadsAreTold(t *testing.T) {
 				warning = w
 			}
 		}
-		list, err := c.Events(t.Context(), "", "")
+		list, err := c.Events(t.Context(), admin.EventFilter{})
 		if err != nil {
 			t.Fatal(err)
 		}
