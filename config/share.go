@@ -74,7 +74,7 @@ func (d *decoder) warnVeto(root *yaml.Node) {
 	case len(s.Expect) == 0:
 		d.warn(root, "share names no zones: with fewer than three, one stolen token can keep a service with single_writer from failing over; list them as expect: {zone: resolvers}")
 	default:
-		d.warn(root, "share expects resolvers in %d of the three zones that a single_writer needs: with fewer, one stolen token can keep it from failing over; run resolvers in a third", len(s.Expect))
+		d.warn(root, "share expects resolvers in %d of the three zones that a single_writer needs: with fewer, one stolen token can keep it from failing over; run resolvers in a third, and none of them in a region of the service", len(s.Expect))
 	}
 }
 

@@ -115,7 +115,7 @@ func TestFollowersAreFew(t *testing.T) {
 	for range maxFollowers {
 		after := uint64(0)
 		go func() {
-			ended <- c.stream(ctx, "1h", "", &after, func(*Event) error { ready <- struct{}{}; return nil })
+			ended <- c.stream(ctx, EventFilter{Since: "1h"}, &after, func(*Event) error { ready <- struct{}{}; return nil })
 		}()
 		<-ready
 	}

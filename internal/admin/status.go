@@ -147,7 +147,6 @@ func (p *page) handWarnings() (out []string) {
 // same trouble.
 func (p *page) catalogWarnings() (out []string) {
 	troubled := map[string][]engine.Listing{}
-	out = p.waiting()
 	for _, l := range p.listings {
 		if l.Problem != "" {
 			troubled[l.Problem] = append(troubled[l.Problem], l)
@@ -166,21 +165,6 @@ func (p *page) catalogWarnings() (out []string) {
 		out = append(out, "the catalog of "+what+" does not answer well"+since+", what was known stays: "+problem)
 	}
 	return out
-}
-
-// waiting says of which services the news of their catalogs wait.
-func (p *page) waiting() []string {
-	var names []string
-	for _, l := range p.listings {
-		if l.Waits {
-			names = append(names, people(l.Service))
-		}
-	}
-	if len(names) == 0 {
-		return nil
-	}
-	return []string{"other instances of " + fewNames(names) + " wait to be used: catalogs moved as many services that were well as limits.reload_moves allows in ten minutes; " +
-		"if you mean it raise that, else look who writes to the catalog"}
 }
 
 func (p *page) cap(regions []Region) Cap {

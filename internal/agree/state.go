@@ -70,6 +70,7 @@ type State struct {
 	since  time.Time      // when it turned to that
 	apart  bool           // it contradicts the agreed one
 	here   bool           // and counts here
+	waits  bool           // this observer abstains
 	beaten bool           // a majority contradicts it
 	view   health.View
 }
@@ -77,9 +78,9 @@ type State struct {
 // View returns what steering sees.
 func (s *State) View() health.View { return s.view }
 
-// Apart reports whether the local verdict contradicts the agreed one: time alone,
-// or the health of this observer, may then change what steering sees.
-func (s *State) Apart() bool { return s.apart }
+// Apart reports whether the local verdict contradicts the agreed one, or abstains: time
+// alone, or the health of this observer, may then change what steering sees.
+func (s *State) Apart() bool { return s.apart || s.waits }
 
 // Step brings the state up to date.
 func (s *State) Step(in Input, now time.Time) {
@@ -87,9 +88,10 @@ func (s *State) Step(in Input, now time.Time) {
 		in.Mine.Verdict = health.Unknown
 	}
 	turned := in.Mine.Verdict != s.mine
-	if turned {
+	if turned || s.since.IsZero() {
 		s.mine, s.since = in.Mine.Verdict, now
 	}
+	s.waits = false
 	switch in.Contact {
 	case Agreeing:
 		s.weigh(&in, now)
@@ -111,7 +113,7 @@ func (s *State) weigh(in *Input, now time.Time) {
 	if in.Mine.Verdict != health.Unknown && !in.Braked {
 		voices = append(voices, Voice{in.Zone, in.Mine.Verdict, in.Mine.Cause})
 	} else {
-		voices = in.abstain(voices)
+		voices = s.abstain(in, voices, now)
 	}
 	out := Vote(voices, in.Quorum)
 	s.beaten = out.Verdict != health.Unknown && out.Verdict != in.Mine.Verdict
@@ -127,9 +129,10 @@ func (s *State) weigh(in *Input, now time.Time) {
 
 // abstain adds those that do not know, this observer first: its own verdict counts for
 // nothing now, and what is left of the others may be one, and that one a thief. They must
-// be outweighed. What others probe for this observer it has no part in.
-func (in *Input) abstain(voices []Voice) []Voice {
-	if !in.Blind {
+// be outweighed. It has no part in what others probe for it, nor in what it has had no
+// verdict on for longer than Forget: it may never have one.
+func (s *State) abstain(in *Input, voices []Voice, now time.Time) []Voice {
+	if s.waits = !in.Blind && (in.Braked || now.Sub(s.since) <= Forget); s.waits {
 		voices = append(voices, Voice{Zone: in.Zone})
 	}
 	return append(voices, in.Doubting...)

@@ -3,9 +3,6 @@ package engine
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -15,7 +12,6 @@ import (
 	"github.com/detour-dns/detour/internal/source"
 	"github.com/detour-dns/detour/internal/source/consul"
 	"github.com/detour-dns/detour/internal/state"
-	"github.com/detour-dns/detour/internal/steer"
 )
 
 // toldEvery is how often what a catalog says is observed again: a change may have
@@ -27,11 +23,9 @@ type catalogs struct {
 	e     *Engine
 	file  *config.Config // as it was read: without what catalogs hold
 	known source.Catalog
-	state map[string]sourceState   // by service
-	first map[string]bool          // services of which nothing is known, and no answer came
-	moved map[string]time.Time     // services that news moved lately, though they were well
-	held  map[string]consul.Update // news that would move one service more: of each the last
-	again time.Time                // when what is known was last observed
+	state map[string]sourceState // by service
+	first map[string]bool        // services of which nothing is known, and no answer came
+	again time.Time              // when what is known was last observed
 
 	stop context.CancelFunc
 	wg   sync.WaitGroup
@@ -44,7 +38,7 @@ type sourceState struct {
 }
 
 func newCatalogs(e *Engine, known source.Catalog) *catalogs {
-	return &catalogs{e: e, known: known, state: map[string]sourceState{}, first: map[string]bool{}, moved: map[string]time.Time{}, held: map[string]consul.Update{}, stop: func() {}}
+	return &catalogs{e: e, known: known, state: map[string]sourceState{}, first: map[string]bool{}, stop: func() {}}
 }
 
 // plan compiles a file with what catalogs and names are known to hold.
@@ -57,7 +51,6 @@ func (e *Engine) plan(file *config.Config) *plan.Plan {
 func (c *catalogs) follow(file *config.Config) {
 	c.stop()
 	c.file = file
-	clear(c.held) // whoever reads the catalog anew tells it again
 	c.await(file)
 	if len(file.Sources) == 0 {
 		return
@@ -102,86 +95,19 @@ func (c *catalogs) take(u consul.Update) {
 	c.note(u)
 	delete(c.first, u.Service)
 	before := c.known
-	_, waits := c.held[u.Service]
-	u.Places = u.Places || waits
 	c.known = c.known.With(u.Service, u.Entry)
 	if u.Places {
-		switch err := e.replan(func() *plan.Plan { return e.plan(c.file) }, now, c.mayMove(now)); {
-		case errors.Is(err, ErrTooManyMoves):
-			c.known = before
-			c.hold(u, err)
-			return
-		case err != nil: // a fault of ours, and logged
-			c.known = before
+		e.log.Info("service has other instances in its catalog", "service", people(u.Service), "instances", len(u.Entry.Instances))
+		if e.replan(func() *plan.Plan { return e.plan(c.file) }, now, true) != nil {
+			c.known = before // forced, so that it is a fault of ours, and logged
 			return
 		}
-		delete(c.held, u.Service)
-		e.log.Info("service has other instances in its catalog", "service", people(u.Service), "instances", len(u.Entry.Instances))
 	}
 	if (u.Places || u.Status) && e.disk.store != nil {
 		_, _ = e.write(state.Record{Bucket: state.Catalog, Key: u.Service, Value: u.Entry}) // noted
 	}
 	c.observe(u.Service, now)
 	e.heardAll()
-}
-
-// movedFor is how long a service counts that news of a catalog moved.
-const movedFor = 10 * time.Minute
-
-// mayMove consents to news as long as those of ten minutes move no more services that
-// were well than a reload may: who can write to a catalog must not move a fleet, one
-// service at a time. What is not well where it is, or was nowhere, moves at once.
-func (c *catalogs) mayMove(now time.Time) consent {
-	for service, at := range c.moved {
-		if now.Sub(at) > movedFor {
-			delete(c.moved, service)
-		}
-	}
-	was := c.e.core.Snapshot()
-	return func(snap *steer.Snapshot, moved []move) error {
-		all := maps.Clone(c.moved)
-		for _, m := range moved {
-			if name := snap.Plan.Services[m.change.Service].Name; wellIn(was, name) {
-				all[name] = now
-			}
-		}
-		if most := mayMove(c.file); len(all) > max(most, len(c.moved)) {
-			return fmt.Errorf("%w: catalogs moved %d of %d services that were well in ten minutes, and limits.reload_moves allows %d %%",
-				ErrTooManyMoves, len(c.moved), len(c.file.Services), c.file.Limits.ReloadMoves)
-		}
-		c.moved = all
-		return nil
-	}
-}
-
-// wellIn reports whether a service is answered with a pool that is ready.
-func wellIn(snap *steer.Snapshot, name string) bool {
-	i := slices.IndexFunc(snap.Plan.Services, func(s steer.Service) bool { return s.Name == name })
-	if i < 0 {
-		return false
-	}
-	used, st := snap.Answered(int32(i)), snap.State(int32(i)) // #nosec G115 -- an index of services
-	for p := range st.Pools {
-		if used&(1<<p) != 0 && st.Pools[p].Standing == steer.Ready {
-			return true
-		}
-	}
-	return false
-}
-
-// hold keeps news for later, and says so once.
-func (c *catalogs) hold(u consul.Update, why error) {
-	if _, known := c.held[u.Service]; !known {
-		c.e.log.Warn("news of a catalog waits, for it would move a service that is well", "service", people(u.Service), "error", why)
-	}
-	c.held[u.Service] = u
-}
-
-// release takes in news that waited.
-func (c *catalogs) release() {
-	for _, service := range slices.Sorted(maps.Keys(c.held)) {
-		c.take(c.held[service])
-	}
 }
 
 // note says once when a service's answers begin to fail, and once when they are
@@ -219,7 +145,6 @@ func (c *catalogs) tell(now time.Time) {
 	if len(c.known) > 0 && now.Sub(c.again) >= toldEvery {
 		c.again = now
 		c.observe("", now)
-		c.release()
 	}
 }
 
@@ -231,7 +156,6 @@ type Listing struct {
 	At        time.Time // of the oldest good answer of its datacenters, zero if one never came
 	Problem   string    // why the last answer was not good, "" if it was
 	Ignored   int       // instances that are not what they should be
-	Waits     bool      // other instances are not taken yet: catalogs moved as many services as they may
 }
 
 // Listings returns what is known of the services that come from catalogs, by name.
@@ -244,10 +168,9 @@ func (e *Engine) Listings() (out []Listing) {
 				continue
 			}
 			entry, st := c.known[s.Name], c.state[s.Name]
-			_, waits := c.held[s.Name]
 			out = append(out, Listing{
 				Service: s.Name, Instances: len(entry.Instances), Gone: gone(entry.Instances),
-				At: entry.At(), Problem: st.problem, Ignored: st.ignored, Waits: waits,
+				At: entry.At(), Problem: st.problem, Ignored: st.ignored,
 			})
 		}
 	})

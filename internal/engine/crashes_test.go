@@ -139,7 +139,7 @@ func TestAFaultOverAPlanIsContained(t *testing.T) {
 		before := e.Load()
 		var err error
 		_ = e.Do(func(*Core) {
-			err = e.replan(func() *plan.Plan { return plan.Make(nil, nil) }, time.Now(), always)
+			err = e.replan(func() *plan.Plan { return plan.Make(nil, nil) }, time.Now(), true)
 		})
 		if !errors.Is(err, ErrOurs) || e.Load().Plan != before.Plan {
 			t.Errorf("the plan is another, error %v", err)

@@ -88,34 +88,6 @@ var ErrTooManyMoves = errors.New("too many services would move")
 // would change the pool in use of more than limits.reload_moves of the services
 // (but at least one) is refused unless force is set.
 func (c *Core) Replan(p *plan.Plan, now time.Time, force bool) error {
-	if force {
-		return c.replan(p, now, always)
-	}
-	return c.replan(p, now, fewMoves(p.Config))
-}
-
-// consent says why a plan that would move services is not taken, nil if it is. The
-// snapshot is the plan's.
-type consent func(*steer.Snapshot, []move) error
-
-// fewMoves consents to a plan that moves no more than a reload may.
-func fewMoves(cfg *config.Config) consent {
-	return func(snap *steer.Snapshot, moved []move) error {
-		if len(moved) <= mayMove(cfg) {
-			return nil
-		}
-		return fmt.Errorf("%w: the pool in use of %d of %d services would change (%s); limits.reload_moves allows %d %%: raise it in this same file if you mean it",
-			ErrTooManyMoves, len(moved), len(cfg.Services), sample(snap.Plan, moved), cfg.Limits.ReloadMoves)
-	}
-}
-
-// mayMove returns how many services may move at once: limits.reload_moves of them, but
-// one at least.
-func mayMove(cfg *config.Config) int {
-	return max(1, len(cfg.Services)*cfg.Limits.ReloadMoves/100)
-}
-
-func (c *Core) replan(p *plan.Plan, now time.Time, may consent) error {
 	next := &Core{
 		Brake: c.Brake, overrides: c.overrides, freezes: c.freezes,
 		kept: c.kept, snap: c.snap, dirty: map[int32]bool{}, heldNew: c.heldNew,
@@ -133,8 +105,9 @@ func (c *Core) replan(p *plan.Plan, now time.Time, may consent) error {
 	next.Sweep(now)
 	snap := next.Publish(now)
 	moved := c.moves(snap)
-	if err := may(snap, moved); err != nil {
-		return err
+	if !force && len(moved) > max(1, len(p.Config.Services)*p.Config.Limits.ReloadMoves/100) {
+		return fmt.Errorf("%w: the pool in use of %d of %d services would change (%s); limits.reload_moves allows %d %%: raise it in this same file if you mean it",
+			ErrTooManyMoves, len(moved), len(p.Config.Services), sample(snap.Plan, moved), p.Config.Limits.ReloadMoves)
 	}
 	next.all, next.changed, next.moved = false, true, moved
 	*c = *next

@@ -208,3 +208,43 @@ func TestALiarKeepsNoBrakeOff(t *testing.T) {
 		remain(t, 5*time.Minute, aws, all[0])
 	})
 }
+
+// A resolver never has a verdict on an endpoint, as where a site lacks a family of addresses.
+// It believes the others after ten minutes, a single voice that is left too: the region dies
+// with the resolver in it, or beside one other zone.
+func TestOneThatNeverHasAVerdict(t *testing.T) {
+	for mode, yaml := range modes() {
+		for _, zones := range [][]string{{lon, aws, gcp}, {lon, gcp}} {
+			t.Run(mode+" "+strings.Join(zones, " "), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					h := newHub()
+					all := gatherFleet(t, h, yaml, zones...)
+					all[0].Close()
+					var err error
+					o := Options{Config: parse(t, all[0].yaml), Share: all[0].seat, Dial: func(ctx context.Context, n string, to netip.AddrPort) (net.Conn, error) {
+						if to.Addr().String() == "192.0.2.10" {
+							return nil, syscall.EAFNOSUPPORT
+						}
+						return all[0].world.dial(ctx, n, to)
+					}}
+					if all[0].Engine, err = Start(o); err != nil {
+						t.Fatal(err)
+					}
+					last := all[0].Engine
+					t.Cleanup(func() { last.Close() })
+					remain(t, 5*time.Minute, aws, all[0])
+					if len(all) == 3 {
+						all[1].cutOff()
+					}
+					all[len(all)-1].set("192.0.2.10", true)
+					for range 12 {
+						if pass(time.Minute); all[0].used() == gcp {
+							return
+						}
+					}
+					t.Errorf("twelve minutes after the region died they use %s", inUse(all...))
+				})
+			})
+		}
+	}
+}

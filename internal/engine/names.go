@@ -12,7 +12,6 @@ import (
 	"github.com/detour-dns/detour/config"
 	"github.com/detour-dns/detour/internal/plan"
 	"github.com/detour-dns/detour/internal/source"
-	"github.com/detour-dns/detour/internal/steer"
 )
 
 // How often a name is asked again: on its TTL, within bounds. A name that cannot
@@ -163,7 +162,7 @@ func (e *Engine) learn(name string, ips []netip.Addr, ttl time.Duration, failure
 		e.found[name] = now
 		if !asked || !old.Same(now) {
 			e.log.Info("endpoint name has other addresses", "name", name, "addresses", len(now.List()))
-			if e.replan(func() *plan.Plan { return plan.Make(c.Plan.Config, e.found) }, time.Now(), always) != nil {
+			if e.replan(func() *plan.Plan { return plan.Make(c.Plan.Config, e.found) }, time.Now(), true) != nil {
 				e.found = before // forced, so that it is a fault of ours, and logged
 			}
 		}
@@ -181,15 +180,12 @@ func possible(ips []netip.Addr, cfg *config.Config) []netip.Addr {
 	})
 }
 
-// always consents to whatever a plan moves.
-func always(*steer.Snapshot, []move) error { return nil }
-
 // replan moves to another plan. It runs on the loop. A plan over which this program
 // fails changes nothing.
-func (e *Engine) replan(compile func() *plan.Plan, now time.Time, may consent) error {
+func (e *Engine) replan(compile func() *plan.Plan, now time.Time, force bool) error {
 	e.tellTurns() // they are numbered by the plan that ends
 	var p *plan.Plan
-	if err := e.contain(func() error { p = compile(); return e.core.replan(p, now, may) }); err != nil {
+	if err := e.contain(func() error { p = compile(); return e.core.Replan(p, now, force) }); err != nil {
 		return err
 	}
 	e.watch(p)

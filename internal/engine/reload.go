@@ -65,7 +65,7 @@ func (e *Engine) Apply(cfg *config.Config) error {
 
 func (e *Engine) apply(cfg *config.Config) error {
 	now := time.Now()
-	if err := e.replan(func() *plan.Plan { return e.plan(cfg) }, now, fewMoves(cfg)); err != nil {
+	if err := e.replan(func() *plan.Plan { return e.plan(cfg) }, now, false); err != nil {
 		return err
 	}
 	e.takes(cfg, now)

@@ -76,8 +76,42 @@ const (
 // Listed reports whether the catalog holds the instance.
 func (i *Instance) Listed() bool { return i.Status.rank() < Gone.rank() }
 
-// MaxInstances bounds the addresses that are taken of one service.
-const MaxInstances = 10_000
+// Bounds of one service: the addresses that are taken, and the ports of each, the lowest
+// ones. All of an address are in one answer.
+const (
+	MaxInstances = 10_000
+	MaxPorts     = 8
+)
+
+// overMedian is how much heavier than the median address one may be: who can write one
+// instance must not draw all clients to it.
+const overMedian = 10
+
+// Bound cuts the weights of merged instances to ten times the median of those that are
+// listed, of an even number of them the lower one, and returns how many were cut.
+func Bound(list []Instance) (cut int) {
+	var all []int
+	for i := range list {
+		if list[i].Listed() {
+			all = append(all, list[i].Weight)
+		}
+	}
+	if len(all) == 0 {
+		return 0
+	}
+	slices.Sort(all)
+	most := overMedian * all[(len(all)-1)/2]
+	for i := range list {
+		if in := &list[i]; in.Weight > most {
+			in.Weight, cut = most, cut+1
+			in.Ports = slices.Clone(in.Ports)
+			for p := range in.Ports {
+				in.Ports[p].Weight = min(in.Ports[p].Weight, most)
+			}
+		}
+	}
+	return cut
+}
 
 // With returns c with what is known of one service replaced.
 func (c Catalog) With(service string, e Entry) Catalog {
@@ -147,6 +181,7 @@ func (i Instance) and(o Instance) Instance {
 		return o
 	}
 	i.Weight, i.Ports = i.Weight+o.Weight, join(i.Ports, o.Ports)
+	i.Ports = i.Ports[:min(len(i.Ports), MaxPorts)]
 	if cmp.Less(o.Status.rank(), i.Status.rank()) {
 		i.Status, i.Detail = o.Status, o.Detail
 	}

@@ -110,3 +110,45 @@ func TestAgeOfAnEntry(t *testing.T) {
 		t.Error("a datacenter that never answered is left out")
 	}
 }
+
+// TestBound holds that no address weighs more than ten times the median address, whether it
+// has many instances or a heavy one, and that of two the lighter one is the measure.
+func TestBound(t *testing.T) {
+	for name, c := range map[string]struct {
+		in   []Instance
+		want []int
+		cut  int
+	}{
+		"one alone":       {[]Instance{at("192.0.2.1", "a/b", 65535, Passing)}, []int{65535}, 0},
+		"one of two":      {[]Instance{at("192.0.2.1", "a/b", 1, Passing), at("192.0.2.2", "a/b", 65535, Passing)}, []int{1, 10}, 1},
+		"many at one":     {append(slices.Repeat([]Instance{at("192.0.2.1", "a/b", 9, Passing)}, 10), at("192.0.2.2", "a/b", 1, Passing), at("192.0.2.3", "a/b", 1, Passing)), []int{10, 1, 1}, 1},
+		"as they differ":  {[]Instance{at("192.0.2.1", "a/b", 5, Passing), at("192.0.2.2", "a/b", 50, Passing)}, []int{5, 50}, 0},
+		"the gone do not": {[]Instance{at("192.0.2.1", "a/b", 99, Gone), at("192.0.2.2", "a/b", 1, Passing), at("192.0.2.3", "a/b", 60, Passing)}, []int{10, 1, 10}, 2},
+		"none":            {nil, nil, 0},
+	} {
+		list, _ := Merge(c.in)
+		cut := Bound(list)
+		var got []int
+		for i := range list {
+			got = append(got, list[i].Weight)
+		}
+		if cut != c.cut || !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, %d cut; want %v, %d", name, got, cut, c.want, c.cut)
+		}
+	}
+}
+
+// TestPortsStayInBounds holds that an address with a hundred thousand ports has eight, and
+// that to find them takes no time that grows with their square.
+func TestPortsStayInBounds(t *testing.T) {
+	var in []Instance
+	for i := range 65_535 {
+		x := at("192.0.2.1", "a/b", 1, Passing)
+		x.Ports = []Port{{Number: uint16(65_535 - i), Weight: 1}}
+		in = append(in, x)
+	}
+	got, _ := Merge(in)
+	if len(got) != 1 || len(got[0].Ports) != MaxPorts || got[0].Ports[0].Number != 1 || got[0].Ports[7].Number != 8 {
+		t.Errorf("%+v", got)
+	}
+}

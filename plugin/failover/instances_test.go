@@ -95,3 +95,30 @@ func TestSRVOfInstances(t *testing.T) {
 		t.Errorf("a stranger is told %v", m)
 	}
 }
+
+// TestSRVOfALastResort holds that addresses which no catalog lists are said with the service's
+// own port and name, and not at all where it has none.
+func TestSRVOfALastResort(t *testing.T) {
+	for port, want := range map[string]string{"port: 9999, ": "0 9999 web.example.org.", "": "NODATA"} {
+		url := catalogOf(t, instanceAt("e", "10.88.0.5", "critical", 20005))
+		f := handler(t, "sources: [{consul: {address: \""+url+"\", services: {web: {name: web.example.org, "+port+"srv: [_http._tcp], last_resort: {mode: addresses, addresses: [10.88.0.77]}}}}}]\n", say(dns.RcodeNameError))
+		var m *dns.Msg
+		beat := time.NewTicker(10 * time.Millisecond)
+		defer beat.Stop()
+		for range 1000 {
+			if m, _ = ask(t, f, "10.240.0.1", question("web.example.org.", dns.TypeA)); slices.Equal(addrsOf(m), []string{"10.88.0.77"}) {
+				break
+			}
+			<-beat.C
+		}
+		m, _ = ask(t, f, "10.240.0.1", question("_http._tcp.web.example.org.", dns.TypeSRV))
+		got := "NODATA"
+		if len(m.Answer) > 0 {
+			s := m.Answer[0].(*dns.SRV)
+			got = fmt.Sprint(s.Weight, " ", s.Port, " ", s.Target)
+		}
+		if got != want || m.Rcode != dns.RcodeSuccess {
+			t.Errorf("%q: %s, want %s", port, got, want)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/detour-dns/detour/config"
 	"github.com/detour-dns/detour/internal/plan"
 	"github.com/detour-dns/detour/internal/steer"
 )
@@ -77,25 +78,44 @@ func (f *Failover) srv(ctx context.Context, q *query, i int32) (int, error) {
 	}
 	f.shared.count(q.pub, i, &d)
 	hdr := dns.RR_Header{Name: q.r.Question[0].Name, Rrtype: dns.TypeSRV, Class: dns.ClassINET, Ttl: d.TTL}
-	instances := q.zones(f).ports[i]
-	if instances == nil && s.Port != 0 {
+	if instances := q.zones(f).ports[i]; instances != nil {
+		f.srvOfInstances(m, q, i, hdr, instances)
+	} else if s.Port != 0 {
 		m.Answer = []dns.RR{&dns.SRV{Hdr: hdr, Port: s.Port, Target: s.Name}}
-	}
-	for _, v6 := range []bool{false, true} {
-		a := q.decide(f, i, v6)
-		if instances == nil {
+		for _, v6 := range []bool{false, true} {
+			a := q.decide(f, i, v6)
 			m.Extra = append(m.Extra, f.addressRRs(q, i, &a, s.Name, d.TTL)...)
-			continue
-		}
-		for _, ip := range f.chosen(q, i, &a) {
-			m.Answer = append(m.Answer, srvRRs(hdr, instances[ip])...)
-			m.Extra = append(m.Extra, addressRR(instances[ip].Owner, ip, d.TTL))
 		}
 	}
 	if len(m.Answer) == 0 {
 		m.Ns, m.Extra = []dns.RR{q.zones(f).soa(q.pub, i)}, nil
 	}
 	return q.send(q.finish(m, &d))
+}
+
+// srvOfInstances adds the records of the instances that are answered. An address of the last
+// resort, which no catalog lists, has the service's own port and name.
+func (f *Failover) srvOfInstances(m *dns.Msg, q *query, i int32, hdr dns.RR_Header, instances map[netip.Addr]plan.Instance) {
+	s := &q.pub.Plan.Config.Services[i]
+	for _, v6 := range []bool{false, true} {
+		a := q.decide(f, i, v6)
+		for _, ip := range f.chosen(q, i, &a) {
+			in, ok := instances[ip]
+			if !ok {
+				in = plan.Instance{Owner: s.Name, Addr: ip, Ports: servicePort(s)}
+			}
+			m.Answer = append(m.Answer, srvRRs(hdr, in)...)
+			m.Extra = append(m.Extra, addressRR(in.Owner, ip, hdr.Ttl))
+		}
+	}
+}
+
+// servicePort is what SRV says of addresses without a port of their own.
+func servicePort(s *config.Service) []config.Port {
+	if s.Port == 0 {
+		return nil
+	}
+	return []config.Port{{Number: s.Port}}
 }
 
 // srvRRs are the records of one instance, one for each of its ports.

@@ -14,38 +14,41 @@ func of(service, status string) string {
 	return strings.Replace(element(service), `{"CheckID":"serfHealth","Name":"Serf Health Status","Status":"passing"}`, `{"CheckID":"load","Name":"load","Status":"`+status+`"}`, 1)
 }
 
-// TestWeights holds that the weight is that of the state, as in Consul's own DNS, and that
-// no instance weighs more than ten times the median.
+// TestWeights holds that the weight is that of the state, as in Consul's own DNS.
 func TestWeights(t *testing.T) {
-	const heavy = `"Address":"192.0.2.9","Weights":{"Passing":65535,"Warning":1}`
-	some := func(n int, last string) string {
-		var all []string
-		for i := range n {
-			all = append(all, element(fmt.Sprintf(`"ID":"%d","Address":"192.0.2.%d","Weights":{"Passing":%d,"Warning":1}`, i, i+1, i+1)))
-		}
-		return `[` + strings.Join(append(all, last), ",") + `]`
-	}
 	for name, c := range map[string]struct {
-		body string
-		want int // of the last
-		over int
+		service, status string
+		want            int
 	}{
-		"passing":                   {`[` + of(`"Weights":{"Passing":10,"Warning":2}`, "passing") + `]`, 10, 0},
-		"warning":                   {`[` + of(`"Weights":{"Passing":10,"Warning":2}`, "warning") + `]`, 2, 0},
-		"critical":                  {`[` + of(`"Weights":{"Passing":10,"Warning":2}`, "critical") + `]`, 10, 0},
-		"none is said":              {`[` + of(`"ID":"a"`, "warning") + `]`, 1, 0},
-		"0 in warning":              {`[` + of(`"Weights":{"Passing":10,"Warning":0}`, "warning") + `]`, 1, 0},
-		"below 0":                   {`[` + of(`"Weights":{"Passing":-5,"Warning":-5}`, "passing") + `]`, 1, 0},
-		"beyond any":                {`[` + of(`"Weights":{"Passing":9999999,"Warning":1}`, "passing") + `]`, 65535, 0},
-		"among others":              {some(3, element(heavy)), 25, 1},
-		"as heavy as others":        {some(9, element(`"Address":"192.0.2.99","Weights":{"Passing":50,"Warning":1}`)), 50, 0},
-		"heavy only in warning":     {some(3, of(`"Address":"192.0.2.99","Weights":{"Passing":1,"Warning":65535}`, "warning")), 15, 1},
-		"a lone one is the measure": {`[` + element(heavy) + `]`, 65535, 0},
+		"passing":      {`"Weights":{"Passing":10,"Warning":2}`, "passing", 10},
+		"warning":      {`"Weights":{"Passing":10,"Warning":2}`, "warning", 2},
+		"critical":     {`"Weights":{"Passing":10,"Warning":2}`, "critical", 10},
+		"none is said": {`"ID":"a"`, "warning", 1},
+		"0 in warning": {`"Weights":{"Passing":10,"Warning":0}`, "warning", 1},
+		"below 0":      {`"Weights":{"Passing":-5,"Warning":-5}`, "passing", 1},
+		"beyond any":   {`"Weights":{"Passing":9999999,"Warning":1}`, "passing", 65535},
 	} {
-		got, ignored := parse(t, &rules{}, c.body)
-		if len(got) == 0 || got[len(got)-1].Weight != c.want || ignored[Heavy] != c.over {
+		got, ignored := parse(t, &rules{}, `[`+of(c.service, c.status)+`]`)
+		if len(got) != 1 || got[0].Weight != c.want || len(ignored) > 0 {
 			t.Errorf("%s: %s, %v; want weight %d", name, text(got), ignored, c.want)
 		}
+	}
+}
+
+// TestTheHeavyAreCut holds that the bound of weights counts over all datacenters, and is said.
+func TestTheHeavyAreCut(t *testing.T) {
+	one := func(body string) *feed {
+		got, _ := parse(t, &rules{}, body)
+		return &feed{datacenter: body, instances: got}
+	}
+	here := one(`[` + element(`"ID":"a","Weights":{"Passing":2,"Warning":1}`) + `,` + element(`"ID":"b","Address":"192.0.2.2"`) + `]`)
+	there := one(`[` + element(`"ID":"c","Address":"192.0.2.3","Port":443,"Weights":{"Passing":65535,"Warning":1}`) + `]`)
+	e, _, cut := join([]*feed{here, there})
+	if cut != 1 || e.Instances[2].Weight != 20 || e.Instances[2].Ports[0].Weight != 20 || e.Instances[0].Weight != 2 {
+		t.Errorf("%d were cut: %+v", cut, e.Instances)
+	}
+	if there.instances[0].Weight != 65535 {
+		t.Error("what was read is cut in place")
 	}
 }
 

@@ -33,7 +33,7 @@ const (
 	NoRegion  Reason = "region"    // none, or not provider/name
 	Elsewhere Reason = "networks"  // not in the networks of its region
 	BadPort   Reason = "port"      // not one of allow_ports
-	Heavy     Reason = "weight"    // more than ten times the median: it is taken with that
+	Heavy     Reason = "weight"    // an address of more than ten times the median: it is taken with that
 	TooMany   Reason = "too_many"  // beyond source.MaxInstances
 )
 
@@ -57,17 +57,12 @@ func (r *rules) instances(entries []entry, ignored Ignored) []source.Instance {
 	slices.SortStableFunc(entries, func(a, b entry) int {
 		return strings.Compare(a.Node.Node+"\x00"+a.Service.ID, b.Node.Node+"\x00"+b.Service.ID)
 	})
-	most := heaviest(entries)
 	var all []source.Instance
 	for i := range entries {
 		in, why := r.instance(&entries[i])
 		if why != "" {
 			ignored[why]++
 			continue
-		}
-		if in.Weight > most {
-			ignored[Heavy]++
-			in.Weight = most
 		}
 		if port := entries[i].Service.Port; port != 0 {
 			in.Ports = []source.Port{{Number: uint16(port), Weight: in.Weight}} // #nosec G115 -- checked by instance
@@ -115,7 +110,12 @@ func (r *rules) instance(e *entry) (source.Instance, Reason) {
 	return in, ""
 }
 
-const maxPort = 65535
+// The largest port, and the largest weight that Consul allows: it must fit into an SRV
+// record.
+const (
+	maxPort   = 65535
+	maxWeight = 65535
+)
 
 // mayServe reports whether an instance may be at a port; 0 is none.
 func (r *rules) mayServe(port int) bool {
@@ -125,26 +125,6 @@ func (r *rules) mayServe(port int) bool {
 // weightOf returns a weight within bounds. One of 0 would never be chosen: Consul allows
 // it in the state warning, and its own DNS says it in SRV, where it is nearly never.
 func weightOf(w int) int { return min(max(w, 1), maxWeight) }
-
-// overMedian is how much heavier than the median of a service's instances one may be: who
-// can write one instance must not draw all clients to it.
-const overMedian = 10
-
-// heaviest returns the largest weight that an instance of these entries may have.
-func heaviest(entries []entry) int {
-	var all []int
-	for i := range entries {
-		all = append(all, weightOf(entries[i].Service.Weights.Passing))
-	}
-	if len(all) == 0 {
-		return maxWeight
-	}
-	slices.Sort(all)
-	return overMedian * (all[(len(all)-1)/2] + all[len(all)/2]) / 2
-}
-
-// maxWeight is the largest that Consul allows: it must fit into an SRV record.
-const maxWeight = 65535
 
 // regionOf returns the region of an instance, "" if there is none.
 func (r *rules) regionOf(e *entry) string {

@@ -129,11 +129,11 @@ func (f *feed) restore(e source.Entry) {
 // confirming reports whether an empty answer waits for a second one.
 func (f *feed) confirming() bool { return !f.empty.IsZero() && !f.emptied }
 
-// join returns what is known of a service in all its datacenters, and how many
-// addresses were too many. What Consul
+// join returns what is known of a service in all its datacenters, how many addresses were
+// too many, and how many too heavy. What Consul
 // emptied in one of them is dropped once it lists instances in another; else it
 // stays: a service without any address is never believed.
-func join(feeds []*feed) (e source.Entry, left int) {
+func join(feeds []*feed) (e source.Entry, left, cut int) {
 	listed := false
 	for _, f := range feeds {
 		listed = listed || !f.emptied && len(f.instances) > 0 && f.empty.IsZero()
@@ -148,5 +148,5 @@ func join(feeds []*feed) (e source.Entry, left int) {
 		e.Read[f.datacenter] = f.at
 	}
 	e.Instances, left = source.Merge(all)
-	return e, left
+	return e, left, source.Bound(e.Instances)
 }

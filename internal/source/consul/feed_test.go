@@ -115,7 +115,7 @@ func TestFeed(t *testing.T) {
 			if err := f.take(s.answer, now); !errors.Is(err, s.err) {
 				t.Errorf("%s, second %d: %v, want %v", name, s.second, err, s.err)
 			}
-			e, _ := join([]*feed{f})
+			e, _, _ := join([]*feed{f})
 			if got := seen(e.Instances); got != s.want || f.index != s.index {
 				t.Errorf("%s, second %d: %s at %d, want %s at %d", name, s.second, got, f.index, s.want, s.index)
 			}
@@ -145,7 +145,7 @@ func TestJoin(t *testing.T) {
 	at := func(s int) time.Time { return t0.Add(time.Duration(s) * time.Second) }
 	want := func(when, text string) {
 		t.Helper()
-		if e, _ := join([]*feed{one, two}); seen(e.Instances) != text {
+		if e, _, _ := join([]*feed{one, two}); seen(e.Instances) != text {
 			t.Errorf("%s: %s, want %s", when, seen(e.Instances), text)
 		}
 	}
@@ -195,7 +195,7 @@ func TestWhatIsNoSecondEmptyAnswer(t *testing.T) {
 		{100, 53, nil, "2"},
 	} {
 		_ = one.take(answer{index: s.index, knownLeader: true, instances: found("dc1", s.last...)}, t0.Add(time.Duration(s.second)*time.Second))
-		if e, _ := join([]*feed{one, two}); seen(e.Instances) != s.want {
+		if e, _, _ := join([]*feed{one, two}); seen(e.Instances) != s.want {
 			t.Errorf("second %d: %s, want %s", s.second, seen(e.Instances), s.want)
 		}
 	}
@@ -210,12 +210,12 @@ func TestRestore(t *testing.T) {
 	for _, f := range []*feed{one, two, three} {
 		f.restore(e)
 	}
-	got, _ := join([]*feed{one, two, three})
+	got, _, _ := join([]*feed{one, two, three})
 	if seen(got.Instances) != "1 2" || !got.Read["dc1"].Equal(t0) || !got.Read["dc2"].Equal(t0.Add(time.Hour)) || !got.At().IsZero() {
 		t.Errorf("%+v", got)
 	}
 	_ = one.take(answer{index: 1, knownLeader: true}, t0.Add(2*time.Hour))
-	if got, _ := join([]*feed{one, two, three}); seen(got.Instances) != "1! 2" {
+	if got, _, _ := join([]*feed{one, two, three}); seen(got.Instances) != "1! 2" {
 		t.Errorf("an empty first answer after a restart leaves %s", seen(got.Instances))
 	}
 }

@@ -195,16 +195,18 @@ func (s *Source) wait(f *feed, now time.Time) time.Duration {
 
 // update returns the news of the watch's service. The caller holds Source.mu.
 func (w *watch) update(err error) Update {
-	e, left := join(w.of.feeds)
+	e, left, cut := join(w.of.feeds)
 	u := Update{
 		Service: w.of.name, Datacenter: w.query.datacenter, Entry: e, Err: err, Ignored: maps.Clone(w.ignored),
 		Places: !e.SamePlaces(w.of.last), Status: !e.SameStatus(w.of.last),
 	}
-	if left > 0 {
-		if u.Ignored == nil {
+	for why, n := range map[Reason]int{TooMany: left, Heavy: cut} {
+		if n > 0 && u.Ignored == nil {
 			u.Ignored = Ignored{}
 		}
-		u.Ignored[TooMany] += left
+		if n > 0 {
+			u.Ignored[why] += n
+		}
 	}
 	w.of.last = e
 	return u
