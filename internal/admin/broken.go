@@ -85,14 +85,18 @@ func (p *page) failing(i int32, parts map[int]*part) (b failed, ok bool) {
 	return b, len(b.Regions) > 0
 }
 
-// detailed returns them with what their probes met.
+// manyBroken is of how many such services a page tells each by itself. To find what probes
+// met takes the loop that decides.
+const manyBroken = 5
+
+// detailed returns them, the first ones with what their probes met.
 func (s *Server) detailed(pub *engine.Published, list []failed) []Broken {
 	out := []Broken{}
 	if len(list) == 0 {
 		return out
 	}
 	_ = s.eng.Inspect(func(now *engine.Published, check func(int32) *health.State) {
-		for i := range list {
+		for i := range list[:min(len(list), manyBroken)] {
 			if now.Plan == pub.Plan {
 				list[i].Detail = list[i].detail(now, check)
 			}

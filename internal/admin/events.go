@@ -120,7 +120,7 @@ func kindsOf(text string) (out []journal.Kind, err error) {
 	for word := range strings.SplitSeq(text, ",") {
 		k := journal.Kind(strings.TrimSpace(word))
 		if !slices.Contains(journal.Kinds, k) {
-			return nil, problem(http.StatusBadRequest, "unknown kind %s: use of %s", quote(string(k)), kindWords())
+			return nil, problem(http.StatusBadRequest, "unknown kind %s: use one of %s", quote(string(k)), kindWords())
 		}
 		out = append(out, k)
 	}

@@ -41,7 +41,7 @@ func TestEvents(t *testing.T) {
 	for path, want := range map[string]string{
 		"/v1/events?after=" + last: `"events":[]`, "/v1/events?limit=1": last,
 		"/v1/events?since=soon": "neither how long ago", "/v1/events?since=-1h": "neither how long ago",
-		"/v1/events?kind=override&limit=1": `"kind":"override"`, "/v1/events?kind=brake,%20ramp": `"events":[]`, "/v1/events?kind=moves": "unknown kind \\\"moves\\\": use of start, stop",
+		"/v1/events?kind=override&limit=1": `"kind":"override"`, "/v1/events?kind=brake,%20ramp": `"events":[]`, "/v1/events?kind=moves": "unknown kind \\\"moves\\\": use one of start, stop",
 		"/v1/events?after=x": "not the ID", "/v1/events?limit=0": "not a number above 0",
 	} {
 		if r := send(t, srv, "GET", path, ""); !strings.Contains(r.body, want) {

@@ -71,10 +71,13 @@ func (s *Status) alsoLines() (out []string) {
 			out = append(out, line)
 		}
 	}
-	for i := range s.Broken {
+	for i := range s.Broken[:min(len(s.Broken), manyBroken)] {
 		if line := s.Broken[i].line(s.At); !strings.HasPrefix(s.Sentence, line) {
 			out = append(out, line)
 		}
+	}
+	if n := len(s.Broken) - manyBroken; n > 0 {
+		out = append(out, fmt.Sprintf("%d more fail wherever they run", n))
 	}
 	return out
 }

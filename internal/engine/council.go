@@ -147,9 +147,9 @@ func (c *Core) view(i int32, now time.Time) health.View {
 	if n == nil || c.Plan.Checks[i].Region < 0 {
 		return mine
 	}
-	s := &n.states[i]
+	s, voices := &n.states[i], n.voicesOn(i)
 	s.Step(agree.Input{
-		Mine: mine, Others: n.voicesOn(i), Doubting: n.doubting, Contact: n.contact, Quorum: n.quorum, Zone: n.zone,
+		Mine: mine, Others: voices, Doubting: n.doubting, Contact: n.contact, Quorum: n.quorum, Zone: n.zone,
 		Braked: c.Brake.On || n.muted[n.id], Sound: c.sound(), Blind: n.duty.blind(i),
 	}, now)
 	if s.Apart() {

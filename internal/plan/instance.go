@@ -33,11 +33,18 @@ func Instances(s *config.Service) (out []Instance) {
 // instanceOf is an endpoint of a catalog, which is an address.
 func instanceOf(s *config.Service, e *config.Endpoint) Instance {
 	in := Instance{Owner: hex.EncodeToString(e.Address.AsSlice()) + ".addr." + s.Name, Addr: e.Address, Ports: e.Ports}
+	if len(in.Owner) > maxOwner {
+		in.Owner = s.Name // at which its address is one of several
+	}
 	if len(in.Ports) == 0 && s.Port != 0 {
 		in.Ports = []config.Port{{Number: s.Port, Weight: uint16(min(e.Weight, maxSRVWeight))}} // #nosec G115 -- bounded
 	}
 	return in
 }
+
+// maxOwner is the length of the longest name as text with its last dot (RFC 1035 section
+// 2.3.4): 255 octets on the wire have one more than that.
+const maxOwner = 254
 
 // maxSRVWeight is the largest weight of 16 bits.
 const maxSRVWeight = 1<<16 - 1

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/detour-dns/detour/internal/source"
@@ -60,5 +61,13 @@ func TestInstances(t *testing.T) {
 	want := "[{c0000201.addr.web.service.consul. 192.0.2.1 [{9999 5}]} {20010db8000000000000000000000001.addr.web.service.consul. 2001:db8::1 [{443 65535}]}]"
 	if fmt.Sprint(got) != want {
 		t.Errorf("%v, want %s", got, want)
+	}
+	long := strings.Repeat(strings.Repeat("a", 50)+".", 4) + "example.org"
+	cfg = load(t, strings.Replace(fmt.Sprintf(follows, ""), "web: {", "web: {name: "+long+", ", 1))
+	cat := portsAt(map[string][]source.Port{"192.0.2.1": {{Number: 1, Weight: 1}}, "2001:db8::1": {{Number: 443, Weight: 1}}})
+	cat[long+"."] = cat["web.service.consul."]
+	s, _ := Fill(cfg, cat).Service(long)
+	if got := Instances(s); len(got) != 2 || got[0].Owner != "c0000201.addr."+long+"." || got[1].Owner != long+"." {
+		t.Errorf("names that are too long: %v", got)
 	}
 }
