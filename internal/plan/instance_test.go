@@ -62,7 +62,7 @@ func TestInstances(t *testing.T) {
 	if fmt.Sprint(got) != want {
 		t.Errorf("%v, want %s", got, want)
 	}
-	long := strings.Repeat(strings.Repeat("a", 50)+".", 4) + "example.org"
+	long := strings.Repeat(strings.Repeat("a", 50)+".", 4) + "x.example.org"
 	cfg = load(t, strings.Replace(fmt.Sprintf(follows, ""), "web: {", "web: {name: "+long+", ", 1))
 	cat := portsAt(map[string][]source.Port{"192.0.2.1": {{Number: 1, Weight: 1}}, "2001:db8::1": {{Number: 443, Weight: 1}}})
 	cat[long+"."] = cat["web.service.consul."]
