@@ -109,7 +109,7 @@ func TestQueryKeys(t *testing.T) {
 	for line, says := range map[string]string{
 		"PUT /v1/overrides/aws/us-east-1?dry_run=true":            "there is no query key \"dry_run\" here: it belongs into the body, as {\"dry_run\": ...}",
 		"DELETE /v1/overrides/shop.example.org/203.0.113.7?owner": "there is no query key \"owner\" here: it takes none",
-		"GET /v1/events?from=1h":                                  "there is no query key \"from\" here: it takes since, after, target and limit",
+		"GET /v1/events?from=1h":                                  "there is no query key \"from\" here: it takes since, after, target, kind and limit",
 		"HEAD /v1/simulate?up=x":                                  "",
 		"DELETE /v1/freeze?reason=r":                              "there is no query key \"reason\" here: it takes target",
 	} {

@@ -52,8 +52,8 @@ func beginGuardian(t *testing.T, c *kit.ConsulServer, n int, port, web, up strin
 }
 
 // A name's DNS is emptied, and then a resolver is killed whose disk is empty when it
-// starts again: it answers what its neighbor kept from its first answer on, and says
-// from whom it has it. Without a Consul that is alive, its neighbor goes on.
+// starts again: it answers what two neighbors kept from its first answer on, and says
+// from whom it has it. Without a Consul that is alive, they go on.
 func TestAStartWithNothingInTheOutage(t *testing.T) {
 	t.Parallel()
 	c := kit.Consul(t, kit.ConsulOptions{ACL: true, TLS: true})
@@ -62,14 +62,17 @@ func TestAStartWithNothingInTheOutage(t *testing.T) {
 	backend(t, "127.0.4.1", web)
 	backend(t, aws, web)
 	backend(t, gcp, web)
-	one, two := beginGuardian(t, c, 1, port, web, up), beginGuardian(t, c, 2, port, web, up)
-	for _, p := range []*guardian{one, two} {
-		p.eventually("both are heard", func() bool { out, _ := p.resolver("status"); return strings.Contains(out, "2 observers fresh, agree") })
+	one, two, three := beginGuardian(t, c, 1, port, web, up), beginGuardian(t, c, 2, port, web, up), beginGuardian(t, c, 3, port, web, up)
+	for _, p := range []*guardian{one, two, three} {
+		p.eventually("all are heard", func() bool { out, _ := p.resolver("status"); return strings.Contains(out, "3 observers fresh, agree") })
 	}
-	one.eventually("it is known", func() bool { return one.askAPI() == "127.0.4.1" })
-	// It is left within a moment, or ten seconds where its neighbor is elected to do so.
+	for _, p := range []*guardian{one, three} {
+		p.eventually("it is known", func() bool { return p.askAPI() == "127.0.4.1" })
+	}
+	// It is left within a moment, or ten seconds where a neighbor is elected to do so.
 	if err := kit.Every(200*time.Millisecond, 30*time.Second, func() bool {
-		return bytes.Contains(c.Do(http.MethodGet, "/v1/kv/detour/main/v1/?keys", nil), []byte("kept/onprem~2Ffra1/"))
+		keys := c.Do(http.MethodGet, "/v1/kv/detour/main/v1/?keys", nil)
+		return bytes.Contains(keys, []byte("kept/onprem~2Ffra1/dns1/")) && bytes.Contains(keys, []byte("kept/onprem~2Ffra1/dns3/"))
 	}); err != nil {
 		t.Fatalf("nothing is left for the others: %v", err)
 	}
