@@ -50,14 +50,20 @@ func decodeStatus(d *decoder, v value, e *Expect) {
 }
 
 func parseStatus(s string) (StatusRange, bool) {
+	low, high := ends(s)
+	l, errLow := strconv.Atoi(low)
+	h, errHigh := strconv.Atoi(high)
+	ok := errLow == nil && errHigh == nil && l >= 100 && l <= h && h <= 599
+	return StatusRange{l, h}, ok
+}
+
+// ends returns the ends of a range such as 200-299; a single number is both.
+func ends(s string) (low, high string) {
 	low, high, isRange := strings.Cut(s, "-")
 	if !isRange {
 		high = low
 	}
-	l, errLow := strconv.Atoi(strings.TrimSpace(low))
-	h, errHigh := strconv.Atoi(strings.TrimSpace(high))
-	ok := errLow == nil && errHigh == nil && l >= 100 && l <= h && h <= 599
-	return StatusRange{l, h}, ok
+	return strings.TrimSpace(low), strings.TrimSpace(high)
 }
 
 // maxBodyPattern bounds the expression, in bytes: it runs over every probe's body.

@@ -141,12 +141,9 @@ func decodeAllowPorts(d *decoder, v value, c *consulDraft) {
 		if !ok {
 			continue
 		}
-		low, high, isRange := strings.Cut(s, "-")
-		if !isRange {
-			high = low
-		}
-		l, errLow := strconv.ParseUint(strings.TrimSpace(low), 10, 16)
-		h, errHigh := strconv.ParseUint(strings.TrimSpace(high), 10, 16)
+		low, high := ends(s)
+		l, errLow := strconv.ParseUint(low, 10, 16)
+		h, errHigh := strconv.ParseUint(high, 10, 16)
 		if errLow != nil || errHigh != nil || l == 0 || l > h {
 			d.fault(item, "%s is neither a port nor a range of ports: write 443 or 20000-32000", s)
 			continue

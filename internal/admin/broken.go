@@ -2,6 +2,7 @@ package admin
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -62,16 +63,15 @@ func (f *failed) alone(parts map[int]*part, all, well map[int]int) bool {
 
 // failing describes a service if all of its endpoints are Down.
 func (p *page) failing(i int32, parts map[int]*part) (b failed, ok bool) {
+	for _, part := range parts { // of most services the first one says that it is not
+		if part.enabled == 0 || part.ends.Down < part.enabled {
+			return failed{}, false
+		}
+	}
 	b = failed{service: i, Broken: Broken{Service: people(p.plan().Services[i].Name), Regions: []string{}}}
 	causes := map[health.Cause]int{}
-	for r := range p.plan().Regions {
+	for _, r := range slices.Sorted(maps.Keys(parts)) {
 		part := parts[r]
-		switch {
-		case part == nil:
-			continue
-		case part.enabled == 0 || part.ends.Down < part.enabled:
-			return b, false
-		}
 		b.Regions = append(b.Regions, p.plan().Regions[r].Name)
 		b.Endpoints += part.ends.Down
 		if causes[part.cause] += part.ends.Down; causes[part.cause] > causes[b.cause] {

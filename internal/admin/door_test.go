@@ -38,6 +38,20 @@ func saying(t *testing.T, srv *Server, text string, began func()) {
 	}
 }
 
+// promptly asks for the status, which is to come within a time.
+func promptly(t *testing.T, c *Client, within time.Duration) {
+	t.Helper()
+	at := time.Now()
+	if _, err := c.Status(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(at); took > within {
+		t.Errorf("a status took %v", took)
+	} else {
+		t.Log("a status took", took)
+	}
+}
+
 // However many connect and never end what they say, who asks is answered at once,
 // and no more connections are open than there may be.
 func TestSlowClients(t *testing.T) {
@@ -57,15 +71,7 @@ func TestSlowClients(t *testing.T) {
 			}
 			began.Wait() // a client that shares a processor with a thousand that begin is slow itself
 			for range 2 {
-				at := time.Now()
-				if _, err := c.Status(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-				if took := time.Since(at); took > 3*time.Second { // a second, on a machine that does nothing else
-					t.Errorf("a status took %v", took)
-				} else {
-					t.Log("a status took", took)
-				}
+				promptly(t, c, 3*time.Second) // a second, on a machine that does nothing else
 			}
 		})
 	}
@@ -148,15 +154,7 @@ func TestWhoAsksAgainKeepsNobodyOut(t *testing.T) {
 	}
 	began.Wait()
 	for range 3 {
-		at := time.Now()
-		if _, err := c.Status(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if took := time.Since(at); took > 4*time.Second { // half a second, on a machine that does nothing else
-			t.Errorf("a status took %v", took)
-		} else {
-			t.Log("a status took", took)
-		}
+		promptly(t, c, 4*time.Second) // half a second, on a machine that does nothing else
 		c.http.CloseIdleConnections()
 	}
 }
@@ -184,13 +182,7 @@ func TestHalfABodyThatIsRefused(t *testing.T) {
 			defer beat.Stop()
 			for range 3 {
 				<-beat.C
-				at := time.Now()
-				if _, err := c.Status(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-				if took := time.Since(at); took > 3*time.Second { // milliseconds, on a machine that does nothing else
-					t.Errorf("a status took %v", took)
-				}
+				promptly(t, c, 3*time.Second) // milliseconds, on a machine that does nothing else
 				c.http.CloseIdleConnections()
 			}
 		})

@@ -65,15 +65,33 @@ func stolen(h *hub, all []*resolver, zone string, o share.Opinion) {
 	pass(2 * time.Minute)
 }
 
-// set has addresses of a resolver fall silent, or answer again.
+// lacks starts a resolver anew on a machine that cannot send some of its probes.
+func (r *resolver) lacks(t *testing.T, why func(netip.AddrPort) error) {
+	t.Helper()
+	r.Close()
+	var err error
+	r.Engine, err = Start(Options{Config: parse(t, r.yaml), Share: r.seat, Dial: func(ctx context.Context, n string, to netip.AddrPort) (net.Conn, error) {
+		if err := why(to); err != nil {
+			return nil, err
+		}
+		return r.world.dial(ctx, n, to)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := r.Engine
+	t.Cleanup(func() { last.Close() })
+}
+
+// hush has addresses of a resolver fall silent, or answer again.
 func (r *resolver) hush(silent bool, ips ...string) {
 	for _, ip := range ips {
 		r.set(ip, silent)
 	}
 }
 
-// All honest resolvers doubt themselves for a while, in any number of zones. What a stolen
-// token says meanwhile is the only voice, and moves nobody.
+// All honest resolvers doubt themselves for a while, in any number of zones. A stolen token
+// is then the only voice, and moves nobody.
 func TestALiarAmongThoseWhoDoubt(t *testing.T) {
 	for mode, yaml := range modes() {
 		for _, zones := range [][]string{{fra, fra}, {fra, ams}, {fra, ams, lon}, {fra, fra, lon}} {
@@ -106,7 +124,7 @@ func TestALiarAmongThoseWhoDoubt(t *testing.T) {
 }
 
 // A resolver has no verdict for a while: it starts, or its probes do not leave the machine.
-// What a stolen token says meanwhile moves it nowhere.
+// A stolen token that speaks meanwhile moves it nowhere.
 func TestALiarBesideOneWithoutVerdict(t *testing.T) {
 	for mode, yaml := range modes() {
 		for _, how := range []string{"a second", "a minute", "six minutes", "no descriptors"} {
@@ -115,17 +133,12 @@ func TestALiarBesideOneWithoutVerdict(t *testing.T) {
 					h := newHub()
 					all := []*resolver{member(t, h, "r1", fra, yaml), member(t, h, "r2", ams, yaml)}
 					var lost atomic.Bool
-					all[0].Close()
-					var err error
-					o := Options{Config: parse(t, all[0].yaml), Share: all[0].seat, Dial: func(ctx context.Context, n string, to netip.AddrPort) (net.Conn, error) {
+					all[0].lacks(t, func(netip.AddrPort) error {
 						if lost.Load() {
-							return nil, syscall.EMFILE
+							return syscall.EMFILE
 						}
-						return all[0].world.dial(ctx, n, to)
-					}}
-					if all[0].Engine, err = Start(o); err != nil {
-						t.Fatal(err)
-					}
+						return nil
+					})
 					pass(30 * time.Second)
 					stolen(h, all, ams, all[0].downBut(h, "198.51.100.10"))
 					if how == "no descriptors" {
@@ -187,15 +200,7 @@ func TestALiarKeepsNoBrakeOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHub()
 		yaml := strings.ReplaceAll(shops(4), "{monitors: [sql],", "{monitors: [sql], single_writer: true,")
-		var all []*resolver
-		for i, z := range []string{fra, ams} {
-			r := &resolver{world: &world{}, seat: &seat{h: h, name: fmt.Sprint("r", i+1)}}
-			r.yaml = "self: {name: " + r.seat.name + ", zone: " + z + "}\n" + strings.ReplaceAll(yaml, "DIR", t.TempDir())
-			r.start(t, h)
-			t.Cleanup(func() { r.Close() })
-			all = append(all, r)
-		}
-		pass(30 * time.Second)
+		all := gatherFleet(t, h, yaml, fra, ams)
 		stolen(h, all, ams, all[0].downBut(h, "198.51.100.10", "198.51.100.11"))
 		cut := func(is bool) {
 			for i := range 4 {
@@ -219,19 +224,12 @@ func TestOneThatNeverHasAVerdict(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					h := newHub()
 					all := gatherFleet(t, h, yaml, zones...)
-					all[0].Close()
-					var err error
-					o := Options{Config: parse(t, all[0].yaml), Share: all[0].seat, Dial: func(ctx context.Context, n string, to netip.AddrPort) (net.Conn, error) {
+					all[0].lacks(t, func(to netip.AddrPort) error {
 						if to.Addr().String() == "192.0.2.10" {
-							return nil, syscall.EAFNOSUPPORT
+							return syscall.EAFNOSUPPORT
 						}
-						return all[0].world.dial(ctx, n, to)
-					}}
-					if all[0].Engine, err = Start(o); err != nil {
-						t.Fatal(err)
-					}
-					last := all[0].Engine
-					t.Cleanup(func() { last.Close() })
+						return nil
+					})
 					remain(t, 5*time.Minute, aws, all[0])
 					if len(all) == 3 {
 						all[1].cutOff()

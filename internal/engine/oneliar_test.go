@@ -30,7 +30,7 @@ func stays(t *testing.T, all ...*resolver) {
 // One resolver has decided alone that a region is dead. Then a stolen token is heard,
 // which says that all is up: it moves nobody back into what is dead.
 func TestALoneLiarMovesNobodyBack(t *testing.T) {
-	for name, yaml := range map[string]string{"automatic": shop("DIR"), "single writer": singleWriter("DIR"), "single writer and automatic": oneWriter()} {
+	for name, yaml := range modes() {
 		for _, second := range []string{fra, ams} {
 			t.Run(name+" "+second, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {

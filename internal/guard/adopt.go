@@ -16,9 +16,8 @@ const (
 // what one keeps, or another zone, once it proved itself here: who stole the token of
 // one of them can bring nothing in. Nor does one keep anything out: what two keep comes
 // first, then each has its turn for one address, and what one says besides addresses
-// counts for nothing. What was refuted here
-// is not taken over, nor addresses for which deny is true, nor private ones of other
-// zones: they mean other machines here.
+// counts for nothing. What was refuted here is not taken over, nor addresses for which
+// deny is true, nor private ones of other zones: they mean other machines here.
 func (n *Name) Adopt(finds []Find, now Stamp, deny func(Addr) bool) (isNew bool) {
 	var near, far []*Name
 	for i := range finds {
@@ -247,7 +246,9 @@ func (k *Kept) borrow(o offer, isFar bool, most int) (isNew bool) {
 		*k = Kept{Bad: k.Bad, Why: k.Why, Began: k.Began}
 	}
 	for i := range k.Members {
-		most -= count(k.Members[i].Lent && k.Members[i].Far == isFar)
+		if m := &k.Members[i]; m.Lent && m.Far == isFar {
+			most--
+		}
 	}
 	for _, m := range o {
 		if most > 0 && len(k.Members) < MaxMembers && k.find(m.IP) == nil {
@@ -257,13 +258,6 @@ func (k *Kept) borrow(o offer, isFar bool, most int) (isNew bool) {
 		}
 	}
 	return isNew
-}
-
-func count(is bool) int {
-	if is {
-		return 1
-	}
-	return 0
 }
 
 // takes reports whether an address is of the kind that a family has, or may have.

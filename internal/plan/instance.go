@@ -2,6 +2,7 @@ package plan
 
 import (
 	"encoding/hex"
+	"math"
 	"net/netip"
 
 	"github.com/detour-dns/detour/config"
@@ -37,7 +38,7 @@ func instanceOf(s *config.Service, e *config.Endpoint) Instance {
 		in.Owner = s.Name // at which its address is one of several
 	}
 	if len(in.Ports) == 0 && s.Port != 0 {
-		in.Ports = []config.Port{{Number: s.Port, Weight: uint16(min(e.Weight, maxSRVWeight))}} // #nosec G115 -- bounded
+		in.Ports = []config.Port{{Number: s.Port, Weight: uint16(min(e.Weight, math.MaxUint16))}} // #nosec G115 -- bounded
 	}
 	return in
 }
@@ -45,9 +46,6 @@ func instanceOf(s *config.Service, e *config.Endpoint) Instance {
 // maxOwner is the length of the longest name as text with its last dot (RFC 1035 section
 // 2.3.4): 255 octets on the wire have one more than that.
 const maxOwner = 254
-
-// maxSRVWeight is the largest weight of 16 bits.
-const maxSRVWeight = 1<<16 - 1
 
 func hasPorts(s *config.Service) bool {
 	for i := range s.Pools {

@@ -200,14 +200,19 @@ func (w *watch) update(err error) Update {
 		Service: w.of.name, Datacenter: w.query.datacenter, Entry: e, Err: err, Ignored: maps.Clone(w.ignored),
 		Places: !e.SamePlaces(w.of.last), Status: !e.SameStatus(w.of.last),
 	}
-	for why, n := range map[Reason]int{TooMany: left, Heavy: cut} {
-		if n > 0 && u.Ignored == nil {
-			u.Ignored = Ignored{}
-		}
-		if n > 0 {
-			u.Ignored[why] += n
-		}
-	}
+	u.ignore(TooMany, left)
+	u.ignore(Heavy, cut)
 	w.of.last = e
 	return u
+}
+
+// ignore counts what more was ignored, if anything was.
+func (u *Update) ignore(why Reason, n int) {
+	if n == 0 {
+		return
+	}
+	if u.Ignored == nil {
+		u.Ignored = Ignored{}
+	}
+	u.Ignored[why] += n
 }
