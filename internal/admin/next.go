@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/detour-dns/detour/internal/health"
 	"github.com/detour-dns/detour/internal/steer"
 )
 
@@ -49,8 +48,7 @@ func (p *page) returnOf(i int32, n int) *Next {
 		out.At = heldUntil(ps)
 	default:
 		out.IfUp = true
-		wait := health.Wait(s.Failback.After, s.Failback.Max, mem.Ejected.Within(s.HoldDown.Window, p.now))
-		out.At = p.now.Add(wait + p.rise(i, n))
+		out.At = p.now.Add(s.FailbackWait(mem, p.now) + p.rise(i, n))
 	}
 	return out
 }

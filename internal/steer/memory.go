@@ -50,7 +50,7 @@ type stage struct {
 
 // failback returns how far a pool in Returning is.
 func (s *Service) failback(m *PoolMemory, now time.Time) stage {
-	start := m.Returned.Add(s.failbackWait(m))
+	start := m.Returned.Add(s.FailbackWait(m, m.Returned))
 	if s.Failback.Manual || m.Asked.After(m.Returned) {
 		if m.Asked.Before(m.Returned) { // or never
 			return stage{}
@@ -73,10 +73,13 @@ func (s *Service) failback(m *PoolMemory, now time.Time) stage {
 	}
 }
 
-// failbackWait counts the ejections at the moment of return, so that the wait is
-// known then and does not shrink while it runs.
-func (s *Service) failbackWait(m *PoolMemory) time.Duration {
-	return health.Wait(s.Failback.After, s.Failback.Max, m.Ejected.Within(s.HoldDown.Window, m.Returned))
+// FailbackWait returns how long a pool that is healthy again at a time waits until its
+// ramp begins: its failback or a hold-down, which run together, whichever is longer.
+// Ejections count at that time, so that the wait is known then and does not shrink
+// while it runs.
+func (s *Service) FailbackWait(m *PoolMemory, at time.Time) time.Duration {
+	n := m.Ejected.Within(s.HoldDown.Window, at)
+	return max(health.Wait(s.Failback.After, s.Failback.Max, n), health.Wait(s.HoldDown.Step, s.HoldDown.Max, n))
 }
 
 // heldUntil returns when an Up endpoint may be used: after its hold-down, and as
