@@ -22,20 +22,26 @@ type step struct {
 	from, to int // percent of the clients
 }
 
+// stepped are the services that went on so, and when the first of them did.
+type stepped struct {
+	services []string
+	at       time.Time
+}
+
 // ramps knows how far traffic is on its way back, so that each step is told once,
 // and those of many services to one region together.
 type ramps struct {
 	now   map[ramp]int // percent of the clients
-	fresh map[step][]string
+	fresh map[step]*stepped
 	order []step
 	last  time.Time // that steps were told
 }
 
-func newRamps() ramps { return ramps{now: map[ramp]int{}, fresh: map[step][]string{}} }
+func newRamps() ramps { return ramps{now: map[ramp]int{}, fresh: map[step]*stepped{}} }
 
 // set notes how many of the clients a service answers from a region to which its
 // traffic returns, 0 if it does not. That it has all is a move.
-func (r *ramps) set(k ramp, share int, all bool) {
+func (r *ramps) set(k ramp, share int, all bool, at time.Time) {
 	was := r.now[k]
 	switch {
 	case was == share:
@@ -51,8 +57,9 @@ func (r *ramps) set(k ramp, share int, all bool) {
 	s := step{k.region, was, share}
 	if r.fresh[s] == nil {
 		r.order = append(r.order, s)
+		r.fresh[s] = &stepped{at: at}
 	}
-	r.fresh[s] = append(r.fresh[s], k.service)
+	r.fresh[s].services = append(r.fresh[s].services, k.service)
 }
 
 // keepOnly forgets services that are no more.
@@ -69,7 +76,7 @@ func (e *Engine) noteRamps(s *steer.Snapshot) {
 			if st.Ramps&bit != 0 {
 				share = st.Pools[p].Share
 			}
-			e.ramps.set(ramp{people(svc.Name), s.Plan.Regions[svc.Pools[p].Region].Name}, share, st.From&bit != 0)
+			e.ramps.set(ramp{people(svc.Name), s.Plan.Regions[svc.Pools[p].Region].Name}, share, st.From&bit != 0, s.At)
 		}
 	}
 }
@@ -87,14 +94,15 @@ func (e *Engine) tellRamps(now time.Time) {
 	clear(r.fresh)
 }
 
-func (e *Engine) tellRamp(s step, names []string) {
+func (e *Engine) tellRamp(s step, of *stepped) {
+	names := of.services
 	text := "traffic returns to " + s.region + ": " + strconv.Itoa(s.to) + " % of the clients"
 	if s.to == 0 {
 		text = "traffic no longer returns to " + s.region + ", which had " + strconv.Itoa(s.from) + " % of the clients"
 	}
-	e.log.Info("ramp: "+text, "region", s.region, "from", s.from, "to", s.to, "count", len(names), "which", some(names))
-	e.record(journal.Event{
-		Kind: journal.Ramp, Text: text + " of " + ofServices(names), Region: s.region, Services: names, Count: len(names),
+	e.log.Info("ramp: "+text, "at", of.at.UTC().Format(time.RFC3339), "region", s.region, "from", s.from, "to", s.to, "count", len(names), "which", some(names))
+	e.journal.Add(journal.Event{
+		At: of.at, Kind: journal.Ramp, Text: text + " of " + ofServices(names), Region: s.region, Services: names, Count: len(names),
 		From: strconv.Itoa(s.from), To: strconv.Itoa(s.to),
 	})
 }

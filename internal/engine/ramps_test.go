@@ -63,14 +63,21 @@ func TestARampIsFewEvents(t *testing.T) {
 		}
 		pass(15 * time.Minute)
 		services, events := map[string]int{}, 0
+		var first []time.Time
 		for _, ev := range e.Journal().Find(journal.Query{}) {
 			if ev.Kind == journal.Ramp {
 				services[ev.From+" to "+ev.To] += ev.Count
 				events++
+				if ev.To == "10" {
+					first = append(first, ev.At)
+				}
 			}
 		}
 		if events > 20 || len(services) != 3 || services["0 to 10"] != n || services["25 to 50"] != n {
 			t.Errorf("%d events tell of %v", events, services)
+		}
+		if len(first) < 2 || first[1].Sub(first[0]) >= rampsEvery {
+			t.Errorf("steps are told at %v, which is when they were told of and not when they were made", first)
 		}
 	})
 }
