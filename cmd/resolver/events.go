@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,7 +15,7 @@ import (
 )
 
 func newEvents() *cobra.Command {
-	var asJSON, follow bool
+	var asJSON, follow, flat bool
 	var of admin.EventFilter
 	cmd := &cobra.Command{
 		Use:   "events",
@@ -22,8 +23,14 @@ func newEvents() *cobra.Command {
 		Long: `Show what happened, the oldest first: endpoints that failed and came back, regions
 that were judged down, services that moved and why, moves that were wanted and
 not made, what operators did, and reloads. The last 10,000 events are kept, also
-over restarts. With --json each line is one event.`,
+over restarts.
+
+What failed together within five minutes, and what followed from it, is one
+incident: a line, with what moved and what came back below. --flat shows each
+event by itself, as --kind, --follow and --json do, of which each line is one
+event.`,
 		Example: `  resolver events --since 1h
+  resolver events --flat --since 1h
   resolver events --kind move,region --limit 20
   resolver events --target shop.example.org --follow
   resolver events --since 2026-03-01T03:00:00Z --json | jq 'select(.kind == "move")'`,
@@ -34,6 +41,7 @@ over restarts. With --json each line is one event.`,
 	cmd.Flags().StringVar(&of.Target, "target", "", "only what is about a region, a service or an endpoint")
 	cmd.Flags().StringVar(&of.Kind, "kind", "", "only of these kinds, with commas: move,region")
 	cmd.Flags().IntVar(&of.Limit, "limit", 0, "only the newest so many")
+	cmd.Flags().BoolVar(&flat, "flat", false, "each event by itself, not as incidents")
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what happens; Ctrl-C ends it")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, an event a line")
 	completeFlag(cmd, "target", regions|services)
@@ -41,6 +49,9 @@ over restarts. With --json each line is one event.`,
 		c, err := admin.NewClient(*to)
 		if err != nil {
 			return err
+		}
+		if !flat && !follow && !asJSON && of.Kind == "" {
+			return listIncidents(cmd, c, of)
 		}
 		show := showEvents(cmd, asJSON)
 		if follow && of.Target == "" {
@@ -60,6 +71,28 @@ over restarts. With --json each line is one event.`,
 	return cmd
 }
 
+// nothingHappened is said instead of an empty list.
+const nothingHappened = "nothing happened"
+
+func listIncidents(cmd *cobra.Command, c *admin.Client, of admin.EventFilter) error {
+	list, err := c.Incidents(cmd.Context(), of)
+	switch {
+	case err != nil:
+		return err
+	case list.Warning != "": // silence would be taken for peace
+		return errors.New(list.Warning)
+	case len(list.Incidents) == 0:
+		fmt.Fprintln(cmd.OutOrStdout(), nothingHappened)
+	}
+	out := admin.EventWriter{To: cmd.OutOrStdout()}
+	for i := range list.Incidents {
+		if err := out.Incident(&list.Incidents[i], time.Now()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func listEvents(cmd *cobra.Command, list []admin.Event, asJSON bool, show func(*admin.Event) error) error {
 	for i := range list {
 		if err := show(&list[i]); err != nil {
@@ -67,7 +100,7 @@ func listEvents(cmd *cobra.Command, list []admin.Event, asJSON bool, show func(*
 		}
 	}
 	if len(list) == 0 && !asJSON {
-		fmt.Fprintln(cmd.OutOrStdout(), "nothing happened")
+		fmt.Fprintln(cmd.OutOrStdout(), nothingHappened)
 	}
 	return nil
 }
@@ -91,10 +124,6 @@ func showEvents(cmd *cobra.Command, asJSON bool) func(*admin.Event) error {
 		lines := json.NewEncoder(cmd.OutOrStdout())
 		return func(e *admin.Event) error { return lines.Encode(e) }
 	}
-	var last *admin.Event
-	return func(e *admin.Event) error {
-		err := admin.WriteEvent(cmd.OutOrStdout(), e, last)
-		last = e
-		return err
-	}
+	out := admin.EventWriter{To: cmd.OutOrStdout()}
+	return out.Event
 }

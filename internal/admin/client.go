@@ -179,6 +179,13 @@ func (c *Client) Events(ctx context.Context, of EventFilter) (*Events, error) {
 	return call[Events](ctx, c, http.MethodGet, "/v1/events?"+of.values(), nil)
 }
 
+// Incidents returns what happened, in which what belongs together is one. Kinds are not
+// asked for.
+func (c *Client) Incidents(ctx context.Context, of EventFilter) (*Incidents, error) {
+	of.Kind = ""
+	return call[Incidents](ctx, c, http.MethodGet, "/v1/incidents?"+of.values(), nil)
+}
+
 // Simulate asks what would be if regions failed: a list with commas.
 func (c *Client) Simulate(ctx context.Context, down string) (*Simulation, error) {
 	return call[Simulation](ctx, c, http.MethodGet, "/v1/simulate?"+url.Values{"down": {down}}.Encode(), nil)

@@ -138,3 +138,56 @@ func TestFollowersAreFew(t *testing.T) {
 		}
 	}
 }
+
+// A region of twelve services that fails and comes back is told in at most five lines,
+// the region first; the same events are there one by one.
+func TestAnIncidentIsFiveLines(t *testing.T) {
+	var file strings.Builder
+	file.WriteString("version: 1\nmonitors:\n  web: {type: tcp, port: 443, interval: 100ms, timeout: 100ms, confirm: 100ms, fall: 1, rise: 1}\nservices:\n")
+	var in []string
+	for i := range 12 {
+		addr := "192.0.2." + strconv.Itoa(i+1)
+		in = append(in, addr)
+		file.WriteString("  s" + strconv.Itoa(i) + ".example.org: {monitors: [web], pools: [{aws/us-east-1: [" + addr + "]}, {gcp/europe-west1: [198.51.100." + strconv.Itoa(i+1) + "]}]}\n")
+	}
+	file.WriteString("defaults: {hold_down: {step: 100ms}, failback: {after: 1s, step: 1s}}\n")
+	s := newSystem(t, file.String())
+	srv := s.listen(t, config.Admin{})
+	c := client(t, srv)
+	told := func(until func(*Incident) bool) (string, *Incident) {
+		t.Helper()
+		var text string
+		var found *Incident
+		eventually(t, c, "one incident", func(*Status) bool {
+			list, err := c.Incidents(t.Context(), EventFilter{Target: "aws/us-east-1"})
+			if err != nil || len(list.Incidents) != 1 || !until(&list.Incidents[0]) {
+				return false
+			}
+			found = &list.Incidents[0]
+			text = said(func(b *strings.Builder) error { return (&EventWriter{To: b}).Incident(found, time.Now()) })
+			return true
+		})
+		return text, found
+	}
+	s.world.refuse(in...)
+	text, x := told(func(x *Incident) bool { return len(x.Down) == 12 && len(x.Away) == 12 })
+	if lines := strings.Count(text, "\n") - 1; lines > 5 || !strings.Contains(text, "  incident  aws/us-east-1 fails: 12 endpoints of 12 services (refused); goes on for ") || !strings.Contains(text, "  moved    12 services to gcp/europe-west1\n") {
+		t.Errorf("%d lines of %+v\n%s", lines, x, text)
+	}
+	s.world.refuse()
+	text, x = told(func(x *Incident) bool { return x.Over })
+	if lines := strings.Count(text, "\n") - 1; lines > 5 || !strings.Contains(text, "; over after ") || !strings.Contains(text, "  back     12 services to aws/us-east-1\n") {
+		t.Errorf("%d lines of %+v\n%s", lines, x, text)
+	}
+	flat, err := c.Events(t.Context(), EventFilter{Target: "aws/us-east-1"})
+	if err != nil || len(flat.Events) != x.Count {
+		t.Errorf("%v: %d events by themselves, %d in the incident", err, len(flat.Events), x.Count)
+	}
+	for path, want := range map[string]string{
+		"/v1/incidents?limit=1": x.Text, "/v1/incidents?since=0s": `"incidents":[]`, "/v1/incidents?target=nowhere": "there is no region", "/v1/incidents?kind=move": "there is no query key",
+	} {
+		if r := send(t, srv, "GET", path, ""); !strings.Contains(r.body, want) {
+			t.Errorf("%s: %d %s, want %q", path, r.status, r.body, want)
+		}
+	}
+}

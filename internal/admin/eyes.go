@@ -8,26 +8,6 @@ import (
 	"time"
 )
 
-// WriteEvent writes an event in a line for people. The day is written before the
-// first event of each; last is the one before, or nil.
-func WriteEvent(w io.Writer, e, last *Event) error {
-	at := e.At.Local()
-	if last == nil || !sameDay(last.At.Local(), at) {
-		if _, err := fmt.Fprintln(w, at.Format("Monday, 2 January 2006")); err != nil {
-			return err
-		}
-	}
-	const below = "\n                    " // a text of several lines
-	who := ""
-	if e.Who != "" {
-		who = "  (" + e.Who + ")"
-	}
-	_, err := fmt.Fprintf(w, "%s  %-8s  %s%s\n", at.Format(time.TimeOnly), e.Kind, strings.ReplaceAll(e.Text, "\n", below), who)
-	return err
-}
-
-func sameDay(a, b time.Time) bool { return a.Format(time.DateOnly) == b.Format(time.DateOnly) }
-
 // someNames is how many names a list shows unless all are asked for.
 const someNames = 10
 

@@ -26,7 +26,7 @@ func TestLinesOfAStatus(t *testing.T) {
 		t.Error(text)
 	}
 	text = said(func(b *strings.Builder) error {
-		return WriteEvent(b, &Event{At: now, Kind: "override", Text: "not taken: x\ny", Who: "file"}, nil)
+		return (&EventWriter{To: b}).Event(&Event{At: now, Kind: "override", Text: "not taken: x\ny", Who: "file"})
 	})
 	if !strings.HasSuffix(text, "override  not taken: x\n                    y  (file)\n") {
 		t.Error(text)

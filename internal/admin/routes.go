@@ -58,6 +58,16 @@ var api = []route{
 		reply: Events{}, handle: (*Server).getEvents,
 	},
 	{
+		method: http.MethodGet, path: "/v1/incidents",
+		says: "What happened, oldest first, in which what failed together and what followed is one.",
+		query: []param{
+			{"since", "how long ago (1h30m), or a time (RFC 3339): what lasted until then or later"},
+			{"target", "only what is about a region, a service or an endpoint"},
+			{"limit", "the newest so many"},
+		},
+		reply: Incidents{}, handle: (*Server).getIncidents,
+	},
+	{
 		method: http.MethodGet, path: "/v1/simulate", says: "What would be if regions fell silent now. Nothing is changed.",
 		query: []param{{"down", "regions, with commas (needed)"}},
 		reply: Simulation{}, handle: (*Server).getSimulate,

@@ -67,7 +67,7 @@ func TestObserving(t *testing.T) {
 func TestListsAreNeverNull(t *testing.T) {
 	s := newSystem(t, fleet)
 	srv := s.listen(t, config.Admin{})
-	for _, path := range []string{"/v1/status", "/v1/overrides", "/v1/services/shop.example.org", "/v1/explain?name=shop.example.org"} {
+	for _, path := range []string{"/v1/status", "/v1/overrides", "/v1/services/shop.example.org", "/v1/explain?name=shop.example.org", "/v1/incidents", "/v1/events"} {
 		if r := send(t, srv, "GET", path, ""); strings.Contains(r.body, "null") || r.header.Get("Cache-Control") != "no-store" {
 			t.Errorf("%s: %v %s", path, r.header, r.body)
 		}

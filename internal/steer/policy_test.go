@@ -385,23 +385,3 @@ func TestBackupsAreWhatWouldBeLeft(t *testing.T) {
 		}
 	}
 }
-
-// A hold-down that is longer than the failback takes no step of the ramp away.
-func TestRampBeginsWhenTheHoldDownIsOver(t *testing.T) {
-	p := small("aws/a", "gcp/b")
-	p.Services[0].Failback = Failback{After: 20 * time.Second, Max: time.Minute, Ramp: []int{10, 50, 100}, Step: 8 * time.Second}
-	p.Services[0].HoldDown = HoldDown{Step: 30 * time.Second, Max: 15 * time.Minute, Window: 30 * time.Minute}
-	p.Index()
-	s := Build(Input{Plan: p, Now: t0, Checks: up(2)})
-	s = Build(Input{Plan: p, Now: t0, Checks: down(up(2), health.CauseTimeout, 0), Prev: s, All: true})
-	well := up(2)
-	well[0].Since, well[0].Ejected = t0.Add(time.Minute), health.Ejections{t0}
-	for after, want := range map[time.Duration]int{0: 0, 29 * time.Second: 0, 30 * time.Second: 10, 38 * time.Second: 50, 46 * time.Second: 100} {
-		at := t0.Add(time.Minute)
-		now := Build(Input{Plan: p, Now: at, Checks: well, Prev: s, All: true})
-		now = Build(Input{Plan: p, Now: at.Add(after), Checks: well, Prev: now, All: true})
-		if got := now.State(0).Pools[0].Share; got != want {
-			t.Errorf("%v after it is up: %d %% of the clients, want %d", after, got, want)
-		}
-	}
-}

@@ -38,10 +38,11 @@ var rooms = map[string][]string{
 	"internal/guard":         {},
 	"internal/crash":         {"internal/files"},
 	"internal/journal":       {"internal/files"},
+	"internal/incident":      {"internal/journal"},
 	"internal/exchange":      {"internal/guard", "internal/share"},
 	"internal/state":         {"internal/files"},
 	"internal/engine":        {"config", "internal/files", "internal/agree", "internal/crash", "internal/journal", "internal/monitor", "internal/prober", "internal/source", "internal/source/consul", "internal/share", "internal/share/consul", "internal/guard", "internal/state", "internal/plan", "internal/steer", "internal/health"},
-	"internal/admin":         {"config", "internal/files", "internal/guard", "internal/engine", "internal/journal", "internal/plan", "internal/steer", "internal/health"},
+	"internal/admin":         {"config", "internal/files", "internal/guard", "internal/engine", "internal/incident", "internal/journal", "internal/plan", "internal/steer", "internal/health"},
 	"plugin/guard":           {"config", "internal/files", "internal/below", "internal/guard", "internal/health", "internal/prober", "internal/state"},
 	"plugin/failover":        {"config", "internal/files", "internal/below", "internal/crash", "internal/exchange", "internal/guard", "internal/journal", "internal/engine", "internal/admin", "internal/plan", "internal/source", "internal/steer", "internal/health"},
 	"internal/startup":       {},
@@ -54,7 +55,7 @@ var rooms = map[string][]string{
 }
 
 // pure are the packages that decide: no clock, no random source, no I/O, no log.
-var pure = []string{"internal/health", "internal/agree", "internal/steer", "internal/plan", "internal/guard"}
+var pure = []string{"internal/health", "internal/agree", "internal/steer", "internal/plan", "internal/guard", "internal/incident"}
 
 // impure are calls that a pure package must not make.
 var impure = map[string][]string{
