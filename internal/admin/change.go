@@ -72,6 +72,8 @@ func (s *Server) putOverride(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.changing.Lock() // of two that are harmless alone, the later one sees the earlier
+	defer s.changing.Unlock()
 	out, err := s.whatIf(o)
 	if err != nil {
 		return nil, gone(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -282,4 +283,36 @@ func TestFreeze(t *testing.T) {
 		}
 		return st.Moved.Services == 0
 	})
+}
+
+// Without break_glass the last ready region of a service stays, also where two take one of
+// its regions each at the same time, and where a dead one is forced up before.
+func TestTheLastReadyRegionStays(t *testing.T) {
+	s := newSystem(t, fleet)
+	c := client(t, s.listen(t, config.Admin{}))
+	eventually(t, c, "healthy", func(s *Status) bool { return s.State == Healthy })
+	const dead, living = "db.example.org/192.0.2.20", "db.example.org/198.51.100.20"
+	put := func(target, do string) bool {
+		_, err := c.PutOverride(t.Context(), target, PutOverride{Do: do, Reason: "r", Owner: "o"})
+		return err == nil
+	}
+	for range 50 {
+		var both [2]bool
+		var wg sync.WaitGroup
+		for i, target := range []string{dead, living} {
+			wg.Go(func() { both[i] = put(target, "down") })
+		}
+		wg.Wait()
+		if both[0] == both[1] {
+			t.Fatalf("of two at once were taken: %v", both)
+		}
+		for _, target := range []string{dead, living} {
+			_, _ = c.DeleteOverride(t.Context(), target)
+		}
+	}
+	s.world.refuse("192.0.2.20")
+	eventually(t, c, "down", func(s *Status) bool { return s.Checks.Down > 0 })
+	if down, up, again := put(living, "down"), put(dead, "up"), put(living, "down"); down || !up || again {
+		t.Errorf("the last region that lives is taken down: %v; %v; %v", down, up, again)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -44,6 +45,7 @@ type Server struct {
 	checking  chan struct{}
 	asking    chan struct{}
 	pace      pace
+	changing  sync.Mutex // one override is looked at and made at a time
 }
 
 // Option is what a server may be told besides.

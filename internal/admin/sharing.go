@@ -81,7 +81,7 @@ type Dispute struct {
 	Region   string   `json:"region"`
 	Endpoint string   `json:"endpoint"`
 	Monitor  string   `json:"monitor"`
-	Counts   string   `json:"counts"` // what counts here: up, down, doubtful (down only from here) or unknown
+	Counts   string   `json:"counts"` // what counts here: up, down, doubtful (down only by one observer) or unknown
 	Says     []Saying `json:"says"`
 }
 

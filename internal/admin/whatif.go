@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/detour-dns/detour/internal/health"
 	"github.com/detour-dns/detour/internal/steer"
 )
 
@@ -41,7 +42,7 @@ func (c *Changed) sort(name string, from, to *steer.ServiceState, o *steer.Overr
 	switch {
 	case voids(to, o.Target):
 		c.Stays = append(c.Stays, name)
-	case o.Kind != steer.ForceUp && ready(from) && !ready(to):
+	case o.Kind != steer.ForceUp && (ready(from) && !ready(to) || alive(from) && !alive(to)):
 		c.NoReady = append(c.NoReady, name)
 	default:
 		return touches(to, o.Target)
@@ -59,6 +60,15 @@ func touches(st *steer.ServiceState, target string) bool {
 // ready reports whether some pool is ready, or half a step below it.
 func ready(st *steer.ServiceState) bool {
 	return slices.ContainsFunc(st.Pools, func(p steer.PoolState) bool { return p.Standing >= steer.Ready-1 })
+}
+
+// alive is ready by what checks say: an endpoint that fails and is only forced up is not.
+func alive(st *steer.ServiceState) bool {
+	return slices.ContainsFunc(st.Pools, func(p steer.PoolState) bool {
+		return p.Standing >= steer.Ready-1 && slices.ContainsFunc(p.Ends, func(e steer.EndpointState) bool {
+			return e.Standing >= steer.Held && (e.Why != steer.WhyForcedUp || e.View.Verdict != health.Down)
+		})
+	})
 }
 
 // voids reports whether a drain of target would be void for a service, because

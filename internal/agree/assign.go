@@ -85,6 +85,9 @@ func (t *Team) Size() int { return len(t.members) }
 // Name returns the name of a member.
 func (t *Team) Name(member int) string { return t.members[member].Name }
 
+// Zone returns the zone of a member.
+func (t *Team) Zone(member int) string { return t.members[member].Zone }
+
 // Find returns the number of a member, -1 if there is none of that name.
 func (t *Team) Find(name string) int {
 	return slices.IndexFunc(t.members, func(m seat) bool { return m.Name == name })

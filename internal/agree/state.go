@@ -51,7 +51,7 @@ func ContactAt(age time.Duration, others bool) Contact {
 type Input struct {
 	Mine     health.View // the local verdict
 	Others   []Voice     // of fresh observers, without this one; room behind them may be written to
-	Doubting []Voice     // zones of those that would have a voice, but doubt themselves
+	Doubting []Voice     // zones of those that would have a voice, but doubt themselves, or are to probe it and do not say
 	Contact  Contact
 	Quorum   int
 	Zone     string // of this observer
@@ -72,6 +72,7 @@ type State struct {
 	here   bool           // and counts here
 	waits  bool           // this observer abstains
 	beaten bool           // a majority contradicts it
+	lone   bool           // agreed is Down by the word of one other
 	view   health.View
 }
 
@@ -117,20 +118,46 @@ func (s *State) weigh(in *Input, now time.Time) {
 	}
 	out := Vote(voices, in.Quorum)
 	s.beaten = out.Verdict != health.Unknown && out.Verdict != in.Mine.Verdict
+	lone := in.isLone(out)
 	switch {
 	case out.Verdict == health.Unknown && s.known && len(voices) > 0:
 		s.undecided(in)
 	case out.Verdict == health.Unknown, out.Verdict == in.Mine.Verdict && !s.known:
 		s.follow(in)
+	case lone && s.isSeen() && out.Verdict == health.Up: // one word does not end what more than one saw
 	default:
-		s.overrule(out, in, now)
+		s.overrule(out, lone && !s.isSeen(), in, now)
 	}
+}
+
+// isSeen reports whether more than one agreed on Down, or this observer saw it.
+func (s *State) isSeen() bool { return s.agreed.Verdict == health.Down && !s.lone }
+
+// isLone reports whether what a vote came to is the word of one other alone.
+func (in *Input) isLone(out Outcome) bool {
+	return in.Mine.Verdict == health.Unknown && !in.Blind && !corroborated(in.Others, out.Verdict)
+}
+
+// corroborated reports whether more than one says so: two zones, or two observers where
+// only one zone is heard.
+func corroborated(voices []Voice, verdict health.Verdict) bool {
+	var room [16]tally
+	zones := byZone(voices, room[:0])
+	if len(zones) == 1 {
+		return zones[0].up >= 2 && verdict == health.Up || zones[0].down >= 2 && verdict == health.Down
+	}
+	n := 0
+	for i := range zones {
+		n += one(zones[i].majority() == verdict)
+	}
+	return n >= 2
 }
 
 // abstain adds those that do not know, this observer first: its own verdict counts for
 // nothing now, and what is left of the others may be one, and that one a thief. They must
-// be outweighed. It has no part in what others probe for it, nor in what it has had no
-// verdict on for longer than Forget: it may never have one.
+// be outweighed. It has no part in what others probe for it, where those of them that say
+// nothing abstain, nor in what it has had no verdict on for longer than Forget: it may never
+// have one. The word of one other alone is then no more than a doubt.
 func (s *State) abstain(in *Input, voices []Voice, now time.Time) []Voice {
 	if s.waits = !in.Blind && (in.Braked || now.Sub(s.since) <= Forget); s.waits {
 		voices = append(voices, Voice{Zone: in.Zone})
@@ -141,10 +168,10 @@ func (s *State) abstain(in *Input, voices []Voice, now time.Time) []Voice {
 // overrule takes what a vote came to. A local Down that counts already is not held
 // back once more, but counts on as a doubt: the others may not yet have said what
 // they hold now, as when the store was away.
-func (s *State) overrule(out Outcome, in *Input, now time.Time) {
+func (s *State) overrule(out Outcome, lone bool, in *Input, now time.Time) {
 	counts := s.view.Verdict == health.Down && in.Mine.Verdict == health.Down
 	s.voted = len(in.Others) > 0 || s.voted && s.agreed.Verdict == out.Verdict
-	s.turn(out.Verdict, out.Cause, now)
+	s.turn(out.Verdict, out.Cause, now, lone && out.Verdict == health.Down)
 	s.here = s.here || counts && in.Sound && out.Verdict == health.Up
 }
 
@@ -155,7 +182,7 @@ func (s *State) undecided(in *Input) {
 		!slices.ContainsFunc(in.Others, func(v Voice) bool { return v.Verdict == health.Up }) {
 		return
 	}
-	s.turn(health.Up, health.CauseNone, in.Mine.Since)
+	s.turn(health.Up, health.CauseNone, in.Mine.Since, false)
 	s.here = in.Sound
 }
 
@@ -168,25 +195,25 @@ func (s *State) follow(in *Input) {
 	}
 	s.voted = s.voted && s.agreed.Verdict == mine.Verdict
 	if !s.known {
-		s.agreed, s.known = mine, true
+		s.agreed, s.known, s.lone = mine, true, false
 		return
 	}
-	s.turn(mine.Verdict, mine.Cause, mine.Since)
+	s.turn(mine.Verdict, mine.Cause, mine.Since, false)
 	s.agreed.WasDown = mine.WasDown
 }
 
 // turn changes the agreed verdict. An Up that turns Down is an ejection, whoever
-// saw it.
-func (s *State) turn(to health.Verdict, cause health.Cause, since time.Time) {
+// saw it, but not by the word of one other alone.
+func (s *State) turn(to health.Verdict, cause health.Cause, since time.Time, lone bool) {
 	a := &s.agreed
-	if a.Verdict == health.Up && to == health.Down {
+	if (a.Verdict == health.Up || s.lone) && to == health.Down && !lone {
 		a.Ejected = a.Ejected.Add(since)
 	}
 	if a.Verdict != to {
 		a.WasDown = false // Unknown is never voted for, and follow says it of its own
 		a.Since = since
 	}
-	a.Verdict, a.Cause, s.known = to, cause, true
+	a.Verdict, a.Cause, s.known, s.lone = to, cause, true, lone
 	a.WasUp = a.WasUp || to == health.Up
 }
 
@@ -212,8 +239,10 @@ func (s *State) see(mine *health.View, now time.Time) health.View {
 	v := s.agreed
 	v.Confirming = mine.Confirming || s.apart && !s.here && now.Sub(s.since) < Hold
 	v.WasUp = v.WasUp || mine.WasUp
+	v.Elsewhere, v.Lone = s.lone, s.lone
 	if s.here {
 		v.Verdict, v.Cause, v.Since, v.Elsewhere, v.Outvoted = health.Down, mine.Cause, mine.Since, true, s.beaten
+		v.Lone = false
 	}
 	return v
 }

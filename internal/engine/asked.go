@@ -79,9 +79,9 @@ func (a *asked) compare(first int, counts []uint64, now time.Time) {
 	}
 }
 
-// needed finds the checks that are probed here whoever else probes them: of a
-// service that was asked for lately those of the pools that it was answered from,
-// that are in use, and that are next in line.
+// needed finds the checks that are probed here whoever else probes them: canaries, which
+// speak for whole regions, and of a service that was asked for lately those of the pools
+// that it was answered from, that are in use, and that are next in line.
 func (c *Core) needed(now time.Time) []bool {
 	d := c.council.duty
 	if d.needs == nil {
@@ -90,6 +90,11 @@ func (c *Core) needed(now time.Time) []bool {
 	clear(d.needs)
 	if d.team == nil || c.snap == nil || c.snap.Plan != c.Plan.Steer {
 		return d.needs
+	}
+	for r := range c.Plan.Steer.Regions {
+		for _, i := range c.Plan.Steer.Regions[r].Canaries {
+			d.needs[i] = true
+		}
 	}
 	for s := range c.Plan.Steer.Services {
 		pools, ok := d.asked.lately(s, now)

@@ -40,7 +40,8 @@ func (n *council) clone() *council {
 	out := *n
 	out.ids, out.buckets, out.byID = slices.Clone(n.ids), slices.Clone(n.buckets), maps.Clone(n.byID)
 	out.states, out.others, out.apart = slices.Clone(n.states), slices.Clone(n.others), maps.Clone(n.apart)
-	out.voices, out.changed = nil, nil // scratch
+	out.voices, out.doubting, out.members, out.changed = nil, nil, nil, nil // scratch
+	out.seats = slices.Clone(n.seats)
 	out.duty = n.duty.clone()
 	out.expect, out.first, out.absent, out.muted = maps.Clone(n.expect), maps.Clone(n.first), maps.Clone(n.absent), maps.Clone(n.muted)
 	return &out

@@ -171,7 +171,7 @@ func (c *Core) brake(now time.Time) {
 func (c *Core) refresh(i int32, now time.Time) {
 	c.suspected(int(i))
 	old, v := c.views[i], c.view(i, now)
-	if v.Verdict == old.Verdict && v.Elsewhere == old.Elsewhere && v.Outvoted == old.Outvoted && v.Confirming == old.Confirming && v.Cause == old.Cause && v.Since.Equal(old.Since) {
+	if v.Verdict == old.Verdict && v.Elsewhere == old.Elsewhere && v.Outvoted == old.Outvoted && v.Lone == old.Lone && v.Confirming == old.Confirming && v.Cause == old.Cause && v.Since.Equal(old.Since) {
 		return
 	}
 	c.views[i] = v

@@ -29,7 +29,9 @@ type council struct {
 	doubted  bool          // the brake went on or off since the others were last heard
 	voices   []agree.Voice // scratch
 	doubting []agree.Voice
-	changed  []bool // scratch, by check
+	members  []int
+	seats    []*observer // by member of the team: those of others that are heard, nil for the rest
+	changed  []bool      // scratch, by check
 	duty     *duty
 
 	id     string               // of this observer
@@ -175,7 +177,53 @@ func (n *council) voicesOn(i int32) []agree.Voice {
 			n.doubting = append(n.doubting, agree.Voice{Zone: o.Zone})
 		}
 	}
+	if n.duty.blind(i) {
+		n.missing(i)
+	}
 	return n.voices
+}
+
+// missing adds to doubting who is to probe check i and says nothing of it: one that is
+// gone, that has not settled, this observer too. What is left of the voices may be one,
+// and must not decide alone.
+func (n *council) missing(i int32) {
+	if n.duty.team == nil {
+		n.missingOfAll(i)
+		return
+	}
+	for _, member := range n.assigned(i) {
+		if o := n.seats[member]; o == nil || !o.speaks(i) {
+			n.doubting = append(n.doubting, agree.Voice{Zone: n.duty.team.Zone(member)})
+		}
+	}
+}
+
+// missingOfAll is missing where all are to probe check i.
+func (n *council) missingOfAll(i int32) {
+	n.doubting = append(n.doubting, agree.Voice{Zone: n.zone})
+	for _, o := range n.others {
+		if !o.speaks(i) && !o.muted && o.alike&n.buckets[i] != 0 {
+			n.doubting = append(n.doubting, agree.Voice{Zone: o.Zone})
+		}
+	}
+}
+
+// assigned returns the members of the team that are to probe check i. It holds until it is
+// called again.
+func (n *council) assigned(i int32) []int {
+	n.members = n.duty.team.Of(n.ids[i], n.members[:0])
+	return n.members
+}
+
+// seat finds the members of the team among the others.
+func (n *council) seat() {
+	n.seats = n.seats[:0]
+	if n.duty == nil || n.duty.team == nil {
+		return
+	}
+	for m := range n.duty.team.Size() {
+		n.seats = append(n.seats, named(n.others, n.duty.team.Name(m)))
+	}
 }
 
 // sound reports whether nothing speaks against this observer: most of its

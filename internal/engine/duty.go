@@ -120,9 +120,9 @@ func (n *council) spoken(i int32) bool {
 
 // covered reports whether all who should probe check i say that they do.
 func (n *council) covered(i int32) bool {
-	team := n.duty.team
-	return team != nil && !slices.ContainsFunc(team.Of(n.ids[i], nil), func(member int) bool {
-		return !slices.ContainsFunc(n.others, func(o *observer) bool { return o.ID() == team.Name(member) && o.says[i].probed })
+	return n.duty.team != nil && !slices.ContainsFunc(n.assigned(i), func(member int) bool {
+		o := n.seats[member]
+		return o == nil || !o.says[i].probed
 	})
 }
 
@@ -239,10 +239,13 @@ func (c *Core) watched() {
 	}
 }
 
+// mostSay reports whether most of those that are to probe check i have a voice on it.
+func (n *council) mostSay(i int32) bool { return len(n.voicesOn(i)) > len(n.doubting) }
+
 // firstWithin is within what time check i is to be probed if it was not until now,
-// 0 for as soon as at a start: clients ask for it, or nobody else can be heard.
+// 0 for as soon as at a start: clients ask for it, or too few others can be heard.
 func (c *Core) firstWithin(i int32, now time.Time) time.Duration {
-	if n := c.council; c.takes(i) && n.leans(now) && n.spoken(i) && n.duty.needs != nil && !n.duty.needs[i] {
+	if n := c.council; c.takes(i) && n.leans(now) && n.mostSay(i) && n.duty.needs != nil && !n.duty.needs[i] {
 		return calmly
 	}
 	return 0

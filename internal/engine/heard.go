@@ -44,6 +44,7 @@ func (n *council) take(p *plan.Plan, r share.Read) {
 			n.others = append(n.others, n.observe(p, *o))
 		}
 	}
+	n.seat()
 }
 
 // named returns the observer with an ID, nil if there is none.
@@ -148,6 +149,12 @@ func (o *observer) expand(p *plan.Plan, n *council, s *share.Summed) {
 func (o *observer) voice(i int32) (v agree.Voice, ok bool) {
 	w := &o.says[i]
 	return agree.Voice{Zone: o.Zone, Verdict: w.verdict, Cause: w.cause}, w.voice && !o.Braked && !o.muted && w.verdict != health.Unknown
+}
+
+// speaks reports whether the observer has a voice on check i, or is known to doubt itself.
+func (o *observer) speaks(i int32) bool {
+	_, ok := o.voice(i)
+	return ok || o.doubts(i)
 }
 
 // doubts reports whether the observer would have a voice on check i, but doubts itself.

@@ -69,7 +69,13 @@ func (c *Core) divide(now time.Time) {
 		return
 	}
 	d.team, d.next, d.changing, d.fresh = next, nil, time.Time{}, false
+	n.seat()
 	c.shareOut(now)
+	for i := range d.part {
+		if d.blind(int32(i)) { // who is to speak of it may be another
+			c.refresh(int32(i), now)
+		}
+	}
 }
 
 func sameTeam(a, b *agree.Team) bool { return a == b || a != nil && a.Same(b) }

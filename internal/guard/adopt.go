@@ -46,7 +46,7 @@ func (n *Name) Adopt(finds []Find, now Stamp, deny func(Addr) bool) (isNew bool)
 // observers keep comes first.
 func (n *Name) adopt(v6 bool, near, far []*Name, deny func(Addr) bool) (isNew bool) {
 	k, by := n.Of(v6), vouchers(near, v6)
-	hasOwn := slices.ContainsFunc(k.Members, func(m Member) bool { return !m.Lent })
+	hasOwn := k.hasOwn()
 	isUnsure := func(ip Addr) bool { return len(by[ip].lasts) < keepers }
 	sure := n.offers(v6, near, func(ip Addr) bool { return deny(ip) || isUnsure(ip) })
 	k.makeRoom(sure, isUnsure)
@@ -240,24 +240,42 @@ func (k *Kept) makeRoom(sure offer, isUnsure func(Addr) bool) {
 
 // borrow takes over what is not known here, as lent: of this zone, or of others, at most so
 // many. What is not said by enough is not taken over with it: of what kind the addresses
-// are, and how large answers.
+// are, how large answers, and that answers were good later than here.
 func (k *Kept) borrow(o offer, isFar bool, most int) (isNew bool) {
 	if len(k.Members) == 0 && len(o) > 0 {
 		*k = Kept{Bad: k.Bad, Why: k.Why, Began: k.Began}
 	}
-	for i := range k.Members {
-		if m := &k.Members[i]; m.Lent && m.Far == isFar {
-			most--
-		}
-	}
+	hasOwn := k.hasOwn()
+	most -= k.lent(isFar)
 	for _, m := range o {
-		if most > 0 && len(k.Members) < MaxMembers && k.find(m.IP) == nil {
-			k.Members = append(k.Members, Member{IP: m.IP, First: m.First, Last: m.Last, Times: 1, Lent: true, Far: isFar})
+		if most <= 0 || !k.lend(m, isFar) {
+			continue
+		}
+		isNew, most = true, most-1
+		if !hasOwn {
 			k.Good = max(k.Good, m.Last)
-			isNew, most = true, most-1
 		}
 	}
 	return isNew
+}
+
+// lent counts the addresses that this zone, or others, lend.
+func (k *Kept) lent(isFar bool) (n int) {
+	for i := range k.Members {
+		if m := &k.Members[i]; m.Lent && m.Far == isFar {
+			n++
+		}
+	}
+	return n
+}
+
+// lend adds an address as lent if it is not known and there is room.
+func (k *Kept) lend(m Member, isFar bool) bool {
+	if len(k.Members) >= MaxMembers || k.find(m.IP) != nil {
+		return false
+	}
+	k.Members = append(k.Members, Member{IP: m.IP, First: m.First, Last: m.Last, Times: 1, Lent: true, Far: isFar})
+	return true
 }
 
 // takes reports whether an address is of the kind that a family has, or may have.
@@ -267,6 +285,11 @@ func (n *Name) takes(v6 bool, ip Addr) bool {
 		return !Private(ip)
 	}
 	return k.fits(ip)
+}
+
+// hasOwn reports whether any address was seen here.
+func (k *Kept) hasOwn() bool {
+	return slices.ContainsFunc(k.Members, func(m Member) bool { return !m.Lent })
 }
 
 func (k *Kept) hasGood() bool {

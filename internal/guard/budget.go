@@ -16,6 +16,9 @@ type Budget struct {
 	next  int
 	queue [PerSecond]begun // urgent ones that found no room
 	tail  int
+
+	spares [maxSpares]begun // the last ones of what only others keep
+	spare  int
 }
 
 // queued is how long room is kept for an urgent proof that found none. Who wants it
@@ -47,8 +50,13 @@ const (
 	Urgent             // a client waits for it: it goes before the others
 )
 
-// spared is how many proofs a second those of what only others keep leave to others.
-const spared = 2
+// What those of what only others keep leave to others: so many proofs of a second, and in
+// a network all but one in some seconds.
+const (
+	spared     = 2
+	spareEvery = 5 * time.Second
+	maxSpares  = (PerSecond - spared) * 5 // that may begin meanwhile
+)
 
 // Allow reports whether a proof of ip may begin now, and counts it if so.
 func (b *Budget) Allow(ip Addr, need Need, now Stamp) bool {
@@ -69,8 +77,12 @@ func (b *Budget) Allow(ip Addr, need Need, now Stamp) bool {
 		b.queue[b.tail] = begun{now, p}
 		b.tail = (b.tail + 1) % PerSecond
 		return false
-	case b.full(p, now), !urgent && b.isKept(p, now):
+	case b.full(p, now), !urgent && b.isKept(p, now), need == Spare && b.hadSpare(p, now):
 		return false
+	}
+	if need == Spare {
+		b.spares[b.spare] = begun{now, p}
+		b.spare = (b.spare + 1) % maxSpares
 	}
 	b.last[b.next] = begun{now, p}
 	b.next = (b.next + 1) % PerSecond
@@ -81,6 +93,11 @@ func (b *Budget) Allow(ip Addr, need Need, now Stamp) bool {
 func (b *Budget) full(net netip.Prefix, now Stamp) bool {
 	return b.last[b.next].lately(now) ||
 		slices.ContainsFunc(b.last[:], func(p begun) bool { return p.net == net && p.lately(now) })
+}
+
+// hadSpare reports whether a network has had a proof of what only others keep lately.
+func (b *Budget) hadSpare(net netip.Prefix, now Stamp) bool {
+	return slices.ContainsFunc(b.spares[:], func(p begun) bool { return p.net == net && p.within(now, spareEvery) })
 }
 
 // isKept reports whether the room there is in a network is kept for an urgent proof:

@@ -148,3 +148,21 @@ func TestEars(t *testing.T) {
 		t.Error("nobody answers: that is us")
 	}
 }
+
+// What only others keep leaves room in its own network, too: they chose it.
+func TestSpareProofsLeaveTheirNetwork(t *testing.T) {
+	var b Budget
+	plain, spare, now := 0, 0, noon
+	for range 600 { // a minute of ten looks a second, in which spare ones come first
+		if b.Allow(addrs("192.0.2.200")[0], Spare, now) {
+			spare++
+		}
+		if b.Allow(addrs("192.0.2.1")[0], Plain, now) {
+			plain++
+		}
+		now = now.Add(100 * time.Millisecond)
+	}
+	if spare < 10 || plain < 45 {
+		t.Errorf("%d spare proofs and %d plain ones in a minute", spare, plain)
+	}
+}

@@ -190,3 +190,26 @@ func TestOneWordIsNoProof(t *testing.T) {
 		t.Errorf("%v still stands in", set.Addrs)
 	}
 }
+
+// A word that is newer than what was seen here keeps it neither out nor from being asked,
+// and is no newer answer.
+func TestALentWordHidesNothingSeenHere(t *testing.T) {
+	for name, find := range map[string]func(string, *Name) Find{"near": word, "far": far} {
+		now := noon
+		n := Name{Proves: true}
+		n.Learn(false, says(60, pool(2)...), now)
+		n.Fail(false, NoData, now.Add(time.Second))
+		now = now.Add(2 * time.Second)
+		thief := Name{V4: Kept{
+			Members: []Member{{IP: addrs("198.51.100.9")[0], First: now.Add(-time.Hour), Last: now, Times: 3}}, Kind: PublicKind, Good: now,
+		}}
+		if !n.Adopt([]Find{find("t", &thief)}, now, nobody) || n.V4.Good != noon {
+			t.Errorf("%s: good at %v, seen at %v", name, n.V4.Good, noon)
+		}
+		r := rules()
+		r.Demand = TLS
+		if ips, urgent := n.Newcomers(false, r); !urgent || !slices.Contains(ips, pool(2)[0]) || !slices.Contains(ips, pool(2)[1]) {
+			t.Errorf("%s: asks %v", name, ips)
+		}
+	}
+}

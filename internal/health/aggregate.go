@@ -10,8 +10,9 @@ type View struct {
 	WasUp      bool  // has ever been Up
 	WasDown    bool  // Unknown: last seen Down
 	Confirming bool  // a change is being confirmed
-	Elsewhere  bool  // Down from here only: other observers say Up
+	Elsewhere  bool  // Down by one observer only: from here while others say Up, or see Lone
 	Outvoted   bool  // with Elsewhere: most others say Up, and not only one of two
+	Lone       bool  // with Elsewhere: Down by the word of one other observer, and no verdict here
 	Ejected    Ejections
 }
 

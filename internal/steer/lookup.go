@@ -29,22 +29,96 @@ func (p *Plan) Exists(name []byte) bool {
 	return ok
 }
 
+// fewLabels is after how many ancestors the closest encloser is looked for from the other
+// end: most names lie right below it, and a hostile one may have 127 labels.
+const fewLabels = 4
+
 // lookupWild looks for a wildcard above a name that does not exist itself: one
 // that does, an empty non-terminal say, is no wildcard's (RFC 4592 section 2.2.2).
 func (p *Plan) lookupWild(name []byte) (int32, bool) {
-	for rest := name; ; {
-		if rest[0] == '_' {
-			return 0, false
-		}
+	at := p.encloser(name)
+	i, ok := p.wild[string(name[at:])]
+	return i, ok && !underscored(name[:at]) && !excepted(p.Services[i].Except, name)
+}
+
+// encloser returns where the longest ancestor of a name begins that exists, the name's
+// length if none does.
+func (p *Plan) encloser(name []byte) int {
+	rest := name
+	for range fewLabels {
 		if rest = parentOf(rest); len(rest) == 0 {
-			return 0, false
+			return len(name)
 		}
-		if !p.Exists(rest) {
-			continue
+		if p.Exists(rest) {
+			return len(name) - len(rest)
 		}
-		i, ok := p.wild[string(rest)]
-		return i, ok && !excepted(p.Services[i].Except, name)
 	}
+	at := len(name)
+	for {
+		start := labelBefore(name, at)
+		if start == 0 || !p.Exists(name[start:]) {
+			return at
+		}
+		at = start
+	}
+}
+
+// underscored reports whether a label begins with an underscore.
+func underscored(labels []byte) bool {
+	for rest := labels; len(rest) > 0; rest = parentOf(rest) {
+		if rest[0] == '_' {
+			return true
+		}
+	}
+	return false
+}
+
+// Near reports whether a name, in any case and with its last dot, exists or lies below a
+// wildcard. It costs little for one that does not, however many labels that has.
+func (p *Plan) Near(name string) bool {
+	var buf [maxText]byte
+	if len(name) > maxText {
+		return true // it is looked up
+	}
+	end, at := len(name), maxText
+	for end > 0 {
+		start := labelBefore(name, end)
+		was := at
+		for i := end - 1; i >= start; i-- {
+			at--
+			if buf[at] = name[i]; 'A' <= name[i] && name[i] <= 'Z' {
+				buf[at] += 'a' - 'A'
+			}
+		}
+		if !p.Exists(buf[at:]) {
+			_, wild := p.wild[string(buf[was:])]
+			return wild
+		}
+		end = start
+	}
+	return true
+}
+
+// maxText is the longest text of a name: 255 octets (RFC 1035 section 2.3.4), of which all
+// but the lengths of labels may be escaped as `\ddd`.
+const maxText = 4 * 255
+
+// labelBefore returns where the label begins that ends, with its dot, before an index.
+func labelBefore[T string | []byte](name T, end int) int {
+	for i := end - 2; i >= 0; i-- {
+		if name[i] == '.' && !escaped(name, i) {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// escaped reports whether the byte at an index is escaped.
+func escaped[T string | []byte](name T, at int) (yes bool) {
+	for i := at - 1; i >= 0 && name[i] == '\\'; i-- {
+		yes = !yes
+	}
+	return yes
 }
 
 // parentOf returns a name without its first label, empty for a name of one label. A
@@ -63,15 +137,10 @@ func parentOf(name []byte) []byte {
 
 // excepted reports whether a name is one of some, or below one.
 func excepted(except []string, name []byte) bool {
-	if len(except) == 0 {
-		return false
-	}
-	for rest := name; len(rest) > 0; rest = parentOf(rest) {
-		if slices.Contains(except, string(rest)) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(except, func(e string) bool {
+		at := len(name) - len(e)
+		return at >= 0 && string(name[at:]) == e && (at == 0 || name[at-1] == '.' && !escaped(name, at-1))
+	})
 }
 
 // Owns reports whether an address belongs to the endpoint of a service that is

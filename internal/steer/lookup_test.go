@@ -2,7 +2,10 @@ package steer
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
+
+	"github.com/miekg/dns"
 )
 
 // named is a plan of a service, of one below a wildcard, and of that wildcard.
@@ -87,6 +90,62 @@ func TestWhoseAddress(t *testing.T) {
 	} {
 		if got := p.Owns(0, c.target, netip.MustParseAddr(c.ip)); got != c.want {
 			t.Errorf("%s of %s: %v", c.ip, c.target, got)
+		}
+	}
+}
+
+// slowWild is lookupWild as RFC 4592 has it, from the name upwards.
+func slowWild(p *Plan, name []byte) (int32, bool) {
+	for rest := name; ; {
+		if rest[0] == '_' {
+			return 0, false
+		}
+		if rest = parentOf(rest); len(rest) == 0 {
+			return 0, false
+		}
+		if i, ok := p.wild[string(rest)]; p.Exists(rest) {
+			return i, ok && !excepted(p.Services[i].Except, name)
+		}
+	}
+}
+
+// Names of any depth, with escapes, are found as RFC 4592 has it, and Near says no only of
+// names that are nobody's.
+func FuzzWildcards(f *testing.F) {
+	for _, name := range []string{
+		"x.apps.test.", `a\.b.apps.test.`, `x\.apps.test.`, `\\.apps.test.`, "a.b.c.d.e.f.g.no.apps.test.", "a.b.c.d.e._f.g.apps.test.",
+		"a.b.c.d.e.f.g.deep.ent.apps.test.", "a.b.c.d.e.f.g.h.elsewhere.", `a.b.c.d.e.f\\\.apps.test.`, "A.B.Apps.Test.", ".", "test.",
+	} {
+		f.Add(name)
+	}
+	p := named()
+	f.Fuzz(func(t *testing.T, name string) {
+		if _, valid := dns.IsDomainName(name); !valid || !dns.IsFqdn(name) || strings.Contains(name, "..") {
+			return
+		}
+		low := []byte(strings.ToLower(name))
+		service, ours, exists := p.Lookup(low)
+		if _, found := p.names[string(low)]; !found && name != "." {
+			if want, ok := slowWild(p, low); ok != ours || ok && want != service {
+				t.Errorf("%q: service %d, %v; want %d, %v", name, service, ours, want, ok)
+			}
+		}
+		if exists && !p.Near(name) {
+			t.Errorf("%q is somebody's, and far", name)
+		}
+	})
+}
+
+// That a name is nobody's is found without a look at all of its labels.
+func TestNear(t *testing.T) {
+	p := named()
+	for name, want := range map[string]bool{
+		"a.test.": true, "A.TEST.": true, "x.apps.test.": true, "x.Apps.test.": true, "test.": true, ".": true, "b.test.": false, "x.a.test.": false,
+		"test.elsewhere.": false, `x\.apps.test.`: false, `y.x\.apps.test.`: false, strings.Repeat(`\001.`, 110) + "apps.test.": true,
+		strings.Repeat(`\001.`, 110) + "test.": false, strings.Repeat("x", maxText) + ".": true,
+	} {
+		if p.Near(name) != want {
+			t.Errorf("%.60q: %v", name, !want)
 		}
 	}
 }

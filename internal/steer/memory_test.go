@@ -89,3 +89,28 @@ func TestRampBeginsWhenTheHoldDownIsOver(t *testing.T) {
 		}
 	}
 }
+
+// A single writer is not left for what one observer alone sees, in a hold-down's time
+// after an earlier failure either.
+func TestAWriterStaysForOneWord(t *testing.T) {
+	for name, lone := range map[string]bool{"seen from here only": false, "told by one other": true} {
+		p := small("aws/a", "gcp/b")
+		p.Services[0].SingleWriter, p.Services[0].Failback.Manual = true, true
+		p.Services[0].HoldDown = HoldDown{Step: 30 * time.Second, Max: 15 * time.Minute, Window: 30 * time.Minute}
+		p.Index()
+		views := up(2)
+		views[0].Ejected = health.Ejections{t0.Add(-10 * time.Minute)}
+		s := Build(Input{Plan: p, Now: t0.Add(time.Hour), Checks: up(2)})
+		views[0].Verdict, views[0].Cause, views[0].Since, views[0].Elsewhere, views[0].Lone = health.Down, health.CauseTimeout, t0, true, lone
+		s = Build(Input{Plan: p, Now: t0.Add(time.Second), Checks: views, Prev: s, All: true})
+		if st := s.State(0); st.Memory.Used != 1 || st.Pools[0].Ends[0].Why != WhyUp {
+			t.Errorf("%s: uses pools %b, %v", name, st.Memory.Used, st.Pools[0].Ends[0].Why)
+		}
+		p.Services[0].SingleWriter = false
+		s = Build(Input{Plan: p, Now: t0.Add(2 * time.Second), Checks: views, Prev: s, All: true})
+		want := map[bool]Why{false: WhyHere, true: WhyLone}[lone]
+		if st := s.State(0); st.Memory.Used != 2 || st.Pools[0].Ends[0].Why != want || st.Pools[0].Standing != Doubtful {
+			t.Errorf("%s: another service uses pools %b, %v", name, st.Memory.Used, st.Pools[0].Ends[0].Why)
+		}
+	}
+}

@@ -108,13 +108,14 @@ func (b *build) pool(s *Service, st *ServiceState, p int, hands [][]hand) {
 		if hands != nil {
 			o = strongest(hands[e])
 		}
-		base[e] = b.endpoint(s, &pool.Endpoints[e], &ps.Ends[e], o, down, st.Memory.used(p))
+		used := st.Memory.used(p)
+		base[e] = b.endpoint(s, &pool.Endpoints[e], &ps.Ends[e], o, down, used)
 		mem.note(e, b.now, o)
 		if base[e] == Ready && regionDown {
 			base[e] = Held
 			ps.Ends[e].Standing, ps.Ends[e].Why = Held, WhyRegion
 		}
-		b.holdDown(s, st, &ps.Ends[e], &mem.Ends[e])
+		b.holdDown(s, st, &ps.Ends[e], &mem.Ends[e], used)
 	}
 	ps.Base = poolStanding(base, pool.MinHealthy)
 	ps.Standing = b.own(s, st, p)
@@ -130,8 +131,8 @@ func (b *build) endpoint(s *Service, e *Endpoint, es *EndpointState, o *Override
 	if e.Unresolved {
 		es.Standing, es.Why = Dark, WhyUnresolved
 	}
-	if s.SingleWriter && es.Why == WhyHere && (used || view.Outvoted) {
-		es.Standing, es.Why = Ready, WhyUp // nothing is left for what is seen from here only, and nothing entered against it
+	if s.SingleWriter && (es.Why == WhyHere || es.Why == WhyLone) && (used || view.Outvoted) {
+		es.Standing, es.Why = Ready, WhyUp // nothing is left for what one observer alone sees, and nothing entered against it
 	}
 	switch {
 	case !e.Enabled:
@@ -172,8 +173,10 @@ func (m *PoolMemory) note(e int, now time.Time, o *Override) {
 	m.Ends[e].Forced = forced
 }
 
-func (b *build) holdDown(s *Service, st *ServiceState, es *EndpointState, m *EndpointMemory) {
-	if es.Standing != Ready || es.Why == WhyForcedUp {
+// holdDown holds an endpoint that is Up for not long enough. One that is Down and Ready all
+// the same, and in use, is not left: it has not come back from anywhere.
+func (b *build) holdDown(s *Service, st *ServiceState, es *EndpointState, m *EndpointMemory, used bool) {
+	if es.Standing != Ready || es.Why == WhyForcedUp || used && es.View.Verdict == health.Down {
 		return
 	}
 	until, why := s.heldUntil(es.View, m)

@@ -162,7 +162,7 @@ func (ps *PoolState) spare(pm *PoolMemory) (spared bool) {
 // path of this observer must cost a failback.
 func (ps *PoolState) merelyUnknown() bool {
 	for i := range ps.Ends {
-		if e := &ps.Ends[i]; e.Standing < Held && e.Why != WhyStale && e.Why != WhyUnresolved && e.Why != WhyHere || e.Why == WhyRegion {
+		if e := &ps.Ends[i]; e.Standing < Held && e.Why != WhyStale && e.Why != WhyUnresolved && e.Why != WhyHere && e.Why != WhyLone || e.Why == WhyRegion {
 			return false
 		}
 	}

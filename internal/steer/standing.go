@@ -62,6 +62,7 @@ const (
 	WhyRamp                  // Up, and traffic is returning step by step
 	WhyStale                 // no news, and last seen Down
 	WhyHere                  // Down only from here
+	WhyLone                  // Down only by the word of one other observer
 	WhyDown                  // its checks fail
 	WhyUnresolved            // a name that was not looked up yet
 	WhyDrained
@@ -75,7 +76,7 @@ func (w Why) String() string {
 	return [...]string{
 		"up", "no verdict yet", "no verdict yet, and all others of the pool are down",
 		"hold-down", "override ended", "region down", "waiting for failback", "ramp",
-		"no news, last seen down", "down only from here", "down", "not looked up yet",
+		"no news, last seen down", "down only from here", "down only by another's word", "down", "not looked up yet",
 		"drained", "disabled", "forced down", "health ignored",
 	}[w]
 }
@@ -86,7 +87,7 @@ func (w Why) handed() bool { return w == WhyDrained || w == WhyForcedDown || w =
 // judged reports whether it is the verdict that gave the standing.
 func (w Why) judged() bool {
 	switch w { //nolint:exhaustive // the others are people's, or of time
-	case WhyUp, WhyDown, WhyHere, WhyUnproven, WhySiblings, WhyStale, WhyUnresolved:
+	case WhyUp, WhyDown, WhyHere, WhyLone, WhyUnproven, WhySiblings, WhyStale, WhyUnresolved:
 		return true
 	}
 	return false
@@ -117,6 +118,8 @@ func verdictStanding(v health.View, siblingsDown bool) (Standing, Why) {
 		return Doubtful, WhySiblings
 	case v.Verdict == health.Unknown:
 		return Ready, WhyUnproven
+	case v.Lone:
+		return Doubtful, WhyLone
 	case v.Elsewhere:
 		return Doubtful, WhyHere
 	case v.Cause.Dark():

@@ -56,6 +56,9 @@ type lead struct {
 // ours reports whether we answer for a name, as a service, as the owner of a service's SRV
 // record, or as one of its instances. A service in mode observe changes nothing that others say.
 func (l lead) ours(name string) bool {
+	if !l.pub.Plan.Steer.Near(name) {
+		return false
+	}
 	i, service, exists := l.f.lookup(l.pub, name)
 	if !service && exists {
 		i, service = l.f.shared.namesOf(l.pub).beside(strings.ToLower(name))
@@ -63,12 +66,22 @@ func (l lead) ours(name string) bool {
 	return service && !l.pub.Plan.Steer.Services[i].Observe
 }
 
-// remembered is ours for the records of one reply, most of which have few owners.
+// remembered is ours for the records of one reply, most of which have few owners: each
+// is looked up once.
 func (l lead) remembered() func(string) bool {
 	last, was := "", false
+	var all map[string]bool
 	return func(name string) bool {
-		if name != last {
-			last, was = name, l.ours(name)
+		if name == last {
+			return was
+		}
+		if last = name; all == nil {
+			all = map[string]bool{}
+		}
+		var known bool
+		if was, known = all[name]; !known {
+			was = l.ours(name)
+			all[name] = was
 		}
 		return was
 	}
