@@ -286,6 +286,7 @@ var requests = []struct{ method, route, path, body, schema string }{
 	{"DELETE", "/v1/guard/{name}", "/v1/guard/api.cloud.example", "", "Guard"},
 	{"GET", "/v1/events", "/v1/events?since=1h", "", "Events"},
 	{"GET", "/v1/events", "/v1/events?since=yesterday", "", ""},
+	{"GET", "/v1/incidents", "/v1/incidents?since=1h", "", "Incidents"},
 }
 
 // strict makes a schema refuse what it does not describe.

@@ -79,7 +79,7 @@ func (r *rumor) Records(ctx context.Context) ([]share.Record, error) {
 // calls has one request for each endpoint, most that change something with their
 // opposite: "METHOD path body".
 var calls = []string{
-	"GET /v1/status", "GET /v1/services/shop.example.org", "GET /v1/explain?name=shop.example.org&all=1", "GET /v1/events?limit=50",
+	"GET /v1/status", "GET /v1/services/shop.example.org", "GET /v1/explain?name=shop.example.org&all=1", "GET /v1/events?limit=50", "GET /v1/incidents?limit=50",
 	"GET /v1/simulate?down=aws/us-east-1", `POST /v1/probe {"target":"shop.example.org"}`, "POST /v1/check " + "YAML", "GET /v1/overrides",
 	"GET /v1/overrides/shop.example.org/203.0.113.7",
 	`PUT /v1/overrides/shop.example.org/192.0.2.10 {"do":"drain","reason":"race","owner":"test","for":"1h"}`, "DELETE /v1/overrides/shop.example.org/192.0.2.10",
