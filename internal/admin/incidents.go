@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/detour-dns/detour/internal/engine"
@@ -56,7 +57,7 @@ func (s *Server) getIncidents(r *http.Request) (any, error) {
 		return nil, err
 	}
 	out := Incidents{Incidents: []Incident{}, Warning: s.mistaken(q.Target)}
-	all := incident.Group(s.eng.Journal().Find(journal.Query{}), s.now())
+	all := s.grouped.of(s.eng.Journal(), s.now, time.Now())
 	for i := range all {
 		if x := &all[i]; !x.Last().Before(q.Since) && slices.ContainsFunc(x.Events, func(e Event) bool { return e.Concerns(q.Target) }) {
 			out.Incidents = append(out.Incidents, wireIncident(x))
@@ -64,6 +65,36 @@ func (s *Server) getIncidents(r *http.Request) (any, error) {
 	}
 	out.Incidents = out.Incidents[max(0, len(out.Incidents)-q.Limit):]
 	return out, nil
+}
+
+// grouped is the history as it was last grouped. A long one of many names costs up to a
+// second, so it is done once at a time, and takes a tenth of a core at most however often it
+// is asked for.
+type grouped struct {
+	mu   sync.Mutex
+	last uint64 // ID of its newest event
+	at   time.Time
+	cost time.Duration
+	all  []incident.Incident
+}
+
+// Bounds of how old what was grouped may be.
+const (
+	sameFor  = time.Second // if nothing happened since: what fails now may be another
+	costRest = 10          // times its cost, whatever happened
+)
+
+func (g *grouped) of(j *journal.Journal, now func() incident.Now, at time.Time) []incident.Incident {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	last := j.Last()
+	if age := at.Sub(g.at); age < costRest*g.cost || last == g.last && age < sameFor {
+		return g.all
+	}
+	began := time.Now()
+	g.all, g.last = incident.Group(j.Find(journal.Query{}), now()), last
+	g.at, g.cost = time.Now(), time.Since(began)
+	return g.all
 }
 
 // now says what fails and what is elsewhere at present.
