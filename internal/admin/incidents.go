@@ -80,15 +80,16 @@ type grouped struct {
 
 // Bounds of how old what was grouped may be.
 const (
-	sameFor  = time.Second // if nothing happened since: what fails now may be another
-	costRest = 10          // times its cost, whatever happened
+	sameFor  = time.Second           // if nothing happened since: what fails now may be another
+	costRest = 10                    // times its cost, whatever happened
+	cheap    = 10 * time.Millisecond // costs that do not matter
 )
 
 func (g *grouped) of(j *journal.Journal, now func() incident.Now, at time.Time) []incident.Incident {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	last := j.Last()
-	if age := at.Sub(g.at); age < costRest*g.cost || last == g.last && age < sameFor {
+	if age := at.Sub(g.at); g.cost > cheap && age < costRest*g.cost || last == g.last && age < sameFor {
 		return g.all
 	}
 	began := time.Now()
