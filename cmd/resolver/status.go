@@ -3,6 +3,9 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -39,7 +42,7 @@ has lost its last backup.`,
 	to := reach(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().BoolVar(&all, "all", false, "list healthy services too, however many there are, and the observers of the cluster")
-	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show it anew every second, as much as fits the terminal; Ctrl-C ends it")
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show it anew every second: j and k scroll, / filters rows, q ends it")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if asJSON && watch {
 			return errors.New("--watch is for people and --json for programs: give one of them; resolver events --follow --json goes on by itself")
@@ -64,10 +67,25 @@ func showStatus(cmd *cobra.Command, c *admin.Client, asJSON, all bool) error {
 	if asJSON {
 		err = json.NewEncoder(cmd.OutOrStdout()).Encode(s)
 	} else {
-		err = admin.WriteStatus(cmd.OutOrStdout(), s, all)
+		err = printStatus(cmd.OutOrStdout(), s, all)
 	}
 	if err == nil && s.ExitCode != 0 {
 		return &exitError{s.ExitCode, nil}
 	}
 	return err
+}
+
+// printStatus writes a status, with colors on a terminal.
+func printStatus(to io.Writer, s *admin.Status, all bool) error {
+	if !colors(to) {
+		return admin.WriteStatus(to, s, all)
+	}
+	out, _ := terminal(to)
+	p := painter{on: true}
+	for line := range strings.Lines(page(s, nil, all)) {
+		if _, err := fmt.Fprintln(out, p.line(strings.TrimSuffix(line, "\n"))); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -46,20 +46,33 @@ func watchStatus(cmd *cobra.Command, c *admin.Client, all bool) error {
 	if err != nil {
 		return err
 	}
+	typed, restore := keys(cmd.InOrStdin())
+	defer restore()
 	fmt.Fprint(out, enterScreen)
 	defer fmt.Fprint(out, leaveScreen)
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
-	for {
+	v := view{paint: colors(out)}
+	var away error
+	for ask := true; ; {
+		if ask {
+			away = lost(ctx, c, &status)
+		}
 		width, height, err := term.GetSize(int(out.Fd()))
 		if err != nil {
 			return fmt.Errorf("terminal: %w", err)
 		}
-		if err := draw(out, page(status, lost(ctx, c, &status), all), width, height); err != nil {
+		if err := v.draw(out, page(status, away, all || v.filter != ""), width, height); err != nil {
 			return err
 		}
 		select {
 		case <-tick.C:
+			ask = true
+		case k := <-typed:
+			if v.key(k, height); v.done {
+				return nil
+			}
+			ask = false
 		case <-ctx.Done():
 			return nil
 		}
@@ -92,26 +105,6 @@ func page(s *admin.Status, lost error, all bool) string {
 	}
 	_ = admin.WriteStatus(shown{&b}, s, all) // into memory
 	return b.String()
-}
-
-// draw writes as much of a text as fits, over what is there. What comes before
-// the first empty line is wrapped, for every word of it counts; tables are cut.
-func draw(w io.Writer, text string, width, height int) error {
-	var b strings.Builder
-	b.WriteString(home)
-	lines := layout(text, width)
-	if over := len(lines) - height; over > 0 && height > 0 {
-		lines = append(lines[:height-1], fmt.Sprintf("... %d more lines", over+1))
-	}
-	for i, line := range lines {
-		if i > 0 {
-			b.WriteString("\n")
-		}
-		b.WriteString(cut(line, width) + restOfLine)
-	}
-	b.WriteString(restOfPage)
-	_, err := io.WriteString(w, b.String())
-	return err
 }
 
 // layout returns the lines of a text on a screen of a width.

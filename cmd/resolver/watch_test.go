@@ -22,11 +22,11 @@ func TestDrawFits(t *testing.T) {
 	for width := 1; width < 120; width++ {
 		for height := 1; height < 14; height++ {
 			var b strings.Builder
-			if err := draw(&b, screen, width, height); err != nil {
+			if err := (&view{}).draw(&b, screen, width, height); err != nil {
 				t.Fatal(err)
 			}
 			text := strings.NewReplacer(home, "", restOfLine, "", restOfPage, "").Replace(b.String())
-			lines := strings.Split(text, "\n")
+			lines := strings.Split(text, "\r\n")
 			if len(lines) > height {
 				t.Errorf("%d x %d: %d lines", width, height, len(lines))
 			}
@@ -44,7 +44,7 @@ func TestDrawFits(t *testing.T) {
 
 func TestDrawSaysWhatIsLeftOut(t *testing.T) {
 	var b strings.Builder
-	_ = draw(&b, screen, 100, 3)
+	_ = (&view{}).draw(&b, screen, 100, 3)
 	if !strings.Contains(b.String(), "... 4 more lines") {
 		t.Errorf("%q", b.String())
 	}

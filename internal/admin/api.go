@@ -34,10 +34,13 @@ type Status struct {
 	Freezes   []Freeze   `json:"freezes"`
 	Brake     Brake      `json:"brake"`
 	Cap       Cap        `json:"cap"`
+	Acts      []Act      `json:"acts"`                    // what to do about what is wrong, the most urgent first
 	Next      *Next      `json:"next_failback,omitempty"` // absent: nothing waits to go back
 	Sharing   *Sharing   `json:"sharing,omitempty"`       // absent: this resolver shares with nobody
 	Guard     *Guard     `json:"guard,omitempty"`         // absent: no name of others is guarded
 	Warnings  []string   `json:"warnings"`                // what is wrong with the resolver itself
+
+	Confirming int `json:"confirming"` // endpoints of which a failure or a recovery is being confirmed
 
 	Checks   Checks    `json:"checks"`
 	Regions  []Region  `json:"regions"`
@@ -56,6 +59,7 @@ type Config struct {
 // Moved counts the services that are not where the configuration wants them.
 type Moved struct {
 	Services int       `json:"services"`
+	Writers  []string  `json:"writers"`             // of these, the single writers
 	To       []Count   `json:"to"`                  // most first
 	Last     time.Time `json:"last,omitzero"`       // when the last of them moved
 	Clients  time.Time `json:"clients_by,omitzero"` // when no client holds an older answer
@@ -150,7 +154,7 @@ type Region struct {
 	Serving         int            `json:"serving"`          // that answer from there now
 	NothingUp       int            `json:"nothing_up"`       // whose endpoints there are all down
 	Broken          int            `json:"broken"`           // of these, that fail wherever they run while others are well
-	BrokenEndpoints int            `json:"broken_endpoints"` // theirs, there
+	BrokenEndpoints int            `json:"broken_endpoints"` // that are down for such services only
 	Causes          map[string]int `json:"causes"`           // of those, by cause
 	Endpoints       Endpoints      `json:"endpoints"`
 	Evidence        int            `json:"evidence"` // services whose failure there speaks against the region
@@ -162,7 +166,8 @@ type Region struct {
 	Share           int            `json:"share,omitempty"`     // of the smallest ramp that is under way, percent
 }
 
-// Endpoints counts endpoints of services by verdict.
+// Endpoints counts endpoints by verdict: one that many services have once, as the worst
+// of them sees it.
 type Endpoints struct {
 	Up      int `json:"up"`
 	Down    int `json:"down"`
@@ -175,6 +180,9 @@ type Service struct {
 	Name     string    `json:"name"`
 	Policy   string    `json:"policy"`
 	Observe  bool      `json:"observe,omitempty"`
+	State    string    `json:"state,omitempty"` // in a status: panic, no backup, writer moved, moved, returning, partly down, suspected or ok
+	Cause    string    `json:"cause,omitempty"` // why endpoints of it are down, with commas
+	Writer   bool      `json:"single_writer,omitempty"`
 	Reason   string    `json:"reason"`            // policy, moved, ramp, panic, frozen, observe
 	Using    []string  `json:"using"`             // regions that it is answered from
 	Fixed    bool      `json:"fixed,omitempty"`   // it is answered with the addresses of its last resort

@@ -49,6 +49,9 @@ func (s *Status) judge() {
 func (s *Status) healthySentence() string {
 	out := fmt.Sprintf("%s in %s, all where they belong; ",
 		count(len(s.Services), "service", "services"), count(s.usedRegions(), "region", "regions"))
+	if s.Confirming > 0 {
+		out += fmt.Sprintf("a change of %s is being confirmed; ", count(s.Confirming, "endpoint", "endpoints"))
+	}
 	if s.Checks.Unknown > 0 {
 		return out + fmt.Sprintf("%d of %d checks pass, %d have no verdict yet", s.Checks.Up, s.Checks.Total, s.Checks.Unknown)
 	}

@@ -25,13 +25,81 @@ func (p *page) regions(in []map[int]*part, broken []failed) []Region {
 			out[r].add(part)
 		}
 	}
+	fail := map[int32]bool{}
 	for i := range broken {
-		for r, part := range in[broken[i].service] {
+		fail[broken[i].service] = true
+		for r := range in[broken[i].service] {
 			out[r].Broken++
-			out[r].BrokenEndpoints += part.ends.Down
+		}
+	}
+	for r, ends := range p.endpoints(fail) {
+		for _, e := range ends {
+			e.countIn(&out[r])
 		}
 	}
 	return out
+}
+
+// address is an endpoint of a region, which may be that of many services.
+type address struct {
+	verdict health.Verdict // the worst of them: Down, Unknown, Up
+	sound   bool           // it is down for a service that does not fail everywhere
+	drained bool
+}
+
+// endpoints gathers the endpoints of each region by their labels. broken are the services
+// that fail wherever they run.
+func (p *page) endpoints(broken map[int32]bool) []map[string]*address {
+	out := make([]map[string]*address, len(p.plan().Regions))
+	for i := range p.plan().Services {
+		i := int32(i) // #nosec G115 -- an index of services
+		s, st := &p.plan().Services[i], p.pub.State(i)
+		for n := range st.Pools {
+			in := &out[s.Pools[n].Region]
+			if *in == nil {
+				*in = map[string]*address{}
+			}
+			for e := range st.Pools[n].Ends {
+				take(*in, s.Pools[n].Endpoints[e].Label, &st.Pools[n].Ends[e], broken[i])
+			}
+		}
+	}
+	return out
+}
+
+// take notes how an endpoint stands for one service.
+func take(in map[string]*address, label string, e *steer.EndpointState, broken bool) {
+	if e.Why == steer.WhyDisabled {
+		return
+	}
+	a, known := in[label]
+	if !known {
+		a = &address{verdict: health.Up}
+		in[label] = a
+	}
+	switch v := e.View.Verdict; v {
+	case health.Down:
+		a.verdict, a.sound = v, a.sound || !broken
+	case health.Unknown:
+		if a.verdict == health.Up {
+			a.verdict = v
+		}
+	case health.Up:
+	}
+	a.drained = a.drained || e.Why == steer.WhyDrained
+}
+
+func (a *address) countIn(r *Region) {
+	switch a.verdict {
+	case health.Down:
+		r.Endpoints.Down++
+		r.BrokenEndpoints += yes(!a.sound)
+	case health.Unknown:
+		r.Endpoints.Unknown++
+	case health.Up:
+		r.Endpoints.Up++
+	}
+	r.Endpoints.Drained += yes(a.drained)
 }
 
 // parts gathers every service's pools by region.
@@ -82,9 +150,6 @@ func (in *part) count(e *steer.EndpointState) {
 	if e.Why == steer.WhyDisabled {
 		return
 	}
-	if e.Why == steer.WhyDrained {
-		in.ends.Drained++
-	}
 	in.enabled++
 	switch e.View.Verdict {
 	case health.Up:
@@ -101,10 +166,6 @@ func (in *part) count(e *steer.EndpointState) {
 
 func (r *Region) add(in *part) {
 	r.Services++
-	r.Endpoints.Up += in.ends.Up
-	r.Endpoints.Down += in.ends.Down
-	r.Endpoints.Unknown += in.ends.Unknown
-	r.Endpoints.Drained += in.ends.Drained
 	if in.serving {
 		r.Serving++
 	}

@@ -3,9 +3,7 @@ package admin
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 )
 
@@ -21,7 +19,7 @@ func WriteStatus(w io.Writer, status *Status, all bool) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s  %s\n", strings.ToUpper(s.State), s.Sentence)
 	for _, line := range s.lines() {
-		fmt.Fprintf(&b, "%-9s %s\n", line[0], line[1])
+		fmt.Fprintln(&b, strings.TrimRight(fmt.Sprintf("%-9s %s", line[0], line[1]), " "))
 	}
 	b.WriteByte('\n')
 	s.regionTable(&b)
@@ -46,6 +44,7 @@ func (s *Status) lines() (out [][2]string) {
 		}
 	}
 	add("also", s.alsoLines()...)
+	add("do", s.actLines()...)
 	add("moved", s.movedLines()...)
 	add("at risk", s.riskLines()...)
 	add("hands", s.handLines()...)
@@ -87,6 +86,9 @@ func (s *Status) movedLines() (out []string) {
 	if m.Services > 0 {
 		out = append(out, fmt.Sprintf("%s -> %s   last move %s   clients follow by %s", count(m.Services, "service", "services"),
 			countList(m.To), clock(m.Last, s.At), clock(m.Clients, s.At)))
+	}
+	if n := len(m.Writers); n > 0 {
+		out = append(out, fmt.Sprintf("%s MOVED: %s; what writes elsewhere must stop", count(n, "SINGLE WRITER", "SINGLE WRITERS"), fewNames(m.Writers)))
 	}
 	if m.Pending > 0 {
 		out = append(out, count(m.Pending, "service would move, but is frozen", "services would move, but are frozen"))
@@ -216,111 +218,6 @@ func (s *Status) configLines() []string {
 		out = append(out, "WARNING "+warning)
 	}
 	return out
-}
-
-func (s *Status) regionTable(w io.Writer) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "REGION\tSTATE\tSINCE\tSERVING\tENDPOINTS\tCANARIES\tRETURNING")
-	for i := range s.Regions {
-		r := &s.Regions[i]
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d of %d\t%s\t%s\t%s\n", r.Name, r.state(), s.agoOf(r.Since), r.Serving, r.Services,
-			r.Endpoints.text(), r.canaryText(), r.returnText())
-	}
-	_ = t.Flush() // into memory
-}
-
-func (r *Region) state() string {
-	switch {
-	case r.Down:
-		return "DOWN"
-	case r.CapRefused:
-		return "DOWN, but the cap"
-	case r.Endpoints.Down > 0:
-		return "failing"
-	case r.Endpoints.Up > 0:
-		return "up"
-	}
-	return "unknown"
-}
-
-func (e Endpoints) text() string {
-	parts := []string{fmt.Sprintf("%d up", e.Up)}
-	if e.Down > 0 {
-		parts = append(parts, fmt.Sprintf("%d down", e.Down))
-	}
-	if e.Unknown > 0 {
-		parts = append(parts, fmt.Sprintf("%d unknown", e.Unknown))
-	}
-	if e.Drained > 0 {
-		parts = append(parts, fmt.Sprintf("%d drained", e.Drained))
-	}
-	return strings.Join(parts, ", ")
-}
-
-func (r *Region) canaryText() string {
-	if r.Canaries == 0 {
-		return "-"
-	}
-	return fmt.Sprintf("%d of %d fail", r.CanariesDown, r.Canaries) // those without a verdict are not up either
-}
-
-func (r *Region) returnText() string {
-	switch {
-	case r.Returning == 0:
-		return "-"
-	case r.Share > 0:
-		return fmt.Sprintf("%s, ramp at %d %%", count(r.Returning, "service", "services"), r.Share)
-	}
-	return count(r.Returning, "service", "services")
-}
-
-func (s *Status) agoOf(t time.Time) string {
-	if t.IsZero() {
-		return "-"
-	}
-	return ago(s.At.Sub(t)) + " ago"
-}
-
-func (s *Status) serviceTable(w io.Writer, all bool) {
-	all = all || len(s.Services) <= someServices
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "SERVICE\tANSWERS FROM\tWHY\tSINCE\tBACKUPS\tPOOLS")
-	hidden := 0
-	for i := range s.Services {
-		v := &s.Services[i]
-		if !all && len(v.Why) == 0 && v.Reason == "policy" {
-			hidden++
-			continue
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\n", v.Name, v.from(), v.Reason, s.agoOf(v.Since), v.Backups, v.poolText())
-	}
-	_ = t.Flush() // into memory
-	if hidden > 0 {
-		fmt.Fprintln(w, count(hidden, "service is healthy where it belongs", "services are healthy where they belong")+": --all lists them")
-	}
-}
-
-func (v *Service) from() string {
-	switch {
-	case v.Refused:
-		return "nothing (" + unanswered(v.NoData) + ")"
-	case v.Fixed:
-		return "fixed addresses"
-	case len(v.Using) == 0:
-		return "nothing"
-	}
-	out := strings.Join(v.Using, ", ")
-	if v.Observe && !slices.Equal(v.Using, v.Would) {
-		out += " (would be " + strings.Join(v.Would, ", ") + ")"
-	}
-	return out
-}
-
-func (v *Service) poolText() string {
-	if len(v.Why) == 0 {
-		return "all ready"
-	}
-	return strings.Join(v.Why, "; ")
 }
 
 // WriteExplanation writes an explanation for people: its steps, then the answer.

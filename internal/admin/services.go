@@ -14,7 +14,7 @@ func (p *page) service(i int32) Service {
 	out := Service{
 		Name: people(s.Name), Policy: s.Policy.String(), Observe: s.Observe, Reason: st.Reason.String(),
 		Using: p.regionsOf(i, st.From), Fixed: st.Fixed && st.From == 0, Refused: st.Refused, NoData: st.NoData, Backups: st.Backups,
-		Frozen: st.Frozen, Pending: st.Pending, DrainHid: st.DrainHid, Why: []string{},
+		Cause: causesOf(st), Writer: s.SingleWriter, Frozen: st.Frozen, Pending: st.Pending, DrainHid: st.DrainHid, Why: []string{},
 	}
 	if st.From == st.Memory.Used { // else nobody remembers
 		out.Since = st.Memory.Since
@@ -129,7 +129,7 @@ func (p *page) hides(e *steer.EndpointState) *steer.Override {
 // moved counts the services that are not where they belong.
 func (p *page) moved() Moved {
 	to := map[string]int{}
-	var out Moved
+	out := Moved{Writers: []string{}}
 	for i := range p.plan().Services {
 		s, st := &p.plan().Services[i], p.pub.State(int32(i))
 		switch {
@@ -151,6 +151,9 @@ func (p *page) moved() Moved {
 
 func (m *Moved) add(s *steer.Service, st *steer.ServiceState) {
 	m.Services++
+	if s.SingleWriter {
+		m.Writers = append(m.Writers, people(s.Name))
+	}
 	if st.Memory.Since.After(m.Last) {
 		m.Last = st.Memory.Since
 	}

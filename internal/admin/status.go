@@ -24,6 +24,7 @@ type page struct {
 	guard     *Guard
 	troubles  []string
 	sharing   *Sharing // nil: with nobody
+	started   time.Time
 	now       time.Time
 }
 
@@ -32,9 +33,8 @@ func (s *Server) getStatus(*http.Request) (any, error) {
 	p.overrides, p.freezes = s.eng.Hands()
 	p.listings = s.eng.Listings()
 	p.guard = guarded(false).brief()
-	p.troubles, p.sharing = s.troubles(p.now), s.sharing()
+	p.troubles, p.sharing, p.started = s.troubles(p.now), s.sharing(), s.eng.Started()
 	out := p.status(s.detailed)
-	out.Started, out.Sharing = s.eng.Started(), p.sharing
 	return out, nil
 }
 
@@ -45,7 +45,7 @@ func (p *page) status(detail func(*engine.Published, []failed) []Broken) *Status
 	broken := p.broken(parts)
 	cfg := p.pub.Plan.Config
 	out := &Status{
-		At: p.now, Mode: string(cfg.Mode), Generation: p.pub.Gen,
+		At: p.now, Started: p.started, Sharing: p.sharing, Mode: string(cfg.Mode), Generation: p.pub.Gen,
 		Decision: hash(p.pub.Hash()),
 		Config: Config{
 			Path: cfg.Path, Hash: cfg.Hash, At: p.sum.Reload.At, OK: p.sum.Reload.OK, Error: p.sum.Reload.Error,
@@ -58,14 +58,19 @@ func (p *page) status(detail func(*engine.Published, []failed) []Broken) *Status
 		AtRisk: []Risk{}, Warnings: p.warnings(), Guard: p.guard,
 	}
 	for i := range p.plan().Services {
-		out.Services = append(out.Services, p.service(int32(i)))
-		if r, ok := p.risk(int32(i)); ok {
+		r, ok := p.risk(int32(i))
+		if ok {
 			out.AtRisk = append(out.AtRisk, r)
 		}
+		s := p.service(int32(i))
+		s.State = p.stateOf(int32(i), ok && r.Lost)
+		out.Services = append(out.Services, s)
 	}
 	out.Cap = p.cap(out.Regions)
 	out.Moved = p.moved()
 	out.Next = p.next()
+	out.Confirming = p.confirming()
+	out.Acts = p.acts(out)
 	out.judge()
 	return out
 }
