@@ -47,7 +47,7 @@ func TestObservedIsShownWhereItIsAnswered(t *testing.T) {
 	if !slices.Equal(db.Using, []string{"aws/us-east-1"}) || !slices.Equal(db.Would, []string{"gcp/europe-west1"}) || !db.Pools[0].InUse || db.Pools[1].InUse {
 		t.Errorf("%+v", db)
 	}
-	if row := st.row(t, "db.example.org"); !strings.HasPrefix(row, "db.example.org aws/us-east-1 (would be gcp/europe-west1) observe ") {
+	if row := st.row(t, "db.example.org"); !strings.HasPrefix(row, "db.example.org NO BACKUP, observed aws/us-east-1 (would be gcp/europe-west1) ") {
 		t.Error(row)
 	}
 	if got := st.region("aws/us-east-1").Serving; got != 3 || st.Next != nil {
@@ -78,7 +78,7 @@ func isNotAnswered(t *testing.T, mode, sentence, row string) {
 	if st.ExitCode != 2 || !strings.HasSuffix(st.Sentence, sentence) || !strings.HasPrefix(st.Sentence, "db.example.org fails everywhere: connection refused (2 endpoints), since ") {
 		t.Errorf("%d %s", st.ExitCode, st.Sentence)
 	}
-	if got := st.row(t, "db.example.org"); !strings.HasPrefix(got, "db.example.org "+row+" panic ") {
+	if got := st.row(t, "db.example.org"); !strings.HasPrefix(got, "db.example.org PANIC "+row+" ") {
 		t.Error(got)
 	}
 	if db := st.service("db.example.org"); len(db.Using) != 0 || !db.Refused || db.NoData != (mode == "nodata") || st.Moved.Services != 0 {

@@ -17,6 +17,7 @@ func night() *Status {
 			Services: 31, To: []Count{{"gcp/europe-west1", 28}, {"azure/westeurope", 3}},
 			Last: at.Add(-232 * time.Second), Clients: at.Add(-202 * time.Second),
 		},
+		Acts: []Act{{About: "gives pay.example.org a backup", Do: "resolver undrain azure/westeurope"}, {About: "takes onprem/fra1 out", Do: "resolver drain onprem/fra1 --reason R", Read: "DetourRefusedMoves"}},
 		AtRisk: []Risk{
 			{Service: "pay.example.org", Lost: true, Hint: "azure/westeurope drained by jo", Lift: "azure/westeurope"},
 			{Service: "solo.example.org"},
@@ -39,16 +40,18 @@ func night() *Status {
 		},
 	}
 	for range 39 {
-		s.Services = append(s.Services, Service{Name: "calm.example.org", Reason: "policy"})
+		s.Services = append(s.Services, Service{Name: "calm.example.org", State: stateOK, Reason: "policy"})
 	}
 	s.Services = append(s.Services, Service{
-		Name: "pay.example.org", Reason: "moved", Using: []string{"gcp/europe-west1"}, Since: at.Add(-232 * time.Second),
+		Name: "pay.example.org", State: stateLost, Cause: "timeout", Reason: "moved", Using: []string{"gcp/europe-west1"}, Since: at.Add(-232 * time.Second),
 		Why: []string{"aws/us-east-1 dark (1 of 1 down: timeout)"},
 	})
 	return s
 }
 
 const nightPage = `DEGRADED  aws/us-east-1 DOWN since 03:12:07 (4 min): 31 of 40 services have nothing Up there; causes timeout 29, refused 2
+do        resolver undrain azure/westeurope   gives pay.example.org a backup
+          resolver drain onprem/fra1 --reason R; read DetourRefusedMoves in docs/operations.md   takes onprem/fra1 out
 moved     31 services -> gcp/europe-west1 (28), azure/westeurope (3)   last move 03:12:20   clients follow by 03:12:50
 at risk   pay.example.org has NO backup (azure/westeurope drained by jo until 06:00:12: undrain would give one)
           1 service never has a backup, by its configuration
@@ -57,13 +60,13 @@ hands     1 override, freeze off, brake off (fired 03:12:09 for 1 s; self-checks
 next      earliest failback to aws/us-east-1 at 03:21:12, if Up from now on
 config    7f3a1122 of 2 d ago, decisions 00c0ffee00c0ffee, 89 of 120 checks up, started 12 d ago (Oct 24 03:16)
 
-REGION            STATE  SINCE      SERVING   ENDPOINTS                   CANARIES     RETURNING
-aws/us-east-1     DOWN   4 min ago  9 of 40   49 up, 31 down              1 of 2 fail  -
-gcp/europe-west1  up     -          28 of 40  40 up                       -            -
-azure/westeurope  up     -          3 of 3    3 up, 1 unknown, 1 drained  -            3 services, ramp at 10 %
+REGION            STATE  SINCE      CAUSE                  SERVING   ENDPOINTS                   CANARIES     RETURNING
+aws/us-east-1     DOWN   4 min ago  timeout 29, refused 2  9 of 40   49 up, 31 down              1 of 2 fail  -
+azure/westeurope  up     -          -                      3 of 3    3 up, 1 unknown, 1 drained  -            3 services, ramp at 10 %
+gcp/europe-west1  up     -          -                      28 of 40  40 up                       -            -
 
-SERVICE          ANSWERS FROM      WHY    SINCE      BACKUPS  POOLS
-pay.example.org  gcp/europe-west1  moved  3 min ago  0        aws/us-east-1 dark (1 of 1 down: timeout)
+SERVICE          STATE      ANSWERS FROM      SINCE      CAUSE    BACKUPS  POOLS
+pay.example.org  NO BACKUP  gcp/europe-west1  3 min ago  timeout  0        aws/us-east-1 dark (1 of 1 down)
 39 services are healthy where they belong: --all lists them
 `
 

@@ -129,6 +129,9 @@ func (v *Service) stateText() string {
 	if v.Frozen {
 		out += ", frozen"
 	}
+	if v.Observe {
+		out += ", observed"
+	}
 	return out
 }
 

@@ -42,7 +42,7 @@ type seat struct {
 }
 
 // NewTeam returns the team of some members, of whom at least so many probe each
-// check: Least, or a higher quorum.
+// check: Least, or what a quorum needs.
 func NewTeam(members []Member, least int) *Team {
 	members = slices.SortedFunc(slices.Values(members), func(a, b Member) int { return cmp.Compare(a.Name, b.Name) })
 	t := &Team{least: least, drawn: make([]uint64, len(members)), chosen: make([]bool, len(members))}

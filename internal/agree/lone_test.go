@@ -34,6 +34,13 @@ func TestTheWordOfOneOther(t *testing.T) {
 	want("and another zone", step(time.Second, health.Unknown, down("b"), down("c")), health.Down, false, 1)
 	want("of which one is left", step(time.Second, health.Unknown, down("b")), health.Down, false, 1)
 	want("and changes its mind", step(time.Second, health.Unknown, up("b")), health.Down, false, 1)
+	for range 9 { // it is stepped as time goes on
+		want("and stays with it", step(time.Minute, health.Unknown, up("b")), health.Down, false, 1)
+	}
+	want("for long", step(time.Minute+time.Second, health.Unknown, up("b")), health.Down, true, 1)
+	want("for longer", step(time.Hour, health.Unknown, up("b")), health.Down, true, 1)
+	want("and back", step(time.Second, health.Unknown, down("b")), health.Down, false, 1)
+	want("as another zone", step(time.Second, health.Unknown, down("b"), down("c")), health.Down, false, 1)
 	want("as two do", step(time.Second, health.Unknown, up("b"), up("b")), health.Up, false, 1)
 	want("two of one zone", step(time.Second, health.Unknown, down("b"), down("b")), health.Down, false, 2)
 	want("seen here", step(time.Second, health.Up, up("b"), up("b")), health.Up, false, 2)

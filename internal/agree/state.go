@@ -72,7 +72,9 @@ type State struct {
 	here   bool           // and counts here
 	waits  bool           // this observer abstains
 	beaten bool           // a majority contradicts it
-	lone   bool           // agreed is Down by the word of one other
+	lone   bool           // agreed is Down, but there is only the word of one other
+	worn   bool           // and that says Up
+	well   time.Time      // since when the only one that speaks says Up of what is Down, zero if it does not
 	view   health.View
 }
 
@@ -81,7 +83,7 @@ func (s *State) View() health.View { return s.view }
 
 // Apart reports whether the local verdict contradicts the agreed one, or abstains: time
 // alone, or the health of this observer, may then change what steering sees.
-func (s *State) Apart() bool { return s.apart || s.waits }
+func (s *State) Apart() bool { return s.apart || s.waits || !s.well.IsZero() }
 
 // Step brings the state up to date.
 func (s *State) Step(in Input, now time.Time) {
@@ -93,6 +95,7 @@ func (s *State) Step(in Input, now time.Time) {
 		s.mine, s.since = in.Mine.Verdict, now
 	}
 	s.waits = false
+	s.rest(in.Contact == Agreeing && !s.well.IsZero())
 	switch in.Contact {
 	case Agreeing:
 		s.weigh(&in, now)
@@ -119,19 +122,38 @@ func (s *State) weigh(in *Input, now time.Time) {
 	out := Vote(voices, in.Quorum)
 	s.beaten = out.Verdict != health.Unknown && out.Verdict != in.Mine.Verdict
 	lone := in.isLone(out)
-	switch {
+	switch s.rest(lone && out.Verdict == health.Up); {
 	case out.Verdict == health.Unknown && s.known && len(voices) > 0:
 		s.undecided(in)
 	case out.Verdict == health.Unknown, out.Verdict == in.Mine.Verdict && !s.known:
 		s.follow(in)
-	case lone && s.isSeen() && out.Verdict == health.Up: // one word does not end what more than one saw
+	case lone && s.isSeen() && out.Verdict == health.Up:
+		s.wear(now)
 	default:
 		s.overrule(out, lone && !s.isSeen(), in, now)
 	}
 }
 
 // isSeen reports whether more than one agreed on Down, or this observer saw it.
-func (s *State) isSeen() bool { return s.agreed.Verdict == health.Down && !s.lone }
+func (s *State) isSeen() bool { return s.agreed.Verdict == health.Down && (!s.lone || s.worn) }
+
+// rest ends the time for which the only one that speaks says Up, if it does not.
+func (s *State) rest(says bool) {
+	if !says {
+		s.well = time.Time{}
+	}
+}
+
+// wear makes a doubt of a Down of which the only one that speaks says Up for as long as
+// Forget. It does not end it: one word is not enough for that.
+func (s *State) wear(now time.Time) {
+	if s.well.IsZero() {
+		s.well = now
+	}
+	if now.Sub(s.well) >= Forget {
+		s.lone, s.worn = true, true
+	}
+}
 
 // isLone reports whether what a vote came to is the word of one other alone.
 func (in *Input) isLone(out Outcome) bool {
@@ -206,14 +228,14 @@ func (s *State) follow(in *Input) {
 // saw it, but not by the word of one other alone.
 func (s *State) turn(to health.Verdict, cause health.Cause, since time.Time, lone bool) {
 	a := &s.agreed
-	if (a.Verdict == health.Up || s.lone) && to == health.Down && !lone {
+	if (a.Verdict == health.Up || s.lone && !s.worn) && to == health.Down && !lone {
 		a.Ejected = a.Ejected.Add(since)
 	}
 	if a.Verdict != to {
 		a.WasDown = false // Unknown is never voted for, and follow says it of its own
 		a.Since = since
 	}
-	a.Verdict, a.Cause, s.known, s.lone = to, cause, true, lone
+	a.Verdict, a.Cause, s.known, s.lone, s.worn = to, cause, true, lone, false
 	a.WasUp = a.WasUp || to == health.Up
 }
 

@@ -46,7 +46,7 @@ func (n *council) assemble(now time.Time) *agree.Team {
 	if !agree.Divided(len(team), d.rate, d.easy) {
 		return nil
 	}
-	return agree.NewTeam(team, max(agree.Least, n.quorum))
+	return agree.NewTeam(team, max(agree.Least, 2*n.quorum-1)) // so that none of them alone can withhold a quorum
 }
 
 // divide divides the checks anew once who is there has stayed the same for a

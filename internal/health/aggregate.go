@@ -12,7 +12,7 @@ type View struct {
 	Confirming bool  // a change is being confirmed
 	Elsewhere  bool  // Down by one observer only: from here while others say Up, or see Lone
 	Outvoted   bool  // with Elsewhere: most others say Up, and not only one of two
-	Lone       bool  // with Elsewhere: Down by the word of one other observer, and no verdict here
+	Lone       bool  // with Elsewhere: no verdict here, and one other observer that speaks, which says Down, or for long Up
 	Ejected    Ejections
 }
 

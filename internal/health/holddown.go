@@ -18,6 +18,14 @@ func (e Ejections) Add(t time.Time) Ejections {
 	return append(append(make(Ejections, 0, len(e)+1), e...), t)
 }
 
+// Last returns the latest ejection, zero if there was none.
+func (e Ejections) Last() time.Time {
+	if len(e) == 0 {
+		return time.Time{}
+	}
+	return e[len(e)-1]
+}
+
 // Within returns how many ejections lie in the window that ends at end.
 func (e Ejections) Within(window time.Duration, end time.Time) int {
 	n := 0

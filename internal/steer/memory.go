@@ -39,7 +39,7 @@ type PoolMemory struct {
 type EndpointMemory struct {
 	Forced   bool      // an override took it out at the last Build
 	Released time.Time // when the last such override ended
-	Spared   time.Time // a hold-down that ends then does not count: it was needed
+	Served   time.Time // the latest ejection after which it was held for long enough, or needed: each is held for once
 }
 
 // stage is how far a returning pool has come.
@@ -83,11 +83,12 @@ func (s *Service) FailbackWait(m *PoolMemory, at time.Time) time.Duration {
 }
 
 // heldUntil returns when an Up endpoint may be used: after its hold-down, and as
-// long after an override on it as after one ejection.
+// long after an override on it as after one ejection. One that was held for its latest
+// ejection has not come back from anywhere when its verdict is lost and found again.
 func (s *Service) heldUntil(v health.View, m *EndpointMemory) (time.Time, Why) {
 	var until time.Time
 	why := WhyHoldDown
-	if n := v.Ejected.Within(s.HoldDown.Window, v.Since); n > 0 {
+	if n := v.Ejected.Within(s.HoldDown.Window, v.Since); n > 0 && v.Ejected.Last().After(m.Served) {
 		until = v.Since.Add(health.Wait(s.HoldDown.Step, s.HoldDown.Max, n))
 	}
 	if m.Released.IsZero() {
@@ -114,7 +115,7 @@ func (m *PoolMemory) Ask(now time.Time, ends []EndpointState, atOnce bool) {
 	for e := range m.Ends {
 		m.Ends[e].Released = zero
 		if es := &ends[e]; es.Why == WhyHoldDown {
-			m.Ends[e].Spared = es.Until
+			m.Ends[e].Served = es.View.Ejected.Last()
 		}
 	}
 	if atOnce {

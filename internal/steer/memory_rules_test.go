@@ -88,10 +88,10 @@ func TestAskingForAFailback(t *testing.T) {
 // TestAskingEndsTheWait holds that who asks waits for no hold-down, and that other reasons
 // to wait stay.
 func TestAskingEndsTheWait(t *testing.T) {
-	ends := []EndpointState{{Why: WhyHoldDown, Until: t0.Add(1)}, {Why: WhyReleased, Until: t0.Add(2)}}
+	ends := []EndpointState{{Why: WhyHoldDown, Until: t0.Add(1), View: health.View{Ejected: health.Ejections{t0}}}, {Why: WhyReleased, Until: t0.Add(2)}}
 	m := PoolMemory{Out: true, Returned: t0, Ends: []EndpointMemory{{}, {Released: t0}}}
 	m.Ask(t0, ends, false)
-	if want := []EndpointMemory{{Spared: t0.Add(1)}, {}}; !slices.Equal(m.Ends, want) || !m.Out || m.Asked != t0 {
+	if want := []EndpointMemory{{Served: t0}, {}}; !slices.Equal(m.Ends, want) || !m.Out || m.Asked != t0 {
 		t.Errorf("%+v", m)
 	}
 }

@@ -1,6 +1,7 @@
 package steer
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -90,27 +91,40 @@ func TestRampBeginsWhenTheHoldDownIsOver(t *testing.T) {
 	}
 }
 
-// A single writer is not left for what one observer alone sees, in a hold-down's time
-// after an earlier failure either.
-func TestAWriterStaysForOneWord(t *testing.T) {
-	for name, lone := range map[string]bool{"seen from here only": false, "told by one other": true} {
-		p := small("aws/a", "gcp/b")
-		p.Services[0].SingleWriter, p.Services[0].Failback.Manual = true, true
-		p.Services[0].HoldDown = HoldDown{Step: 30 * time.Second, Max: 15 * time.Minute, Window: 30 * time.Minute}
-		p.Index()
-		views := up(2)
-		views[0].Ejected = health.Ejections{t0.Add(-10 * time.Minute)}
-		s := Build(Input{Plan: p, Now: t0.Add(time.Hour), Checks: up(2)})
-		views[0].Verdict, views[0].Cause, views[0].Since, views[0].Elsewhere, views[0].Lone = health.Down, health.CauseTimeout, t0, true, lone
-		s = Build(Input{Plan: p, Now: t0.Add(time.Second), Checks: views, Prev: s, All: true})
-		if st := s.State(0); st.Memory.Used != 1 || st.Pools[0].Ends[0].Why != WhyUp {
-			t.Errorf("%s: uses pools %b, %v", name, st.Memory.Used, st.Pools[0].Ends[0].Why)
+// A region in use that failed before, and was held for it, is left neither for what one
+// observer alone sees, nor because a verdict is lost and found again, nor because such a
+// word ends.
+func TestAnEjectionHoldsOnce(t *testing.T) {
+	p := small("aws/a", "gcp/b")
+	p.Services = append(p.Services, p.Services[0])
+	p.Services[0].Name, p.Services[0].SingleWriter, p.Services[0].Failback.Manual = "w.test.", true, true
+	for i := range p.Services {
+		p.Services[i].HoldDown = HoldDown{Step: 30 * time.Second, Max: 15 * time.Minute, Window: 30 * time.Minute}
+	}
+	p.Index()
+	views := up(2)
+	views[0].Ejected, views[0].Since = health.Ejections{t0.Add(-10 * time.Minute)}, t0.Add(-9*time.Minute)
+	s := Build(Input{Plan: p, Now: t0, Checks: views})
+	at := t0
+	is := func(what string, verdict health.Verdict, elsewhere, lone bool, writer, other uint64) {
+		t.Helper()
+		at = at.Add(time.Minute)
+		views := slices.Clone(views)
+		views[0].Verdict, views[0].Since, views[0].Elsewhere, views[0].Lone = verdict, at, elsewhere, lone
+		s = Build(Input{Plan: p, Now: at, Checks: views, Prev: s, All: true})
+		if why := s.State(1).Pools[0].Ends[0].Why; elsewhere && why != map[bool]Why{false: WhyHere, true: WhyLone}[lone] {
+			t.Errorf("%s: %v", what, why)
 		}
-		p.Services[0].SingleWriter = false
-		s = Build(Input{Plan: p, Now: t0.Add(2 * time.Second), Checks: views, Prev: s, All: true})
-		want := map[bool]Why{false: WhyHere, true: WhyLone}[lone]
-		if st := s.State(0); st.Memory.Used != 2 || st.Pools[0].Ends[0].Why != want || st.Pools[0].Standing != Doubtful {
-			t.Errorf("%s: another service uses pools %b, %v", name, st.Memory.Used, st.Pools[0].Ends[0].Why)
+		if w, o := s.State(0).Memory.Used, s.State(1).Memory.Used; w != writer || o != other {
+			t.Errorf("%s: the writer uses pools %b, the other service %b", what, w, o)
 		}
 	}
+	is("no verdict", health.Unknown, false, false, 1, 1)
+	is("up", health.Up, false, false, 1, 1)
+	is("down from here only", health.Down, true, false, 1, 2)
+	is("up", health.Up, false, false, 1, 1)
+	is("down by one other", health.Down, true, true, 1, 2)
+	is("up", health.Up, false, false, 1, 1)
+	views[0].Ejected = views[0].Ejected.Add(at)
+	is("ejected again", health.Up, false, false, 2, 2)
 }

@@ -108,14 +108,13 @@ func (b *build) pool(s *Service, st *ServiceState, p int, hands [][]hand) {
 		if hands != nil {
 			o = strongest(hands[e])
 		}
-		used := st.Memory.used(p)
-		base[e] = b.endpoint(s, &pool.Endpoints[e], &ps.Ends[e], o, down, used)
+		base[e] = b.endpoint(s, &pool.Endpoints[e], &ps.Ends[e], o, down, st.Memory.used(p))
 		mem.note(e, b.now, o)
 		if base[e] == Ready && regionDown {
 			base[e] = Held
 			ps.Ends[e].Standing, ps.Ends[e].Why = Held, WhyRegion
 		}
-		b.holdDown(s, st, &ps.Ends[e], &mem.Ends[e], used)
+		b.holdDown(s, st, &ps.Ends[e], mem, e)
 	}
 	ps.Base = poolStanding(base, pool.MinHealthy)
 	ps.Standing = b.own(s, st, p)
@@ -173,18 +172,26 @@ func (m *PoolMemory) note(e int, now time.Time, o *Override) {
 	m.Ends[e].Forced = forced
 }
 
-// holdDown holds an endpoint that is Up for not long enough. One that is Down and Ready all
-// the same, and in use, is not left: it has not come back from anywhere.
-func (b *build) holdDown(s *Service, st *ServiceState, es *EndpointState, m *EndpointMemory, used bool) {
-	if es.Standing != Ready || es.Why == WhyForcedUp || used && es.View.Verdict == health.Down {
+// holdDown holds an endpoint that is Up for not long enough.
+func (b *build) holdDown(s *Service, st *ServiceState, es *EndpointState, pm *PoolMemory, e int) {
+	if es.Standing != Ready || es.Why == WhyForcedUp {
 		return
 	}
-	until, why := s.heldUntil(es.View, m)
-	if !until.After(b.now) || until.Equal(m.Spared) {
+	until, why := s.heldUntil(es.View, &pm.Ends[e])
+	if !until.After(b.now) {
+		pm.serve(e, es.View.Ejected.Last())
 		return
 	}
 	es.Standing, es.Why, es.Until = Held, why, until
 	st.wake(until)
+}
+
+// serve notes that endpoint e was held for long enough after an ejection.
+func (m *PoolMemory) serve(e int, ejected time.Time) {
+	if ejected.After(m.Ends[e].Served) {
+		m.Ends = slices.Clone(m.Ends) // the previous snapshot's
+		m.Ends[e].Served = ejected
+	}
 }
 
 // siblingsDown reports whether every endpoint of the pool that has a verdict is

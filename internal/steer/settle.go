@@ -150,7 +150,7 @@ func (ps *PoolState) spare(pm *PoolMemory) (spared bool) {
 			if !spared {
 				pm.Ends = slices.Clone(pm.Ends) // the previous snapshot's
 			}
-			pm.Ends[e].Spared = es.Until
+			pm.Ends[e].Released, pm.Ends[e].Served = zero, es.View.Ejected.Last()
 			es.Standing, es.Why, es.Until, spared = Ready, WhyUp, zero, true
 		}
 	}

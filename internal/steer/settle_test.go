@@ -151,7 +151,7 @@ func TestNothingBetterIsThere(t *testing.T) {
 	views[1] = heldBack(t0.Add(at))
 	st := y.then(at, views)
 	e, m := st.Pools[1].Ends[0], st.Memory.Pools[1].Ends[0]
-	if st.From != 0b10 || e.Standing != Ready || e.Why != WhyUp || !m.Spared.Equal(t0.Add(at+30*time.Second)) {
+	if st.From != 0b10 || e.Standing != Ready || e.Why != WhyUp || !m.Served.Equal(views[1].Ejected.Last()) || m.Served.IsZero() {
 		t.Errorf("in hold-down: %+v, %+v", e, m)
 	}
 	if m := before.State(0).Memory.Pools[1].Ends[0]; m != (EndpointMemory{}) {
@@ -192,21 +192,21 @@ func TestOnlyWhatIsNeededIsSpared(t *testing.T) {
 func TestWhatIsSpared(t *testing.T) {
 	until := t0.Add(time.Minute)
 	ps := &PoolState{Ends: []EndpointState{
-		{Standing: Held, Why: WhyHoldDown, Until: until},
+		{Standing: Held, Why: WhyHoldDown, Until: until, View: health.View{Ejected: health.Ejections{t0}}},
 		{Standing: Held, Why: WhyReleased, Until: until},
 		{Standing: Held, Why: WhyRegion},
 		{Standing: None, Why: WhyDrained},
 	}}
-	before := make([]EndpointMemory, 4)
+	before := []EndpointMemory{{}, {Released: t0}, {}, {}}
 	pm := &PoolMemory{Ends: before}
 	if !ps.spare(pm) || ps.spare(pm) {
 		t.Error("it is done once")
 	}
 	for e, want := range []struct {
 		Standing
-		spared time.Time
-	}{{Ready, until}, {Ready, until}, {Held, zero}, {None, zero}} {
-		if got := ps.Ends[e].Standing; got != want.Standing || !pm.Ends[e].Spared.Equal(want.spared) || !before[e].Spared.IsZero() {
+		served time.Time
+	}{{Ready, t0}, {Ready, zero}, {Held, zero}, {None, zero}} {
+		if got := ps.Ends[e].Standing; got != want.Standing || !pm.Ends[e].Served.Equal(want.served) || !pm.Ends[e].Released.IsZero() || !before[e].Served.IsZero() {
 			t.Errorf("endpoint %d: %v, %+v, before %+v", e, got, pm.Ends[e], before[e])
 		}
 	}

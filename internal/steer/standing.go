@@ -62,7 +62,7 @@ const (
 	WhyRamp                  // Up, and traffic is returning step by step
 	WhyStale                 // no news, and last seen Down
 	WhyHere                  // Down only from here
-	WhyLone                  // Down only by the word of one other observer
+	WhyLone                  // there is only the word of one other observer
 	WhyDown                  // its checks fail
 	WhyUnresolved            // a name that was not looked up yet
 	WhyDrained
@@ -76,7 +76,7 @@ func (w Why) String() string {
 	return [...]string{
 		"up", "no verdict yet", "no verdict yet, and all others of the pool are down",
 		"hold-down", "override ended", "region down", "waiting for failback", "ramp",
-		"no news, last seen down", "down only from here", "down only by another's word", "down", "not looked up yet",
+		"no news, last seen down", "down only from here", "known by one other's word only", "down", "not looked up yet",
 		"drained", "disabled", "forced down", "health ignored",
 	}[w]
 }
