@@ -54,29 +54,30 @@ func watchStatus(cmd *cobra.Command, c *admin.Client, all bool) error {
 	defer tick.Stop()
 	v := view{paint: colors(out)}
 	var away error
-	for ask := true; ; {
-		if ask {
-			away = lost(ctx, c, &status)
-		}
-		width, height, err := term.GetSize(int(out.Fd()))
+	for !v.done {
+		height, err := v.show(out, status, away, all)
 		if err != nil {
-			return fmt.Errorf("terminal: %w", err)
-		}
-		if err := v.draw(out, page(status, away, all || v.filter != ""), width, height); err != nil {
 			return err
 		}
 		select {
 		case <-tick.C:
-			ask = true
+			away = lost(ctx, c, &status)
 		case k := <-typed:
-			if v.key(k, height); v.done {
-				return nil
-			}
-			ask = false
+			v.key(k, height)
 		case <-ctx.Done():
 			return nil
 		}
 	}
+	return nil
+}
+
+// show draws a status on a terminal, and returns how many lines that has.
+func (v *view) show(out *os.File, status *admin.Status, lost error, all bool) (height int, err error) {
+	width, height, err := term.GetSize(int(out.Fd()))
+	if err != nil {
+		return 0, fmt.Errorf("terminal: %w", err)
+	}
+	return height, v.draw(out, page(status, lost, all || v.filter != ""), width, height)
 }
 
 // terminal returns the terminal that out writes to.

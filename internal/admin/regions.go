@@ -25,6 +25,13 @@ func (p *page) regions(in []map[int]*part, broken []failed) []Region {
 			out[r].add(part)
 		}
 	}
+	p.countEndpoints(out, in, broken)
+	return out
+}
+
+// countEndpoints counts the endpoints of each region, and which services there fail
+// wherever they run.
+func (p *page) countEndpoints(out []Region, in []map[int]*part, broken []failed) {
 	fail := map[int32]bool{}
 	for i := range broken {
 		fail[broken[i].service] = true
@@ -37,7 +44,6 @@ func (p *page) regions(in []map[int]*part, broken []failed) []Region {
 			e.countIn(&out[r])
 		}
 	}
-	return out
 }
 
 // address is an endpoint of a region, which may be that of many services.
