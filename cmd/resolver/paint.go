@@ -31,7 +31,7 @@ var stateColors = []struct{ word, color string }{
 	{"failing", yellow},
 	{"moved", yellow},
 	{"returning", yellow},
-	{"partly down", yellow},
+	{"reduced", yellow},
 	{"suspected", yellow},
 	{"HEALTHY", green},
 	{"up", green},

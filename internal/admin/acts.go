@@ -20,7 +20,11 @@ type Act struct {
 func (p *page) acts(s *Status) []Act {
 	out := []Act{}
 	for _, add := range [...]func(*Status) []Act{p.panicActs, p.brokenActs, p.backupActs, p.freezeActs, p.failbackActs, p.limitActs, p.shareActs, p.selfActs, p.regionActs} {
-		out = append(out, add(s)...)
+		for _, a := range add(s) {
+			if !slices.ContainsFunc(out, func(b Act) bool { return a.Do != "" && a.Do == b.Do }) { // one act may help several
+				out = append(out, a)
+			}
+		}
 	}
 	return out
 }
@@ -74,10 +78,8 @@ func (*page) brokenActs(s *Status) (out []Act) {
 
 // backupActs are for services that lost their backup to a drain.
 func (*page) backupActs(s *Status) (out []Act) {
-	seen := map[string]bool{}
 	for i := range s.AtRisk {
-		if r := &s.AtRisk[i]; r.Lost && !r.Panic && r.Lift != "" && !seen[r.Lift] {
-			seen[r.Lift] = true
+		if r := &s.AtRisk[i]; r.Lost && !r.Panic && r.Lift != "" {
 			out = append(out, Act{About: "gives " + r.Service + " a backup", Do: "resolver undrain " + r.Lift})
 		}
 	}
@@ -168,11 +170,17 @@ func (p *page) selfActs(s *Status) (out []Act) {
 	return out
 }
 
-// regionActs are for regions that fail: what left them needs nothing, but may be kept away.
+// regionActs are for regions that fail: what left them needs nothing, but may be kept away
+// if most fails there.
 func (p *page) regionActs(s *Status) (out []Act) {
 	for i := range s.Regions {
-		if r := &s.Regions[i]; r.fails() && r.NothingUp > r.Broken && !p.isDrained(r.Name) {
+		r := &s.Regions[i]
+		switch {
+		case !r.fails() || p.isDrained(r.Name):
+		case r.Down, 2*(r.NothingUp-r.Broken) > r.Services:
 			out = append(out, Act{About: "keeps services away from " + r.Name + " until you trust it again", Do: "resolver drain " + r.Name + " --reason R"})
+		default:
+			out = append(out, Act{About: "shows what failed there, and since when", Do: "resolver events --target " + r.Name})
 		}
 	}
 	return out

@@ -53,7 +53,7 @@ func TestWhatToDo(t *testing.T) {
 	if _, err := c.DeleteFreeze(t.Context(), "shop.example.org"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, c, "a region to be kept away from", func(s *Status) bool { return s.does("resolver drain aws/us-east-1 --reason R") })
+	eventually(t, c, "a region of which the failures are to be looked at", func(s *Status) bool { return s.does("resolver events --target aws/us-east-1") })
 
 	s.world.refuse("203.0.113.30")
 	eventually(t, c, "a service whose owner is to be asked", func(s *Status) bool { return s.does("resolver probe solo.example.org") })
@@ -78,6 +78,9 @@ func TestEndpointsAreCountedOnce(t *testing.T) {
 	})
 	s.world.refuse("192.0.2.1")
 	st := eventually(t, c, "down", func(s *Status) bool { return s.region("aws/us-east-1").Endpoints.Down == 1 })
+	if !st.does("resolver drain aws/us-east-1 --reason R") {
+		t.Errorf("%+v", st.Acts)
+	}
 	if r := st.region("aws/us-east-1"); r.Endpoints.Up != 0 || r.NothingUp != 3 || r.BrokenEndpoints != 0 || !r.fails() {
 		t.Errorf("%+v", r)
 	}
@@ -85,7 +88,7 @@ func TestEndpointsAreCountedOnce(t *testing.T) {
 
 // The states are in one order, and a state that is not known is no better than the others.
 func TestSeverity(t *testing.T) {
-	states := []string{stateOK, stateMoved, statePanic, stateWriter, stateSuspects, statePartly, stateLost, stateReturns}
+	states := []string{stateOK, stateMoved, statePanic, stateWriter, stateSuspects, stateReduced, stateLost, stateReturns}
 	slices.SortFunc(states, worse)
 	if !slices.Equal(states, severity) {
 		t.Errorf("%q", states)

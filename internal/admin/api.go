@@ -180,7 +180,7 @@ type Service struct {
 	Name     string    `json:"name"`
 	Policy   string    `json:"policy"`
 	Observe  bool      `json:"observe,omitempty"`
-	State    string    `json:"state,omitempty"` // in a status: panic, no backup, writer moved, moved, returning, partly down, suspected or ok
+	State    string    `json:"state,omitempty"` // in a status: panic, no backup, writer moved, moved, returning, reduced, suspected or ok
 	Cause    string    `json:"cause,omitempty"` // why endpoints of it are down, with commas
 	Writer   bool      `json:"single_writer,omitempty"`
 	Reason   string    `json:"reason"`            // policy, moved, ramp, panic, frozen, observe

@@ -172,11 +172,14 @@ func causes(m map[string]int) string {
 	if len(keys) == 0 {
 		return ""
 	}
+	if len(keys) == 1 {
+		return "; cause " + keys[0]
+	}
 	parts := make([]string, len(keys))
 	for i, k := range keys {
 		parts[i] = fmt.Sprintf("%s %d", k, m[k])
 	}
-	return map[bool]string{true: "; cause ", false: "; causes "}[len(keys) == 1] + strings.Join(parts, ", ")
+	return "; causes " + strings.Join(parts, ", ")
 }
 
 // count writes a number with the word that goes with it.

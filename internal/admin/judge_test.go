@@ -117,7 +117,7 @@ func TestJudge(t *testing.T) {
 		"one service": {func(s *Status) {
 			s.Regions[0].NothingUp, s.Regions[0].Causes, s.Regions[0].Endpoints.Down = 1, map[string]int{"status": 1}, 1
 			s.Regions[0].Since = at.Add(-3 * 24 * time.Hour)
-		}, Degraded, 1, "aws/us-east-1 FAILING since Nov  2 03:16 (3 d): 1 of 2 services have nothing Up there; cause status 1"},
+		}, Degraded, 1, "aws/us-east-1 FAILING since Nov  2 03:16 (3 d): 1 of 2 services have nothing Up there; cause status"},
 		"moved":     {func(s *Status) { s.Moved.Services = 1 }, Degraded, 1, "1 of 2 services are elsewhere than configured"},
 		"returning": {func(s *Status) { s.Moved.Services = 1; s.Next = &Next{Region: "x"} }, Degraded, 1, "1 of 2 services are elsewhere than configured; traffic returns to x"},
 		"manual":    {func(s *Status) { s.Moved.Services = 1; s.Next = &Next{Region: "x", Manual: true} }, Degraded, 1, "1 of 2 services are elsewhere than configured; x is up again, its failback waits for an operator"},

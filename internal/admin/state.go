@@ -15,12 +15,12 @@ const (
 	stateWriter   = "writer moved" // a single writer is elsewhere than configured
 	stateMoved    = "moved"        // it is answered from elsewhere than configured
 	stateReturns  = "returning"    // traffic goes back to where it belongs
-	statePartly   = "partly down"  // something of it fails, and its answers are as configured
+	stateReduced  = "reduced"      // something of it fails or is drained, and its answers are as configured
 	stateSuspects = "suspected"    // a failure is being confirmed
 	stateOK       = "ok"
 )
 
-var severity = []string{statePanic, stateLost, stateWriter, stateMoved, stateReturns, statePartly, stateSuspects, stateOK}
+var severity = []string{statePanic, stateLost, stateWriter, stateMoved, stateReturns, stateReduced, stateSuspects, stateOK}
 
 // worse reports whether a state comes before another.
 func worse(a, b string) int { return slices.Index(severity, a) - slices.Index(severity, b) }
@@ -41,7 +41,7 @@ func (p *page) stateOf(i int32, lost bool) string {
 	case moved:
 		return stateMoved
 	case slices.ContainsFunc(st.Pools, func(ps steer.PoolState) bool { return troubled(&ps) }):
-		return statePartly
+		return stateReduced
 	case suspected(st):
 		return stateSuspects
 	}

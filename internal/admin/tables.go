@@ -15,11 +15,14 @@ func (s *Status) regionTable(w io.Writer) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "REGION\tSTATE\tSINCE\tCAUSE\tSERVING\tENDPOINTS\tCANARIES\tRETURNING")
 	for _, r := range slices.SortedStableFunc(pointers(s.Regions), func(a, b *Region) int { return a.severity() - b.severity() }) {
-		cause := "-"
-		if len(r.Causes) > 0 {
-			cause = causeText(r.Causes)
+		cause, since := "-", time.Time{}
+		if r.fails() { // else it is the fault of services that fail wherever they run
+			since = r.Since
+			if len(r.Causes) > 0 {
+				cause = causeText(r.Causes)
+			}
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d of %d\t%s\t%s\t%s\n", r.Name, r.state(), s.agoOf(r.Since), cause, r.Serving, r.Services,
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d of %d\t%s\t%s\t%s\n", r.Name, r.state(), s.agoOf(since), cause, r.Serving, r.Services,
 			r.Endpoints.text(), r.canaryText(), r.returnText())
 	}
 	_ = t.Flush() // into memory
@@ -42,7 +45,7 @@ func (r *Region) severity() int {
 		return 0
 	case r.CapRefused:
 		return 1
-	case r.Endpoints.Down > 0:
+	case r.fails():
 		return 2
 	case r.Returning > 0:
 		return 3
@@ -56,7 +59,7 @@ func (r *Region) state() string {
 		return "DOWN"
 	case r.CapRefused:
 		return "DOWN, but the cap"
-	case r.Endpoints.Down > 0:
+	case r.fails():
 		return "failing"
 	case r.Endpoints.Up > 0:
 		return "up"
