@@ -241,13 +241,13 @@ type Check struct {
 // Explanation is one decision, step by step.
 type Explanation struct {
 	Name       string   `json:"name"`
-	Service    string   `json:"service"` // may be a wildcard
+	Service    string   `json:"service"` // may be a wildcard; "" if the name is no service
 	Type       string   `json:"type"`
 	Client     string   `json:"client"`
 	Home       string   `json:"home,omitempty"` // region that the client is local to
 	Region     string   `json:"region,omitempty"`
 	Reason     string   `json:"reason"`
-	Answer     string   `json:"answer"`           // addresses, record (of HTTPS, SVCB and SRV), nodata or servfail
+	Answer     string   `json:"answer"`           // addresses, record (of HTTPS, SVCB and SRV), nodata, servfail, or elsewhere: others answer
 	Record     string   `json:"record,omitempty"` // what that says besides the addresses
 	Addresses  []string `json:"addresses"`
 	TTL        uint32   `json:"ttl"`

@@ -22,6 +22,9 @@ func (s *Server) getExplain(r *http.Request) (any, error) {
 	}
 	pub := s.eng.Load()
 	out, err := s.explainType(pub, q.Get("name"), q.Get("type"), client, time.Now())
+	if other := s.explainOther(pub, err, q.Get("name"), q.Get("type"), client, time.Now()); other != nil {
+		return other, nil
+	}
 	if err == nil {
 		err = s.addElsewhere(pub, out)
 	}

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -91,8 +92,8 @@ func TestExplainOverHTTP(t *testing.T) {
 		t.Errorf("got %+v, %v", x, err)
 	}
 	for query, says := range map[string]string{
-		"": "say which name", "?name=nothing": "no service", "?name=shop.example.org&type=MX": "MX",
-		"?name=shop.example.org&client=me": "me", "?name=a.b.c": "no service", "?name=" + strings.Repeat("x", 4000): "no service",
+		"": "say which name", "?name=shop.example.org&type=MX": "MX",
+		"?name=shop.example.org&client=me": "me", "?name=" + strings.Repeat("x", 4000): "no service",
 		"?name=shop.example.org&client=fe80::1%25eth0": "not an address",
 	} {
 		r := send(t, srv, "GET", "/v1/explain"+query, "")
@@ -107,5 +108,30 @@ func TestExplainOverHTTP(t *testing.T) {
 	e := v.Pools[0].Endpoints[0]
 	if len(v.Pools) != 3 || e.Label != "192.0.2.10" || len(e.Checks) != 1 || e.Checks[0].Type != "tcp" || e.Checks[0].Last != "ok" {
 		t.Errorf("got %+v", v)
+	}
+}
+
+// Of a name that is no service it is said who answers, and what was probably meant.
+func TestExplainOfOthers(t *testing.T) {
+	s := newSystem(t, fleet)
+	srv := s.listen(t, config.Admin{}, WithAnswerers(func(name string) []string { return []string{"asked for " + name} }))
+	c := client(t, srv)
+	for name, want := range map[string][]string{
+		"www.example.com":  {"it is no service of failover.yaml", "asked for www.example.com."},
+		"Shpo.Example.org": {"it is no service of failover.yaml: did you mean shop.example.org or solo.example.org?", "asked for shpo.example.org."},
+	} {
+		x, err := c.Explain(t.Context(), name, "AAAA", "", true)
+		if err != nil || x.Service != "" || x.Type != "AAAA" || x.Answer != "elsewhere" || len(x.Steps) < 2 || !slices.Equal(x.Steps[:2], want) {
+			t.Errorf("%s: %v, %+v", name, err, x)
+			continue
+		}
+		if text := said(func(b *strings.Builder) error { return WriteExplanation(b, x) }); !strings.HasSuffix(text, "\nnot answered from failover.yaml\n") || strings.Contains(text, "(service") {
+			t.Error(text)
+		}
+	}
+	for name, status := range map[string]int{"": 400, "a\u202eb": 404, strings.Repeat("x", maxNameText+1): 404} {
+		if r := send(t, srv, "GET", "/v1/explain?name="+url.QueryEscape(name), ""); r.status != status {
+			t.Errorf("%.20q: %d %s", name, r.status, r.body)
+		}
 	}
 }

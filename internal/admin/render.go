@@ -224,7 +224,7 @@ func (s *Status) configLines() []string {
 func WriteExplanation(w io.Writer, x *Explanation) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s for client %s", x.Name, x.Type, x.Client)
-	if x.Service != x.Name {
+	if x.Service != x.Name && x.Service != "" {
 		fmt.Fprintf(&b, " (service %s)", x.Service)
 	}
 	b.WriteByte('\n')
@@ -259,6 +259,8 @@ func (x *Explanation) text() string {
 		return "SERVFAIL"
 	case "nodata":
 		return "NODATA"
+	case answerElsewhere:
+		return "not answered from failover.yaml"
 	case "record":
 		return strings.TrimSpace(x.Record + "  " + strings.Join(x.Addresses, " "))
 	}

@@ -33,6 +33,7 @@ type Server struct {
 	log      *slog.Logger
 	few      func() bool
 	troubles func(now time.Time) []string
+	others   func(name string) []string
 	cfg      config.Admin
 	http     *http.Server
 	listen   net.Listener
@@ -55,6 +56,12 @@ type Option func(*Server)
 // WithFew tells how to learn that few client networks ask, so that shares of a
 // ramp are drawn per answer. An explanation says so then.
 func WithFew(f func() bool) Option { return func(s *Server) { s.few = f } }
+
+// WithAnswerers tells how to learn who answers for a name that is no service, step by step.
+// The name is in lower case, with its last dot.
+func WithAnswerers(f func(name string) []string) Option {
+	return func(s *Server) { s.others = f }
+}
 
 // WithTroubles tells how to learn what is wrong with the resolver that its engine does
 // not see.
@@ -79,7 +86,7 @@ func Listen(cfg config.Admin, e *engine.Engine, log *slog.Logger, opts ...Option
 	if log == nil {
 		log = slog.Default()
 	}
-	s := &Server{eng: e, log: log, cfg: cfg, few: func() bool { return false }, troubles: func(time.Time) []string { return nil }, done: make(chan struct{}), probing: make(chan struct{}, 1), checking: make(chan struct{}, 1), asking: make(chan struct{}, maxAsking)}
+	s := &Server{eng: e, log: log, cfg: cfg, few: func() bool { return false }, troubles: func(time.Time) []string { return nil }, others: func(string) []string { return nil }, done: make(chan struct{}), probing: make(chan struct{}, 1), checking: make(chan struct{}, 1), asking: make(chan struct{}, maxAsking)}
 	s.ending, s.end = context.WithCancel(context.Background())
 	for _, o := range opts {
 		o(s)

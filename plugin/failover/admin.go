@@ -39,7 +39,7 @@ type adminAPI struct {
 
 func (a *adminAPI) open(cfg config.Admin) {
 	a.cfg = cfg
-	srv, err := admin.Listen(cfg, a.shared.engine(), a.log, admin.WithFew(a.shared.few.Load), admin.WithTroubles(a.shared.troubles))
+	srv, err := admin.Listen(cfg, a.shared.engine(), a.log, admin.WithFew(a.shared.few.Load), admin.WithTroubles(a.shared.troubles), admin.WithAnswerers(a.shared.whoAnswers))
 	a.server = srv
 	switch {
 	case err == nil && srv != nil:

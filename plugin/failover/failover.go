@@ -30,6 +30,8 @@ type Failover struct {
 	signed    plugin.Zones   // what `dnssec` above us signs
 	others    []plugin.Zones // and what each plugin below us answers for
 	known     []knows        // and the names that their data have
+	zone      string         // of the server block
+	behind    []answerer     // the plugins below us that may answer, as asked
 }
 
 // Name implements plugin.Handler.

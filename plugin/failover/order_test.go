@@ -68,3 +68,30 @@ func TestInACoreDNSOfOnesOwn(t *testing.T) {
 		t.Errorf("answer %v, %v", m, err)
 	}
 }
+
+// Who answers for a name that is no service is told from the server blocks in use.
+func TestWhoAnswers(t *testing.T) {
+	dir := t.TempDir()
+	yaml := "monitors: {web: {type: tcp, port: 1, interval: 1h}}\nprobes: {allow_targets: [127.0.0.0/8]}\nadmin: {listen: \"off\"}\nzones: {gslb.example.org: {ns: [ns1.example.org], mbox: h.example.org}}\n" +
+		"state: {dir: " + dir + "/state}\nservices: {shop.gslb.example.org: {monitors: [web], pools: [{aws/us-east-1: [127.0.1.1]}]}}\n"
+	for name, text := range map[string]string{"failover.yaml": yaml, "hosts": "10.0.0.1 a.intern.example.com\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	corefile := fmt.Sprintf(".:0 {\n failover %[1]s/failover.yaml\n cache 30\n forward . 127.0.0.1:9 127.0.0.2:9\n}\nintern.example.com:0 {\n failover %[1]s/failover.yaml\n hosts %[1]s/hosts intern.example.com\n}\n", dir)
+	if _, err := start(t, []string{"failover", "cache", "hosts", "forward"}, corefile); err != nil {
+		t.Fatal(err)
+	}
+	s := engines.get(dir + "/failover.yaml")
+	for name, want := range map[string]string{
+		"www.example.com.":      "the server block for . asks, in this order: cache, forward to 127.0.0.1:9, 127.0.0.2:9",
+		"x.gslb.example.org.":   "it lies in the zone gslb.example.org, which failover.yaml declares: where no plugin below has that zone, it does not exist, or has no data\nthe server block for . asks, in this order: cache, forward to 127.0.0.1:9, 127.0.0.2:9",
+		"example.org.":          "services lie below it, so that it is never said not to exist\nthe server block for . asks, in this order: cache, forward to 127.0.0.1:9, 127.0.0.2:9",
+		"b.intern.example.com.": "the server block for intern.example.com. asks, in this order: hosts",
+	} {
+		if got := strings.Join(s.whoAnswers(name), "\n"); got != want {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}

@@ -37,10 +37,11 @@ type shared struct {
 	counts  atomic.Pointer[counts]
 	ledger  ledger
 	moves   moves
-	minute  atomic.Uint32 // of the epoch; so that no query reads a clock
-	rebinds atomic.Uint64 // answers without what rebind blocked
-	strange strangers     // clients that may not ask
-	few     atomic.Bool   // few client networks were seen: ramps draw per answer
+	blocks  atomic.Pointer[[]*Failover] // of the instance in use, one of each server block
+	minute  atomic.Uint32               // of the epoch; so that no query reads a clock
+	rebinds atomic.Uint64               // answers without what rebind blocked
+	strange strangers                   // clients that may not ask
+	few     atomic.Bool                 // few client networks were seen: ramps draw per answer
 	crowd   *crowd
 	door    *door
 	quit    chan struct{} // ends the helpers
@@ -89,6 +90,7 @@ type instance struct {
 	mu    sync.Mutex
 	first map[*shared]*Failover // the handler whose chain resolves names
 	cfgs  map[*shared]*config.Config
+	all   map[*shared][]*Failover
 }
 
 type instanceKey struct{}
@@ -97,7 +99,7 @@ func instanceOf(c *caddy.Controller) *instance {
 	if i, ok := c.Get(instanceKey{}).(*instance); ok {
 		return i
 	}
-	i := &instance{first: map[*shared]*Failover{}, cfgs: map[*shared]*config.Config{}}
+	i := &instance{first: map[*shared]*Failover{}, cfgs: map[*shared]*config.Config{}, all: map[*shared][]*Failover{}}
 	c.Set(instanceKey{}, i)
 	return i
 }
@@ -109,6 +111,7 @@ func (i *instance) add(f *Failover, cfg *config.Config) {
 		i.first[f.shared] = f
 	}
 	i.cfgs[f.shared] = cfg
+	i.all[f.shared] = append(i.all[f.shared], f)
 }
 
 // start makes sure that the engine runs before the instance listens. If another
@@ -162,6 +165,8 @@ func (r *registry) commit(mine *instance) {
 		}
 		e := s.engine()
 		e.SetLookup(lookupBelow(mine.first[s].Next))
+		blocks := mine.all[s]
+		s.blocks.Store(&blocks)
 		s.setCommitted()
 		if hash := mine.cfgs[s].Hash; hash != e.Load().Plan.Config.Hash && hash != s.begun { // what it did not begin with it has told of
 			_ = e.Apply(mine.cfgs[s]) // setup checked it; what changed since is in status and log

@@ -34,8 +34,8 @@ func setup(c *caddy.Controller) error {
 	if err := s.check(cfg); err != nil {
 		return plugin.Error(pluginName, fmt.Errorf("%s: %w", path, err))
 	}
-	f := &Failover{shared: s}
 	block := dnsserver.GetConfig(c)
+	f := &Failover{shared: s, zone: block.Zone}
 	block.AddPlugin(func(next plugin.Handler) plugin.Handler {
 		f.Next = next
 		return f
@@ -48,7 +48,7 @@ func setup(c *caddy.Controller) error {
 		f.recursive = block.Handler("forward") != nil
 		f.noted = block.Handler("metadata") != nil
 		f.guarded = block.Handler("guard") != nil
-		f.others, f.known = othersIn(block), knownIn(block)
+		f.others, f.known, f.behind = othersIn(block), knownIn(block), answerersIn(block)
 		if h := block.Handler("dnssec"); h != nil {
 			f.signed, _ = zonesOf(h)
 		}
