@@ -135,7 +135,12 @@ func (s *State) weigh(in *Input, now time.Time) {
 }
 
 // isSeen reports whether more than one agreed on Down, or this observer saw it.
-func (s *State) isSeen() bool { return s.agreed.Verdict == health.Down && (!s.lone || s.worn) }
+func (s *State) isSeen() bool { return s.isDown() && (!s.lone || s.worn) }
+
+// isDown reports whether it is Down, or was when it was last heard of.
+func (s *State) isDown() bool {
+	return s.agreed.Verdict == health.Down || s.agreed.Verdict == health.Unknown && s.agreed.WasDown
+}
 
 // rest ends the time for which the only one that speaks says Up, if it does not.
 func (s *State) rest(says bool) {
@@ -208,8 +213,8 @@ func (s *State) undecided(in *Input) {
 	s.here = in.Sound
 }
 
-// follow takes the local verdict as the agreed one. Where there is none yet, or no
-// more, what was agreed stands.
+// follow takes the local verdict as the agreed one. Where there is none, what was agreed
+// counts as before; of a Down that nobody speaks of any more there is that it was so.
 func (s *State) follow(in *Input) {
 	mine := in.Mine
 	if in.Blind {
@@ -220,8 +225,11 @@ func (s *State) follow(in *Input) {
 		s.agreed, s.known, s.lone = mine, true, false
 		return
 	}
+	wasDown, lone, worn := s.isDown(), s.lone, s.worn
 	s.turn(mine.Verdict, mine.Cause, mine.Since, false)
-	s.agreed.WasDown = mine.WasDown
+	if s.agreed.WasDown = mine.WasDown; mine.Verdict == health.Unknown && wasDown {
+		s.agreed.WasDown, s.lone, s.worn = true, lone, worn
+	}
 }
 
 // turn changes the agreed verdict. An Up that turns Down is an ejection, whoever

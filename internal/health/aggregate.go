@@ -37,9 +37,7 @@ func Worst(a, b View) View {
 	}
 	w.Confirming = a.Confirming || b.Confirming
 	w.WasUp = a.WasUp && b.WasUp
-	if len(o.Ejected) > len(w.Ejected) {
-		w.Ejected = o.Ejected
-	}
+	w.Ejected = merged(a.Ejected, b.Ejected)
 	return w
 }
 

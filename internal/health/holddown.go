@@ -18,6 +18,36 @@ func (e Ejections) Add(t time.Time) Ejections {
 	return append(append(make(Ejections, 0, len(e)+1), e...), t)
 }
 
+// Near is how far apart in time two checks of an endpoint, or two observers, may see one
+// failure: a local Down waits 9 s for the others' consent.
+const Near = 15 * time.Second
+
+// merged are the ejections of two checks of one endpoint, in order of time. What both saw of
+// one failure is one ejection, at the later time. It is the same whichever comes first.
+func merged(a, b Ejections) Ejections {
+	if len(a) == 0 {
+		return b
+	}
+	if len(b) == 0 {
+		return a
+	}
+	out := make(Ejections, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		switch apart := a[0].Sub(b[0]); {
+		case apart.Abs() <= Near && apart >= 0:
+			out, a, b = append(out, a[0]), a[1:], b[1:]
+		case apart.Abs() <= Near:
+			out, a, b = append(out, b[0]), a[1:], b[1:]
+		case apart < 0:
+			out, a = append(out, a[0]), a[1:]
+		default:
+			out, b = append(out, b[0]), b[1:]
+		}
+	}
+	out = append(append(out, a...), b...)
+	return out[max(0, len(out)-MaxEjections):]
+}
+
 // Last returns the latest ejection, zero if there was none.
 func (e Ejections) Last() time.Time {
 	if len(e) == 0 {

@@ -14,7 +14,7 @@ func carry(plan *Plan, prev *Snapshot, kept map[string]Memory) []Memory {
 			if j, ok := prev.Plan.Find(s.Name); ok {
 				old := &prev.Plan.Services[j]
 				out[i] = remap(plan, s, &prev.State(j).Memory, func(p, q int, ends []EndpointMemory) []EndpointMemory {
-					return remapEnds(&s.Pools[p], &old.Pools[q], ends)
+					return endsOf(labels(s.Pools[p].Endpoints), labels(old.Pools[q].Endpoints), ends)
 				})
 				continue
 			}
@@ -40,7 +40,10 @@ func (p *Plan) Find(name string) (int32, bool) {
 // were noted in it goes by position.
 func recall(plan *Plan, s *Service, m Memory) Memory {
 	if len(m.Regions) == len(m.Pools) {
-		return remap(plan, s, &m, func(p, _ int, ends []EndpointMemory) []EndpointMemory {
+		return remap(plan, s, &m, func(p, q int, ends []EndpointMemory) []EndpointMemory {
+			if was := m.Pools[q].Labels; len(was) == len(ends) {
+				return endsOf(labels(s.Pools[p].Endpoints), was, ends)
+			}
 			return fitEnds(&s.Pools[p], ends)
 		})
 	}
@@ -66,26 +69,29 @@ func remap(plan *Plan, s *Service, om *Memory, ends func(p, q int, of []Endpoint
 			if om.used(q) {
 				m.Used |= 1 << p
 			}
+			names := m.Pools[p].Labels
 			m.Pools[p] = om.Pools[q]
-			m.Pools[p].Ends = ends(p, q, om.Pools[q].Ends)
+			m.Pools[p].Ends, m.Pools[p].Labels = ends(p, q, om.Pools[q].Ends), names
 			break
 		}
 	}
 	return m
 }
 
-func remapEnds(pool, old *Pool, ends []EndpointMemory) []EndpointMemory {
-	out := make([]EndpointMemory, len(pool.Endpoints))
-	if slices.EqualFunc(pool.Endpoints, old.Endpoints, func(x, y Endpoint) bool { return x.Label == y.Label }) {
+// endsOf is what is remembered of endpoints that were called otherwise, or stood elsewhere,
+// by their names.
+func endsOf(now, was []string, ends []EndpointMemory) []EndpointMemory {
+	out := make([]EndpointMemory, len(now))
+	if slices.Equal(now, was) {
 		copy(out, ends)
 		return out
 	}
-	at := make(map[string]int, len(old.Endpoints))
-	for f := range old.Endpoints {
-		at[old.Endpoints[f].Label] = f
+	at := make(map[string]int, len(was))
+	for f, label := range was {
+		at[label] = f
 	}
-	for e := range pool.Endpoints {
-		if f, ok := at[pool.Endpoints[e].Label]; ok {
+	for e, label := range now {
+		if f, ok := at[label]; ok {
 			out[e] = ends[f]
 		}
 	}
@@ -97,7 +103,7 @@ func fit(s *Service, m Memory) Memory {
 	c := m.clone()
 	c.Used &= 1<<len(s.Pools) - 1
 	for p := range s.Pools {
-		c.Pools[p].Ends = fitEnds(&s.Pools[p], c.Pools[p].Ends)
+		c.Pools[p].Ends, c.Pools[p].Labels = fitEnds(&s.Pools[p], c.Pools[p].Ends), labels(s.Pools[p].Endpoints)
 	}
 	return c
 }

@@ -33,6 +33,7 @@ type PoolMemory struct {
 	Onto     time.Time // when traffic last moved onto it
 	Ejected  health.Ejections
 	Ends     []EndpointMemory // snapshots share it
+	Labels   []string         // of Ends: a restart may come with other endpoints
 }
 
 // EndpointMemory is what a service remembers of one endpoint.
@@ -84,11 +85,12 @@ func (s *Service) FailbackWait(m *PoolMemory, at time.Time) time.Duration {
 
 // heldUntil returns when an Up endpoint may be used: after its hold-down, and as
 // long after an override on it as after one ejection. One that was held for its latest
-// ejection has not come back from anywhere when its verdict is lost and found again.
+// ejection has not come back from anywhere when its verdict is lost and found again; nor
+// if another observer, or the same after a restart, saw that ejection a moment later.
 func (s *Service) heldUntil(v health.View, m *EndpointMemory) (time.Time, Why) {
 	var until time.Time
 	why := WhyHoldDown
-	if n := v.Ejected.Within(s.HoldDown.Window, v.Since); n > 0 && v.Ejected.Last().After(m.Served) {
+	if n := v.Ejected.Within(s.HoldDown.Window, v.Since); n > 0 && v.Ejected.Last().Sub(m.Served) > min(health.Near, s.HoldDown.Step) {
 		until = v.Since.Add(health.Wait(s.HoldDown.Step, s.HoldDown.Max, n))
 	}
 	if m.Released.IsZero() {
@@ -157,11 +159,19 @@ func (m *Memory) clone() Memory {
 	return c
 }
 
+func labels(ends []Endpoint) []string {
+	out := make([]string, len(ends))
+	for e := range ends {
+		out[e] = ends[e].Label
+	}
+	return out
+}
+
 // newMemory returns the memory of a service that nothing is known of.
 func newMemory(plan *Plan, s *Service) Memory {
 	m := Memory{Pools: make([]PoolMemory, len(s.Pools)), Regions: make([]string, len(s.Pools))}
 	for i, p := range s.Pools {
-		m.Pools[i].Ends = make([]EndpointMemory, len(p.Endpoints))
+		m.Pools[i].Ends, m.Pools[i].Labels = make([]EndpointMemory, len(p.Endpoints)), labels(p.Endpoints)
 		m.Regions[i] = plan.Regions[p.Region].Name
 	}
 	return m

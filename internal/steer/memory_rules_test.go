@@ -120,3 +120,35 @@ func TestHoldDown(t *testing.T) {
 		}
 	}
 }
+
+// An endpoint with two checks is held at each flap of one, whatever the other one has behind
+// it.
+func TestTwoChecksAreHeld(t *testing.T) {
+	p := small("aws/a")
+	pool := &p.Services[0].Pools[0]
+	pool.Endpoints[0].Addrs[0].Checks = []int32{0, 1}
+	other := small("aws/a", "gcp/b").Services[0].Pools[1].Endpoints[0]
+	other.Addrs[0].Checks = []int32{2}
+	pool.Endpoints = append(pool.Endpoints, other)
+	p.Services[0].HoldDown = HoldDown{Step: 30 * time.Second, Max: 15 * time.Minute, Window: 30 * time.Minute}
+	p.Checks = 3
+	p.Index()
+	v := up(3)
+	for i := range v {
+		v[i].Since = t0.Add(-9 * time.Minute)
+	}
+	v[0].Ejected = health.Ejections{t0.Add(-12 * time.Minute), t0.Add(-11 * time.Minute), t0.Add(-10 * time.Minute)}
+	s := Build(Input{Plan: p, Now: t0, Checks: v})
+	at := t0
+	for flap := range 3 {
+		at = at.Add(10 * time.Second)
+		v[1].Verdict, v[1].Since, v[1].Cause, v[1].Ejected = health.Down, at, health.CauseTimeout, v[1].Ejected.Add(at)
+		s = Build(Input{Plan: p, Now: at, Checks: v, Prev: s, All: true})
+		at = at.Add(5 * time.Second)
+		v[1].Verdict, v[1].Since = health.Up, at
+		s = Build(Input{Plan: p, Now: at, Checks: v, Prev: s, All: true})
+		if es := s.State(0).Pools[0].Ends[0]; es.Standing != Held {
+			t.Errorf("flap %d: %v %v", flap+1, es.Standing, es.Why)
+		}
+	}
+}

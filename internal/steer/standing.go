@@ -112,6 +112,8 @@ func verdictStanding(v health.View, siblingsDown bool) (Standing, Why) {
 	switch {
 	case v.Verdict == health.Up:
 		return Ready, WhyUp
+	case v.Verdict == health.Unknown && v.WasDown && v.Lone:
+		return Doubtful, WhyLone
 	case v.Verdict == health.Unknown && v.WasDown:
 		return Doubtful, WhyStale
 	case v.Verdict == health.Unknown && siblingsDown:

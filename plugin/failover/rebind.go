@@ -63,5 +63,18 @@ func hintsPrivate(values []dns.SVCBKeyValue) bool {
 // take out of it, is of a private network.
 func privateIP(ip net.IP) bool {
 	a, ok := netip.AddrFromSlice(ip)
-	return ok && (guard.Private(a) || slices.ContainsFunc(config.Carried(a.Unmap()), guard.Private))
+	return ok && (isInside(a) || slices.ContainsFunc(config.Carried(a.Unmap()), isInside))
+}
+
+// inside are networks, besides those that are private, that no public name's machine has
+// (IANA special-purpose address registries: not globally reachable; RFC 3879 for fec0::/10),
+// and that some sites use.
+var inside = []netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("192.0.0.0/24"), netip.MustParsePrefix("198.18.0.0/15"),
+	netip.MustParsePrefix("240.0.0.0/4"), netip.MustParsePrefix("fec0::/10"),
+}
+
+func isInside(a netip.Addr) bool {
+	a = a.Unmap()
+	return guard.Private(a) || a.IsMulticast() || slices.ContainsFunc(inside, func(p netip.Prefix) bool { return p.Contains(a) })
 }

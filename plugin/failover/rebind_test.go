@@ -32,6 +32,8 @@ func TestRebind(t *testing.T) {
 		{"evil.example.com.", dns.TypeAAAA, "evil.example.com. 1 IN AAAA 64:ff9b::7f00:1", "", true},
 		{"evil.example.com.", dns.TypeAAAA, "evil.example.com. 1 IN AAAA 2002:a00:1::1", "", true},
 		{"evil.example.com.", dns.TypeAAAA, "evil.example.com. 1 IN AAAA fd00::1", "", true},
+		{"evil.example.com.", dns.TypeA, "evil.example.com. 1 IN A 198.18.0.1;evil.example.com. 1 IN A 0.1.2.3;evil.example.com. 1 IN A 192.0.0.8;evil.example.com. 1 IN A 255.255.255.255;evil.example.com. 1 IN A 224.0.0.251", "", true},
+		{"evil.example.com.", dns.TypeAAAA, "evil.example.com. 1 IN AAAA fec0::1;evil.example.com. 1 IN AAAA ff02::fb", "", true},
 		{"evil.example.com.", dns.TypeHTTPS, `evil.example.com. 1 IN HTTPS 1 . ipv4hint="10.0.0.1"`, "", true},
 		{"evil.example.com.", dns.TypeA, "evil.example.com. 1 IN CNAME db.corp.example.com.;db.corp.example.com. 1 IN A 10.0.0.1", "CNAME", true},
 		{"evil.example.com.", dns.TypeA, "evil.example.com. 1 IN A 10.0.0.1;evil.example.com. 1 IN RRSIG A 13 3 1 20300101000000 20200101000000 1 example.com. AAAA", "", true},
