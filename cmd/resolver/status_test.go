@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -83,5 +85,22 @@ func TestNobodyAnswers(t *testing.T) {
 		if code != 1 || out.String() != "" || strings.Count(errs.String(), "\n") != 1 || !strings.Contains(errs.String(), "is it running? give its address with --admin") {
 			t.Errorf("%v: %d %q", verb, code, errs.String())
 		}
+	}
+}
+
+// What a status says to type is a verb of this command.
+func TestActsAreVerbs(t *testing.T) {
+	source, err := os.ReadFile("../../internal/admin/acts.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`"resolver ([a-z]+)`).FindAllStringSubmatch(string(source), -1)
+	for _, m := range found {
+		if cmd, _, err := newRoot().Find([]string{m[1]}); err != nil || cmd.Name() != m[1] {
+			t.Errorf("resolver %s is no verb: %v", m[1], err)
+		}
+	}
+	if len(found) < 8 {
+		t.Errorf("%d verbs are named: the source is read wrongly", len(found))
 	}
 }
