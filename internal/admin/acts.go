@@ -177,7 +177,7 @@ func (p *page) regionActs(s *Status) (out []Act) {
 		r := &s.Regions[i]
 		switch {
 		case !r.fails() || p.isDrained(r.Name):
-		case r.Down, 2*(r.NothingUp-r.Broken) > r.Services:
+		case r.Serving < r.Services && (r.Down || 2*(r.NothingUp-r.Broken) > r.Services):
 			out = append(out, Act{About: "keeps services away from " + r.Name + " until you trust it again", Do: "resolver drain " + r.Name + " --reason R"})
 		default:
 			out = append(out, Act{About: "shows what failed there, and since when", Do: "resolver events --target " + r.Name})

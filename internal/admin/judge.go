@@ -47,6 +47,9 @@ func (s *Status) judge() {
 }
 
 func (s *Status) healthySentence() string {
+	if len(s.Services) == 0 {
+		return "no services are configured: all names are answered as the Corefile says"
+	}
 	out := fmt.Sprintf("%s in %s, all where they belong; ",
 		count(len(s.Services), "service", "services"), count(s.usedRegions(), "region", "regions"))
 	if s.Confirming > 0 {

@@ -41,8 +41,8 @@ func places(state string, root bool) []string {
 	return out
 }
 
-// choose returns the first place in which this process may make a socket.
-func choose(state string) (*url.URL, error) {
+// Socket returns the first place in which this process may make a socket.
+func Socket(state string) (*url.URL, error) {
 	all, why := places(state, os.Geteuid() == 0), ""
 	for _, path := range all {
 		err := prepare(filepath.Dir(path))

@@ -21,10 +21,12 @@ func WriteStatus(w io.Writer, status *Status, all bool) error {
 	for _, line := range s.lines() {
 		fmt.Fprintln(&b, strings.TrimRight(fmt.Sprintf("%-9s %s", line[0], line[1]), " "))
 	}
-	b.WriteByte('\n')
-	s.regionTable(&b)
-	b.WriteByte('\n')
-	s.serviceTable(&b, all)
+	if len(s.Services)+len(s.Regions) > 0 {
+		b.WriteByte('\n')
+		s.regionTable(&b)
+		b.WriteByte('\n')
+		s.serviceTable(&b, all)
+	}
 	if s.Sharing != nil && all {
 		b.WriteByte('\n')
 		s.Sharing.tables(&b)

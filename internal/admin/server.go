@@ -79,7 +79,7 @@ func Listen(cfg config.Admin, e *engine.Engine, log *slog.Logger, opts ...Option
 	}
 	if cfg.Listen == nil {
 		var err error
-		if cfg.Listen, err = choose(e.Load().Plan.Config.State.Dir); err != nil {
+		if cfg.Listen, err = Socket(e.Load().Plan.Config.State.Dir); err != nil {
 			return nil, err
 		}
 	}

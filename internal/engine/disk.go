@@ -86,11 +86,13 @@ type onDisk struct {
 	catalog source.Catalog
 }
 
-func openDisk(dir string, log *slog.Logger, events *journal.Journal, after func(error)) *disk {
+func openDisk(dir string, keeps bool, log *slog.Logger, events *journal.Journal, after func(error)) *disk {
 	d := &disk{dir: dir, log: log, events: events, after: after}
-	if dir == "" {
+	if dir == "" && keeps {
 		d.lost = "no state directory: set state.dir"
 		log.Warn("nothing will survive a restart", "why", d.lost)
+	}
+	if dir == "" {
 		return d
 	}
 	d.open()

@@ -108,7 +108,7 @@ func Start(o Options) (*Engine, error) {
 	if e.log == nil {
 		e.log = slog.Default()
 	}
-	e.disk = openDisk(o.Config.State.Dir, e.log, e.journal, e.wrote)
+	e.disk = openDisk(o.Config.State.Dir, len(o.Config.Services) > 0, e.log, e.journal, e.wrote)
 	e.openCrashes(o.Config.Path)
 	use, why, err := e.eligible(o.Config)
 	if err != nil {

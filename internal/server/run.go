@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"github.com/coredns/coredns/plugin/pkg/log"
+
+	"github.com/detour-dns/detour/plugin/failover"
 )
 
 // ConfigureLog sets where the process logs and how, "text" or "json". It is
@@ -53,6 +55,7 @@ func Run(ctx context.Context, o Options) error {
 		defer ballast()()
 	}
 	defer giveHeadroom()()
+	defer failover.Serve()()
 	v := Version()
 	log.Infof("Detour %s (CoreDNS %s, %s) serves %s from %s", v.Detour, v.CoreDNS, v.Go, s.where(), s.name)
 	s.serve(ctx, reload)

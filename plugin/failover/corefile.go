@@ -69,18 +69,24 @@ func (r *registry) tell(ev journal.Event) {
 }
 
 // troubles says for `status` what its engine does not see.
-func (s *shared) troubles(now time.Time) (out []string) {
-	if why := refusedCorefile.Load(); why != nil {
-		out = append(out, "the last change of the Corefile was refused, the one before is in use: "+*why)
-	}
-	if texts := warnings.Load(); texts != nil {
-		out = append(out, *texts...)
-	}
+func (s *shared) troubles(now time.Time) []string {
+	out := corefileTroubles()
 	if text := s.overloaded(now); text != "" {
 		out = append(out, text)
 	}
 	if text := s.strange.text(now, s.load().Plan.Config); text != "" {
 		out = append(out, text)
+	}
+	return out
+}
+
+// corefileTroubles says what is wrong with the Corefile.
+func corefileTroubles() (out []string) {
+	if why := refusedCorefile.Load(); why != nil {
+		out = append(out, "the last change of the Corefile was refused, the one before is in use: "+*why)
+	}
+	if texts := warnings.Load(); texts != nil {
+		out = append(out, *texts...)
 	}
 	return out
 }

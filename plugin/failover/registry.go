@@ -24,6 +24,8 @@ type registry struct {
 	mu     sync.Mutex // guards what follows
 	shared map[string]*shared
 	hooked bool
+	bare   *bare // of a process that serves, and has no failover.yaml
+	serves bool
 	last   lastRead // guards itself
 
 	instead map[string]*config.Config // of files with faults: what a start uses in their place
@@ -60,10 +62,7 @@ type shared struct {
 func (r *registry) get(path string) *shared {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.hooked {
-		r.hooked = true
-		caddy.RegisterEventHook("detour-"+pluginName, r.onEvent)
-	}
+	r.hook()
 	s, ok := r.shared[path]
 	if !ok {
 		s = &shared{path: path, door: newDoor(limits())}
@@ -129,9 +128,18 @@ func (i *instance) start(s *shared) error {
 		return fmt.Errorf("plugin/%s: %s: %w", pluginName, s.path, err)
 	}
 	s.begun = i.cfgs[s].Hash
+	engines.endBare() // its socket is wanted
 	s.begin(e)
 	waitFirstRound(s)
 	return nil
+}
+
+// hook has instances committed once they are in use. The mutex is held.
+func (r *registry) hook() {
+	if !r.hooked {
+		r.hooked = true
+		caddy.RegisterEventHook("detour-"+pluginName, r.onEvent)
+	}
 }
 
 // onEvent commits an instance once it is the one in use.
@@ -172,6 +180,7 @@ func (r *registry) commit(mine *instance) {
 			_ = e.Apply(mine.cfgs[s]) // setup checked it; what changed since is in status and log
 		}
 	}
+	r.settleBare()
 }
 
 // abandon ends engines that were started for an instance that failed.
@@ -184,12 +193,15 @@ func (r *registry) abandon() {
 			delete(r.shared, path)
 		}
 	}
+	r.settleBare()
 }
 
 // closeAll ends everything: the process is about to.
 func (r *registry) closeAll() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	defer r.settleBare()
+	r.serves = false
 	for path, s := range r.shared {
 		s.end()
 		delete(r.shared, path)
