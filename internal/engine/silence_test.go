@@ -121,3 +121,42 @@ func TestARebootMovesNobody(t *testing.T) {
 		})
 	}
 }
+
+// A resolver that can never check a region left it by what others say, and restarts: it has
+// forgotten that, and does not go back while what it uses is well.
+func TestARestartEntersNothingUnknown(t *testing.T) {
+	for mode, yaml := range map[string]string{"writer": oneWriter(), "shop": shop("DIR")} {
+		for _, c := range []struct {
+			zones []string
+			gone  bool // the others, while it restarts
+		}{{[]string{lon, fra, ams}, true}, {[]string{lon, fra}, false}} {
+			if len(c.zones) == 2 && mode == "writer" {
+				continue // which does not leave by one word
+			}
+			t.Run(mode+" "+strings.Join(c.zones, " "), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					h := newHub()
+					all := gatherFleet(t, h, yaml, c.zones...)
+					all[0].cannotSee(t)
+					pass(15 * time.Minute)
+					for _, r := range all {
+						r.set("192.0.2.10", true)
+					}
+					pass(15 * time.Minute)
+					if all[0].used() != gcp {
+						t.Fatal("it is not left: ", inUse(all...))
+					}
+					if c.gone {
+						for _, r := range all[1:] {
+							r.Close()
+						}
+					}
+					all[0].Close()
+					pass(10 * time.Second)
+					all[0].cannotSee(t)
+					remain(t, 25*time.Minute, gcp, all[0])
+				})
+			})
+		}
+	}
+}

@@ -72,7 +72,8 @@ func (k *Kept) Take(a *Answer, now Stamp) (changed bool) {
 }
 
 // heal ends a failure. What the members missed while answers failed does not make
-// them old, nor one that was seen too briefly good.
+// them old, nor one that was seen too briefly good. One that was seen meanwhile, in an answer
+// of the chain's target, missed nothing: it would be dated in the future.
 func (k *Kept) heal(now Stamp) bool {
 	k.Began = 0
 	if k.Bad == 0 {
@@ -81,10 +82,12 @@ func (k *Kept) heal(now Stamp) bool {
 	missed := max(now.Sub(k.Bad), 0)
 	for i := range k.Members {
 		m := &k.Members[i]
-		if !m.Good() {
+		if !m.Good() && m.First <= k.Bad {
 			m.First = m.First.Add(missed)
 		}
-		m.Last = m.Last.Add(missed)
+		if m.Last <= k.Bad {
+			m.Last = m.Last.Add(missed)
+		}
 		m.next, m.step = 0, 0
 	}
 	for i := range k.Links {

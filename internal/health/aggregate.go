@@ -42,9 +42,10 @@ func Worst(a, b View) View {
 }
 
 // Best combines the addresses of one endpoint that is a name: it is Up while
-// any of them is.
+// any of them is, and since the first of those is: one that comes back does not make
+// the endpoint new.
 func Best(a, b View) View {
-	if Worse(a, b) {
+	if Worse(a, b) || a.Verdict == Up && b.Verdict == Up && b.Since.Before(a.Since) {
 		return b
 	}
 	return a

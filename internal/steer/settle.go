@@ -3,6 +3,8 @@ package steer
 import (
 	"slices"
 	"time"
+
+	"github.com/detour-dns/detour/internal/health"
 )
 
 // settle moves every pool through In, Out and Returning, lets the policy choose,
@@ -28,7 +30,19 @@ func (b *build) settle(s *Service, st *ServiceState) {
 		used = m.Used
 	}
 	st.Would = used
-	m.use(used, b.now)
+	b.use(st, used)
+}
+
+// use remembers the pools that were chosen.
+func (b *build) use(st *ServiceState, used uint64) {
+	if st.Memory.use(used, b.now) && st.anyUnproven() {
+		st.wake(b.now.Add(1)) // how such a pool stands depends on those in use
+	}
+}
+
+// anyUnproven reports whether a pool is ready of which nothing is known.
+func (st *ServiceState) anyUnproven() bool {
+	return slices.ContainsFunc(st.Pools, func(ps PoolState) bool { return ps.Base >= Ready && ps.isUnproven() })
 }
 
 // keepOut notes of healthy pools that only a freeze keeps from being chosen that
@@ -41,10 +55,11 @@ func (st *ServiceState) keepOut(pools uint64, now time.Time) {
 	}
 }
 
-// use remembers what is in use, and onto which pools traffic moved.
-func (m *Memory) use(pools uint64, now time.Time) {
+// use remembers what is in use, and onto which pools traffic moved, and reports whether
+// that is other than before.
+func (m *Memory) use(pools uint64, now time.Time) (changed bool) {
 	if pools == m.Used {
-		return
+		return false
 	}
 	for p := range m.Pools {
 		if m.Used != 0 && pools&(1<<p) != 0 && !m.used(p) {
@@ -52,6 +67,7 @@ func (m *Memory) use(pools uint64, now time.Time) {
 		}
 	}
 	m.Used, m.Since = pools, now
+	return true
 }
 
 // track updates the memory of pool p from its standing, and holds it back while
@@ -66,12 +82,32 @@ func (b *build) track(s *Service, st *ServiceState, p int) {
 			pm.eject(!drainedPool(ps), b.now)
 		}
 		return
+	case !st.Memory.used(p) && ps.isUnproven() && st.usesProven():
+		ps.Standing, ps.Inside, ps.Why = min(ps.Standing, Held), min(ps.Inside, Held), WhyUnproven
+		return
 	case pm.Out && pm.Returned.IsZero():
 		pm.Returned = b.now
 	}
 	if pm.Out {
 		b.holdBack(s, st, p)
 	}
+}
+
+// isUnproven reports whether nothing speaks for the pool but that nothing speaks against it.
+func (ps *PoolState) isUnproven() bool {
+	return !slices.ContainsFunc(ps.Ends, func(e EndpointState) bool { return e.Standing >= Held && e.Why != WhyUnproven })
+}
+
+// usesProven reports whether a pool in use is ready and has an endpoint that is Up. Nothing
+// is left then for what nobody has a verdict on: a resolver that cannot check a region must
+// not go there after a restart, for it has forgotten what the others said.
+func (st *ServiceState) usesProven() bool {
+	for p := range st.Pools {
+		if st.Memory.used(p) && st.Pools[p].Base >= Ready && slices.ContainsFunc(st.Pools[p].Ends, func(e EndpointState) bool { return e.View.Verdict == health.Up }) {
+			return true
+		}
+	}
+	return false
 }
 
 // eject puts the pool Out. It counts if the pool was In, or on its way back, and

@@ -275,3 +275,49 @@ func TestNobodyIsLedBackToWhatIsWorse(t *testing.T) {
 		}
 	}
 }
+
+// A pool of which nobody knows anything is not entered while what is in use is well; it is
+// where nothing is in use yet, and when what is in use fails.
+func TestTheUnprovenIsNotEntered(t *testing.T) {
+	unknown := func(views []health.View, i int) []health.View {
+		views[i] = health.View{}
+		return views
+	}
+	y := begin(small("aws/a", "gcp/b"))
+	if st := y.then(time.Minute, dead(2, 0)); st.From != 0b10 {
+		t.Fatalf("from %b", st.From)
+	}
+	for after := time.Duration(2); after < 30; after++ {
+		st := y.then(after*time.Minute, unknown(up(2), 0))
+		if ps := st.Pools[0]; st.From != 0b10 || ps.Standing != Held || ps.Why != WhyUnproven || st.Backups != 1 {
+			t.Fatalf("%d minutes: from %b, %v %v, %d backups", after, st.From, ps.Standing, ps.Why, st.Backups)
+		}
+	}
+	if st := y.then(31*time.Minute, unknown(dead(2, 1), 0)); st.From != 0b1 {
+		t.Errorf("the pool in use is dead: from %b", st.From)
+	}
+	p := small("aws/a", "gcp/b")
+	p.Index()
+	s := Build(Input{Plan: p, Now: t0, Checks: unknown(up(2), 0)})
+	if s.State(0).From != 0b1 {
+		t.Errorf("nothing was in use: from %b", s.State(0).From)
+	}
+}
+
+// A name with two addresses of which one comes back is as long up as the other one: nothing
+// is held, and nothing moves.
+func TestOneAddressComesBack(t *testing.T) {
+	for _, which := range []int{0, 2} {
+		p := small("aws/a", "gcp/b")
+		e := &p.Services[0].Pools[0].Endpoints[0]
+		e.Target, e.Addrs = "lb.test.", append(e.Addrs, Addr{IP: netip.MustParseAddr("10.0.1.1"), Checks: []int32{2}})
+		p.Checks = 3
+		y := begin(p)
+		y.then(time.Minute, dead(3, which))
+		views := up(3)
+		views[which] = heldBack(t0.Add(2 * time.Minute))
+		if st := y.then(2*time.Minute, views); st.From != 0b1 || st.Pools[0].Ends[0].Standing != Ready {
+			t.Errorf("check %d: from %b, %v", which, st.From, st.Pools[0].Ends[0].Why)
+		}
+	}
+}

@@ -41,6 +41,7 @@ func answererOf(name string, h plugin.Handler) answerer {
 	for _, p := range f.List() {
 		to = append(to, p.Addr())
 	}
+	slices.Sort(to) // the plugin gives them in the order of its policy, which may be by chance
 	a.name += " to " + strings.Join(to, ", ")
 	return a
 }
