@@ -29,6 +29,8 @@ var stateColors = []struct{ word, color string }{
 	{"WRITER MOVED", red},
 	{"DEGRADED", yellow},
 	{"failing", yellow},
+	{"partly failing", yellow},
+	{"drained", yellow},
 	{"moved", yellow},
 	{"returning", yellow},
 	{"reduced", yellow},

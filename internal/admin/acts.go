@@ -19,7 +19,7 @@ type Act struct {
 // acts says what to do next, the most urgent first. What heals by itself has no act.
 func (p *page) acts(s *Status) []Act {
 	out := []Act{}
-	for _, add := range [...]func(*Status) []Act{p.panicActs, p.brokenActs, p.backupActs, p.freezeActs, p.failbackActs, p.limitActs, p.shareActs, p.selfActs, p.regionActs} {
+	for _, add := range [...]func(*Status) []Act{p.writerActs, p.panicActs, p.brokenActs, p.backupActs, p.freezeActs, p.failbackActs, p.limitActs, p.shareActs, p.selfActs, p.regionActs} {
 		for _, a := range add(s) {
 			if !slices.ContainsFunc(out, func(b Act) bool { return a.Do != "" && a.Do == b.Do }) { // one act may help several
 				out = append(out, a)
@@ -32,14 +32,19 @@ func (p *page) acts(s *Status) []Act {
 // mostActs is how many acts are shown; the others are there when these are done.
 const mostActs = 5
 
-// actLines says what to do, a line each: the command or the page, then why.
+// line is an act as it may be pasted into a shell: what is no command is a comment.
+func (a *Act) line() string {
+	out := strings.TrimSpace(a.Do + "  # " + a.About)
+	if a.Read != "" {
+		out += " (" + a.Read + " in docs/operations.md)"
+	}
+	return out
+}
+
+// actLines says what to do, a line each.
 func (s *Status) actLines() (out []string) {
-	for _, a := range s.Acts[:min(len(s.Acts), mostActs)] {
-		do := a.Do
-		if a.Read != "" {
-			do = strings.TrimPrefix(do+"; read "+a.Read+" in docs/operations.md", "; ")
-		}
-		out = append(out, do+"   "+a.About)
+	for i := range s.Acts[:min(len(s.Acts), mostActs)] {
+		out = append(out, s.Acts[i].line())
 	}
 	if n := len(s.Acts) - mostActs; n > 0 {
 		out = append(out, fmt.Sprintf("... and %d more, in --json", n))
@@ -47,15 +52,37 @@ func (s *Status) actLines() (out []string) {
 	return out
 }
 
+// writerActs are for single writers that moved because the region that they belong to fails.
+func (p *page) writerActs(s *Status) (out []Act) {
+	for _, name := range s.Moved.Writers {
+		for n := range s.Services {
+			if v := &s.Services[n]; v.Name == name && v.Cause != "" {
+				out = append(out, Act{About: "stop what still writes elsewhere: " + name + ", a single writer, is answered from " + strings.Join(v.Using, ", ") + " now"})
+			}
+		}
+	}
+	return out
+}
+
+// askFirst names whom to ask before an override is lifted, and why it was made.
+func (p *page) askFirst(target string) string {
+	for i := range p.overrides {
+		if o := &p.overrides[i]; people(o.Target) == target {
+			return "; ask " + o.Owner + " first: " + o.Reason
+		}
+	}
+	return ""
+}
+
 // panicActs are for services that have nothing healthy.
-func (*page) panicActs(s *Status) (out []Act) {
+func (p *page) panicActs(s *Status) (out []Act) {
 	for i := range s.AtRisk {
 		r := &s.AtRisk[i]
 		switch {
 		case !r.Panic, s.isBroken(r.Service):
 		case r.stuck(): // of freezeActs
 		case r.Lift != "":
-			out = append(out, Act{About: r.Service + " has an endpoint that is healthy and drained", Do: "resolver undrain " + r.Lift})
+			out = append(out, Act{About: r.Service + " has a healthy endpoint there" + p.askFirst(r.Lift), Do: "resolver undrain " + r.Lift})
 		default:
 			out = append(out, Act{About: r.Service + " has nothing healthy: see what its checks meet", Do: "resolver probe " + r.Service, Read: "DetourServicePanic"})
 		}
@@ -77,10 +104,10 @@ func (*page) brokenActs(s *Status) (out []Act) {
 }
 
 // backupActs are for services that lost their backup to a drain.
-func (*page) backupActs(s *Status) (out []Act) {
+func (p *page) backupActs(s *Status) (out []Act) {
 	for i := range s.AtRisk {
 		if r := &s.AtRisk[i]; r.Lost && !r.Panic && r.Lift != "" {
-			out = append(out, Act{About: "gives " + r.Service + " a backup", Do: "resolver undrain " + r.Lift})
+			out = append(out, Act{About: "gives " + r.Service + " a backup" + p.askFirst(r.Lift), Do: "resolver undrain " + r.Lift})
 		}
 	}
 	return out
@@ -93,7 +120,7 @@ func (p *page) freezeActs(*Status) (out []Act) {
 			continue
 		}
 		do := strings.TrimSpace("resolver unfreeze " + people(p.freezes[f].Target))
-		out = append(out, Act{About: "lets services leave what fails; ask " + p.freezes[f].Owner + " why it is frozen", Do: do, Read: "DetourFreezeOn"})
+		out = append(out, Act{About: "lets all that it holds leave what fails; ask " + p.freezes[f].Owner + " first: " + p.freezes[f].Reason, Do: do, Read: "DetourFreezeOn"})
 	}
 	return out
 }
@@ -177,8 +204,8 @@ func (p *page) regionActs(s *Status) (out []Act) {
 		r := &s.Regions[i]
 		switch {
 		case !r.fails() || p.isDrained(r.Name):
-		case r.Serving < r.Services && (r.Down || 2*(r.NothingUp-r.Broken) > r.Services):
-			out = append(out, Act{About: "keeps services away from " + r.Name + " until you trust it again", Do: "resolver drain " + r.Name + " --reason R"})
+		case r.Serving < r.Services && (r.Down || r.mostFails()):
+			out = append(out, Act{About: "keeps services away until you trust it again; until then it is no backup either", Do: "resolver drain " + r.Name + " --reason R"})
 		default:
 			out = append(out, Act{About: "shows what failed there, and since when", Do: "resolver events --target " + r.Name})
 		}

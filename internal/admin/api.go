@@ -177,25 +177,26 @@ type Endpoints struct {
 
 // Service is one name.
 type Service struct {
-	Name     string    `json:"name"`
-	Policy   string    `json:"policy"`
-	Observe  bool      `json:"observe,omitempty"`
-	State    string    `json:"state,omitempty"` // in a status: panic, no backup, writer moved, moved, returning, reduced, suspected or ok
-	Cause    string    `json:"cause,omitempty"` // why endpoints of it are down, with commas
-	Writer   bool      `json:"single_writer,omitempty"`
-	Reason   string    `json:"reason"`            // policy, moved, ramp, panic, frozen, observe
-	Using    []string  `json:"using"`             // regions that it is answered from
-	Fixed    bool      `json:"fixed,omitempty"`   // it is answered with the addresses of its last resort
-	Refused  bool      `json:"refused,omitempty"` // it is answered SERVFAIL: last resort none, or no address is known yet; or
-	NoData   bool      `json:"nodata,omitempty"`  // NODATA: last resort nodata
-	Would    []string  `json:"would,omitempty"`
-	Since    time.Time `json:"since,omitzero"` // of Using
-	Backups  int       `json:"backups"`        // other regions that could take over now
-	Frozen   bool      `json:"frozen,omitempty"`
-	Pending  bool      `json:"pending,omitempty"` // frozen, and would move
-	DrainHid bool      `json:"drained_but_only_healthy,omitempty"`
-	Why      []string  `json:"why"` // what is wrong with its pools, one line each
-	Pools    []Pool    `json:"pools,omitempty"`
+	Name      string    `json:"name"`
+	Policy    string    `json:"policy"`
+	Observe   bool      `json:"observe,omitempty"`
+	State     string    `json:"state,omitempty"`     // in a status: panic, no backup, writer moved, moved, returning, reduced, suspected or ok
+	Elsewhere bool      `json:"elsewhere,omitempty"` // it is answered from elsewhere than configured
+	Cause     string    `json:"cause,omitempty"`     // why endpoints of it are down, with commas
+	Writer    bool      `json:"single_writer,omitempty"`
+	Reason    string    `json:"reason"`            // policy, moved, ramp, panic, frozen, observe
+	Using     []string  `json:"using"`             // regions that it is answered from
+	Fixed     bool      `json:"fixed,omitempty"`   // it is answered with the addresses of its last resort
+	Refused   bool      `json:"refused,omitempty"` // it is answered SERVFAIL: last resort none, or no address is known yet; or
+	NoData    bool      `json:"nodata,omitempty"`  // NODATA: last resort nodata
+	Would     []string  `json:"would,omitempty"`
+	Since     time.Time `json:"since,omitzero"` // of Using
+	Backups   int       `json:"backups"`        // other regions that could take over now
+	Frozen    bool      `json:"frozen,omitempty"`
+	Pending   bool      `json:"pending,omitempty"` // frozen, and would move
+	DrainHid  bool      `json:"drained_but_only_healthy,omitempty"`
+	Why       []string  `json:"why"` // what is wrong with its pools, one line each
+	Pools     []Pool    `json:"pools,omitempty"`
 }
 
 // Pool is the part of a service that lies in one region.

@@ -29,7 +29,7 @@ func TestWhatIsBlamed(t *testing.T) {
 		"a region and a service": {
 			[]string{"192.0.2.10", "192.0.2.11", "192.0.2.20", "192.0.2.40", "198.51.100.20"}, "db.example.org fails everywhere: ", []string{"db.example.org"}, []string{"aws/us-east-1"},
 		},
-		"one endpoint": {[]string{"192.0.2.10"}, "aws/us-east-1 FAILING ", nil, []string{"aws/us-east-1"}},
+		"one endpoint": {[]string{"192.0.2.10"}, "aws/us-east-1 partly failing ", nil, []string{"aws/us-east-1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSystem(t, fleet)
@@ -56,7 +56,7 @@ func TestWhatIsBlamed(t *testing.T) {
 			text := strings.Join(append(st.alsoLines(), st.Sentence), "\n")
 			var failing []string
 			for _, r := range st.Regions {
-				if strings.Contains(text, r.Name+" FAILING") || strings.Contains(text, r.Name+" DOWN") {
+				if strings.Contains(text, r.Name+" FAILING") || strings.Contains(text, r.Name+" partly failing") || strings.Contains(text, r.Name+" DOWN") {
 					failing = append(failing, r.Name)
 				}
 			}

@@ -28,7 +28,7 @@ func (o *EventWriter) Incident(x *Incident, now time.Time) error {
 		if p.Last.Sub(p.At) >= time.Second {
 			when += " to " + timeOf(p.Last, p.At)
 		}
-		text += fmt.Sprintf("\n%-20s  %-7s  %s", when, p.What, p.Text)
+		text += fmt.Sprintf("\n%-20s  %-9s  %s", when, p.What, p.Text)
 	}
 	return o.line(x.At, x.Kind, text, x.Who)
 }
@@ -41,9 +41,9 @@ func (x *Incident) state(now time.Time) string {
 	case len(x.Down) == 0:
 		return "all up again, not back yet: " + fewNames(x.Away)
 	case len(x.Down) < x.Failed:
-		return fmt.Sprintf("goes on for %s, %d still down", ago(now.Sub(x.At)), len(x.Down))
+		return fmt.Sprintf("ongoing, %s so far, %d still down", ago(now.Sub(x.At)), len(x.Down))
 	}
-	return "goes on for " + ago(now.Sub(x.At))
+	return "ongoing, " + ago(now.Sub(x.At)) + " so far"
 }
 
 func (o *EventWriter) line(at time.Time, kind, text, who string) error {

@@ -172,12 +172,12 @@ func TestAnIncidentIsFiveLines(t *testing.T) {
 	}
 	s.world.refuse(in...)
 	text, x := told(func(x *Incident) bool { return len(x.Down) == 12 && len(x.Away) == 12 })
-	if lines := strings.Count(text, "\n") - 1; lines > 5 || !strings.Contains(text, "  incident  aws/us-east-1 fails: 12 endpoints of 12 services (refused); goes on for ") || !strings.Contains(text, "  moved    12 services to gcp/europe-west1\n") {
+	if lines := strings.Count(text, "\n") - 1; lines > 5 || !strings.Contains(text, "  incident  aws/us-east-1 fails: 12 endpoints of 12 services (refused); ongoing, ") || !strings.Contains(text, "  moved      12 services to gcp/europe-west1\n") {
 		t.Errorf("%d lines of %+v\n%s", lines, x, text)
 	}
 	s.world.refuse()
 	text, x = told(func(x *Incident) bool { return x.Over })
-	if lines := strings.Count(text, "\n") - 1; lines > 5 || !strings.Contains(text, "; over after ") || !strings.Contains(text, "  back     12 services to aws/us-east-1\n") {
+	if lines := strings.Count(text, "\n") - 1; lines > 5 || !strings.Contains(text, "; over after ") || !strings.Contains(text, "  back       12 services to aws/us-east-1\n") {
 		t.Errorf("%d lines of %+v\n%s", lines, x, text)
 	}
 	flat, err := c.Events(t.Context(), EventFilter{Target: "aws/us-east-1"})

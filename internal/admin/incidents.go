@@ -35,7 +35,7 @@ type Incident struct {
 	Over   bool      `json:"over"`   // nothing of it fails any more, and all is back
 	Down   []string  `json:"down"`   // endpoints that still fail
 	Away   []string  `json:"away"`   // services that are still answered from elsewhere
-	Parts  []Part    `json:"parts"`  // what followed: at most moved, refused, up and back
+	Parts  []Part    `json:"parts"`  // what followed: at most moved, not moved, up and back
 	Count  int       `json:"events"` // how many events it is made of
 }
 
@@ -43,7 +43,7 @@ type Incident struct {
 type Part struct {
 	At   time.Time `json:"at"`
 	Last time.Time `json:"last"`
-	What string    `json:"what"` // moved, refused, up or back
+	What string    `json:"what"` // moved, not moved, up or back
 	Text string    `json:"text"`
 }
 
@@ -137,7 +137,7 @@ func wireIncident(x *incident.Incident) Incident {
 		add("moved", phaseText(p, len(x.Services)), p.At, p.Last)
 	}
 	if n := len(x.Refused); n > 0 {
-		add("refused", refusedTexts(x.Refused), x.Refused[0].At, x.Refused[n-1].At)
+		add("not moved", refusedTexts(x.Refused), x.Refused[0].At, x.Refused[n-1].At)
 	}
 	if p := &x.Up; len(p.Names) > 0 {
 		add("up", count(len(p.Names), "endpoint", "endpoints"), p.At, p.Last)

@@ -148,6 +148,10 @@ func (s *Status) worst() *Region {
 // services that fail everywhere.
 func (r *Region) fails() bool { return r.Down || r.Endpoints.Down > r.BrokenEndpoints }
 
+// mostFails reports whether most services there have nothing that is Up, for which they are
+// not to blame themselves.
+func (r *Region) mostFails() bool { return r.fails() && 2*(r.NothingUp-r.Broken) > r.Services }
+
 func yes(b bool) int {
 	if b {
 		return 1
@@ -157,9 +161,12 @@ func yes(b bool) int {
 
 // ofRegion tells what is wrong in a region.
 func (s *Status) ofRegion(r *Region) string {
-	word := "FAILING"
-	if r.Down {
+	word := "partly failing"
+	switch {
+	case r.Down:
 		word = "DOWN"
+	case r.mostFails():
+		word = "FAILING"
 	}
 	out := fmt.Sprintf("%s %s since %s (%s): ", r.Name, word, clock(r.Since, s.At), ago(s.At.Sub(r.Since)))
 	if r.NothingUp == 0 {

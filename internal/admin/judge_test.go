@@ -43,15 +43,15 @@ func night() *Status {
 		s.Services = append(s.Services, Service{Name: "calm.example.org", State: stateOK, Reason: "policy"})
 	}
 	s.Services = append(s.Services, Service{
-		Name: "pay.example.org", State: stateLost, Cause: "timeout", Reason: "moved", Using: []string{"gcp/europe-west1"}, Since: at.Add(-232 * time.Second),
+		Name: "pay.example.org", State: stateLost, Elsewhere: true, Cause: "timeout", Reason: "moved", Using: []string{"gcp/europe-west1"}, Since: at.Add(-232 * time.Second),
 		Why: []string{"aws/us-east-1 dark (1 of 1 down: timeout)"},
 	})
 	return s
 }
 
 const nightPage = `DEGRADED  aws/us-east-1 DOWN since 03:12:07 (4 min): 31 of 40 services have nothing Up there; causes timeout 29, refused 2
-do        resolver undrain azure/westeurope   gives pay.example.org a backup
-          resolver drain onprem/fra1 --reason R; read DetourRefusedMoves in docs/operations.md   takes onprem/fra1 out
+do        resolver undrain azure/westeurope  # gives pay.example.org a backup
+          resolver drain onprem/fra1 --reason R  # takes onprem/fra1 out (DetourRefusedMoves in docs/operations.md)
 moved     31 services -> gcp/europe-west1 (28), azure/westeurope (3)   last move 03:12:20   clients follow by 03:12:50
 at risk   pay.example.org has NO backup (azure/westeurope drained by jo until 06:00:12: undrain would give one)
           1 service never has a backup, by its configuration
@@ -60,13 +60,13 @@ hands     1 override, freeze off, brake off (fired 03:12:09 for 1 s; self-checks
 next      earliest failback to aws/us-east-1 at 03:21:12, if Up from now on
 config    7f3a1122 of 2 d ago, decisions 00c0ffee00c0ffee, 89 of 120 checks up, started 12 d ago (Oct 24 03:16)
 
-REGION            STATE  SINCE      CAUSE                  SERVING   ENDPOINTS                   CANARIES     RETURNING
-aws/us-east-1     DOWN   4 min ago  timeout 29, refused 2  9 of 40   49 up, 31 down              1 of 2 fail  -
-azure/westeurope  up     -          -                      3 of 3    3 up, 1 unknown, 1 drained  -            3 services, ramp at 10 %
-gcp/europe-west1  up     -          -                      28 of 40  40 up                       -            -
+REGION            STATE  SINCE      CAUSE                  SERVING   ENDPOINTS                            CANARIES     RETURNING
+aws/us-east-1     DOWN   4 min ago  timeout 29, refused 2  9 of 40   49 up, 31 down                       1 of 2 fail  -
+azure/westeurope  up     -          -                      3 of 3    3 up, 1 unknown, of these 1 drained  -            3 services, ramp at 10 %
+gcp/europe-west1  up     -          -                      28 of 40  40 up                                -            -
 
-SERVICE          STATE      ANSWERS FROM      SINCE      CAUSE    BACKUPS  POOLS
-pay.example.org  NO BACKUP  gcp/europe-west1  3 min ago  timeout  0        aws/us-east-1 dark (1 of 1 down)
+SERVICE          STATE             ANSWERS FROM      THERE SINCE  CAUSE    BACKUPS  POOLS
+pay.example.org  moved, NO BACKUP  gcp/europe-west1  3 min ago    timeout  0        aws/us-east-1 dark (1 of 1 down)
 39 services are healthy where they belong: --all lists them
 `
 
@@ -113,11 +113,11 @@ func TestJudge(t *testing.T) {
 		"lost":         {func(s *Status) { s.AtRisk = []Risk{{Service: "a", Lost: true}} }, Degraded, 2, "1 service has no backup now"},
 		"panic":        {func(s *Status) { s.AtRisk = []Risk{{Service: "a", Lost: true, Panic: true}} }, Panic, 2, "1 of 2 services have nothing healthy and answer by last resort: a"},
 		"many panics":  {func(s *Status) { s.AtRisk = manyPanics(5) }, Panic, 2, "5 of 2 services have nothing healthy and answer by last resort: s, s, s, ..."},
-		"one endpoint": {func(s *Status) { s.Regions[1].Endpoints.Down = 1; s.Regions[1].Since = at }, Degraded, 1, "gcp/europe-west1 FAILING since 03:16:12 (0 s): 1 of 1 endpoint fails there"},
+		"one endpoint": {func(s *Status) { s.Regions[1].Endpoints.Down = 1; s.Regions[1].Since = at }, Degraded, 1, "gcp/europe-west1 partly failing since 03:16:12 (0 s): 1 of 1 endpoint fails there"},
 		"one service": {func(s *Status) {
 			s.Regions[0].NothingUp, s.Regions[0].Causes, s.Regions[0].Endpoints.Down = 1, map[string]int{"status": 1}, 1
 			s.Regions[0].Since = at.Add(-3 * 24 * time.Hour)
-		}, Degraded, 1, "aws/us-east-1 FAILING since Nov  2 03:16 (3 d): 1 of 2 services have nothing Up there; cause status"},
+		}, Degraded, 1, "aws/us-east-1 partly failing since Nov  2 03:16 (3 d): 1 of 2 services have nothing Up there; cause status"},
 		"moved":     {func(s *Status) { s.Moved.Services = 1 }, Degraded, 1, "1 of 2 services are elsewhere than configured"},
 		"returning": {func(s *Status) { s.Moved.Services = 1; s.Next = &Next{Region: "x"} }, Degraded, 1, "1 of 2 services are elsewhere than configured; traffic returns to x"},
 		"manual":    {func(s *Status) { s.Moved.Services = 1; s.Next = &Next{Region: "x", Manual: true} }, Degraded, 1, "1 of 2 services are elsewhere than configured; x is up again, its failback waits for an operator"},

@@ -9,7 +9,7 @@ import (
 // panicSentence tells the worst first: who is not answered at all, then who need
 // not be in panic.
 func (s *Status) panicSentence() string {
-	var refused, empty, stuck, answered []string
+	var refused, empty, stuck, drained, answered []string
 	for i := range s.AtRisk {
 		switch r := &s.AtRisk[i]; {
 		case !r.Panic:
@@ -19,6 +19,8 @@ func (s *Status) panicSentence() string {
 			refused = append(refused, r.Service)
 		case r.stuck():
 			stuck = append(stuck, r.Service)
+		case r.Lift != "":
+			drained = append(drained, r.Service)
 		default:
 			answered = append(answered, r.Service)
 		}
@@ -34,6 +36,7 @@ func (s *Status) panicSentence() string {
 	if len(stuck) > 0 {
 		add(stuck, "service answers dead addresses "+s.thawText(), "services answer dead addresses "+s.thawText())
 	}
+	add(drained, "service answers dead addresses, for what is healthy of it is drained", "services answer dead addresses, for what is healthy of them is drained")
 	add(answered, "service has nothing healthy and answers by last resort", "services have nothing healthy and answer by last resort")
 	return strings.Join(parts, "; ")
 }

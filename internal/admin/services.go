@@ -14,7 +14,7 @@ func (p *page) service(i int32) Service {
 	out := Service{
 		Name: people(s.Name), Policy: s.Policy.String(), Observe: s.Observe, Reason: st.Reason.String(),
 		Using: p.regionsOf(i, st.From), Fixed: st.Fixed && st.From == 0, Refused: st.Refused, NoData: st.NoData, Backups: st.Backups,
-		Cause: causesOf(st), Writer: s.SingleWriter, Frozen: st.Frozen, Pending: st.Pending, DrainHid: st.DrainHid, Why: []string{},
+		Elsewhere: !s.Observe && p.strayed(i, st.From), Cause: causesOf(st), Writer: s.SingleWriter, Frozen: st.Frozen, Pending: st.Pending, DrainHid: st.DrainHid, Why: []string{},
 	}
 	if st.From == st.Memory.Used { // else nobody remembers
 		out.Since = st.Memory.Since

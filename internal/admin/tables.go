@@ -59,8 +59,12 @@ func (r *Region) state() string {
 		return "DOWN"
 	case r.CapRefused:
 		return "DOWN, but the cap"
-	case r.fails():
+	case r.mostFails():
 		return "failing"
+	case r.fails():
+		return "partly failing"
+	case r.Endpoints.Drained > 0 && r.Endpoints.Drained == r.Endpoints.Up+r.Endpoints.Unknown:
+		return "drained"
 	case r.Endpoints.Up > 0:
 		return "up"
 	}
@@ -76,7 +80,7 @@ func (e Endpoints) text() string {
 		parts = append(parts, fmt.Sprintf("%d unknown", e.Unknown))
 	}
 	if e.Drained > 0 {
-		parts = append(parts, fmt.Sprintf("%d drained", e.Drained))
+		parts = append(parts, fmt.Sprintf("of these %d drained", e.Drained))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -108,7 +112,7 @@ func (s *Status) agoOf(t time.Time) string {
 func (s *Status) serviceTable(w io.Writer, all bool) {
 	all = all || len(s.Services) <= someServices
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "SERVICE\tSTATE\tANSWERS FROM\tSINCE\tCAUSE\tBACKUPS\tPOOLS")
+	fmt.Fprintln(t, "SERVICE\tSTATE\tANSWERS FROM\tTHERE SINCE\tCAUSE\tBACKUPS\tPOOLS")
 	hidden := 0
 	for _, v := range slices.SortedStableFunc(pointers(s.Services), func(a, b *Service) int { return worse(a.State, b.State) }) {
 		if !all && v.State == stateOK {
@@ -128,6 +132,13 @@ func (v *Service) stateText() string {
 	out := v.State
 	if worse(out, stateWriter) <= 0 {
 		out = strings.ToUpper(out)
+	}
+	switch {
+	case v.State != stateLost || !v.Elsewhere:
+	case v.Writer:
+		out = strings.ToUpper(stateWriter) + ", " + out
+	default:
+		out = stateMoved + ", " + out
 	}
 	if v.Frozen {
 		out += ", frozen"

@@ -55,9 +55,9 @@ func Run(ctx context.Context, o Options) error {
 		defer ballast()()
 	}
 	defer giveHeadroom()()
-	defer failover.Serve()()
 	v := Version()
 	log.Infof("Detour %s (CoreDNS %s, %s) serves %s from %s", v.Detour, v.CoreDNS, v.Go, s.where(), s.name)
+	defer failover.Serve()()
 	s.serve(ctx, reload)
 	log.Info("Stopping")
 	return s.Stop(context.WithoutCancel(ctx))

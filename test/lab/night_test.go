@@ -87,8 +87,8 @@ func TestThePageAtNight(t *testing.T) {
 	const clock = `\d\d:\d\d:\d\d`
 	for i, want := range []string{
 		`DEGRADED  aws/us-east-1 DOWN since ` + clock + ` \(\d+ s\): 31 of 40 services have nothing Up there; causes timeout 29, refused 2`,
-		`do        resolver undrain pay\.example\.org/` + regexp.QuoteMeta(l.of("azure")) + `   gives pay\.example\.org a backup`,
-		`          resolver drain aws/us-east-1 --reason R   keeps services away from aws/us-east-1 until you trust it again`,
+		`do        resolver undrain pay\.example\.org/` + regexp.QuoteMeta(l.of("azure")) + `  # gives pay\.example\.org a backup; ask jo first: cable work`,
+		`          resolver drain aws/us-east-1 --reason R  # keeps services away until you trust it again; until then it is no backup either`,
 		`moved     31 services -> gcp/europe-west1 \(28\), azure/westeurope \(3\)   last move ` + clock + `   clients follow by ` + clock,
 		`at risk   pay\.example\.org has NO backup \(azure/westeurope drained by jo until .*: undrain would give one\)`,
 		`hands     1 override, freeze off, brake off, self-checks pass, cap 1 of 1 used`,
