@@ -62,10 +62,11 @@ func ready(st *steer.ServiceState) bool {
 	return slices.ContainsFunc(st.Pools, func(p steer.PoolState) bool { return p.Standing >= steer.Ready-1 })
 }
 
-// alive is ready by what checks say: an endpoint that fails and is only forced up is not.
+// alive reports whether an endpoint may be used, if only after a hold-down, by what checks
+// say: one that fails and is only forced up may not.
 func alive(st *steer.ServiceState) bool {
 	return slices.ContainsFunc(st.Pools, func(p steer.PoolState) bool {
-		return p.Standing >= steer.Ready-1 && slices.ContainsFunc(p.Ends, func(e steer.EndpointState) bool {
+		return slices.ContainsFunc(p.Ends, func(e steer.EndpointState) bool {
 			return e.Standing >= steer.Held && (e.Why != steer.WhyForcedUp || e.View.Verdict != health.Down)
 		})
 	})
