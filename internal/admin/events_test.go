@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/detour-dns/detour/config"
@@ -195,22 +196,24 @@ func TestAnIncidentIsFiveLines(t *testing.T) {
 
 // A history is grouped anew when something happened, but for a tenth of the time at most.
 func TestGroupingIsBounded(t *testing.T) {
-	var g grouped
-	j, calls := journal.New(), 0
-	now := func() incident.Now { calls++; return incident.Now{} }
-	happens := func(want, wantCalls int) {
-		t.Helper()
-		if got := len(g.of(j, now, time.Now())); got != want || calls != wantCalls {
-			t.Errorf("%d of %d events, grouped %d times, want %d", got, want, calls, wantCalls)
+	synctest.Test(t, func(t *testing.T) { // no time passes but where it is said
+		var g grouped
+		j, calls := journal.New(), 0
+		now := func() incident.Now { calls++; return incident.Now{} }
+		happens := func(want, wantCalls int) {
+			t.Helper()
+			if got := len(g.of(j, now, time.Now())); got != want || calls != wantCalls {
+				t.Errorf("%d of %d events, grouped %d times, want %d", got, want, calls, wantCalls)
+			}
 		}
-	}
-	happens(0, 1)
-	j.Add(Event{At: time.Now(), Kind: journal.Override, Text: "x"})
-	happens(1, 2)
-	happens(1, 2)
-	g.cost = time.Hour
-	j.Add(Event{At: time.Now(), Kind: journal.Override, Text: "y"})
-	happens(1, 2)
-	g.at = time.Now().Add(-costRest * time.Hour)
-	happens(2, 3)
+		happens(0, 1)
+		j.Add(Event{At: time.Now(), Kind: journal.Override, Text: "x"})
+		happens(1, 2)
+		happens(1, 2)
+		g.cost = time.Hour
+		j.Add(Event{At: time.Now(), Kind: journal.Override, Text: "y"})
+		happens(1, 2)
+		g.at = time.Now().Add(-costRest * time.Hour)
+		happens(2, 3)
+	})
 }
