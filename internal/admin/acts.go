@@ -18,12 +18,13 @@ type Act struct {
 
 // acts says what to do next, the most urgent first. What heals by itself has no act.
 func (p *page) acts(s *Status) []Act {
-	out := []Act{}
+	out, done := []Act{}, map[string]bool{}
 	for _, add := range [...]func(*Status) []Act{p.writerActs, p.panicActs, p.brokenActs, p.backupActs, p.freezeActs, p.failbackActs, p.limitActs, p.shareActs, p.selfActs, p.regionActs} {
 		for _, a := range add(s) {
-			if !slices.ContainsFunc(out, func(b Act) bool { return a.Do != "" && a.Do == b.Do }) { // one act may help several
+			if !done[a.Do] { // one act may help several
 				out = append(out, a)
 			}
+			done[a.Do] = a.Do != ""
 		}
 	}
 	return out
@@ -54,11 +55,9 @@ func (s *Status) actLines() (out []string) {
 
 // writerActs are for single writers that moved because the region that they belong to fails.
 func (p *page) writerActs(s *Status) (out []Act) {
-	for _, name := range s.Moved.Writers {
-		for n := range s.Services {
-			if v := &s.Services[n]; v.Name == name && v.Cause != "" {
-				out = append(out, Act{About: "stop what still writes elsewhere: " + name + ", a single writer, is answered from " + strings.Join(v.Using, ", ") + " now"})
-			}
+	for n := range s.Services {
+		if v := &s.Services[n]; v.Writer && v.Elsewhere && !v.Refused && v.Cause != "" {
+			out = append(out, Act{About: "stop what still writes elsewhere: " + v.Name + ", a single writer, is answered from " + strings.Join(v.Using, ", ") + " now"})
 		}
 	}
 	return out
@@ -76,10 +75,14 @@ func (p *page) askFirst(target string) string {
 
 // panicActs are for services that have nothing healthy.
 func (p *page) panicActs(s *Status) (out []Act) {
+	broken := map[string]bool{} // of brokenActs
+	for i := range s.Broken {
+		broken[s.Broken[i].Service] = true
+	}
 	for i := range s.AtRisk {
 		r := &s.AtRisk[i]
 		switch {
-		case !r.Panic, s.isBroken(r.Service):
+		case !r.Panic, broken[r.Service]:
 		case r.stuck(): // of freezeActs
 		case r.Lift != "":
 			out = append(out, Act{About: r.Service + " has a healthy endpoint there" + p.askFirst(r.Lift), Do: "resolver undrain " + r.Lift})
@@ -88,10 +91,6 @@ func (p *page) panicActs(s *Status) (out []Act) {
 		}
 	}
 	return out
-}
-
-func (s *Status) isBroken(service string) bool {
-	return slices.ContainsFunc(s.Broken, func(b Broken) bool { return b.Service == service })
 }
 
 // brokenActs are for services that fail wherever they run.
@@ -139,12 +138,9 @@ func (p *page) holdsBack(f *steer.Freeze) bool {
 func (p *page) failbackActs(*Status) (out []Act) {
 	var names []string
 	region := ""
-	for i := range p.plan().Services {
-		svc := &p.plan().Services[i]
-		for n := range svc.Pools {
-			if x := p.returnOf(int32(i), n); x != nil && x.Manual && !x.IfUp { // #nosec G115 -- an index of services
-				names, region = append(names, x.Service), x.Region
-			}
+	for x := range p.returns() {
+		if x.Manual && !x.IfUp {
+			names, region = append(names, x.Service), x.Region
 		}
 	}
 	switch len(names) {

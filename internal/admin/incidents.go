@@ -110,8 +110,8 @@ func (s *Server) now() incident.Now {
 	})
 	p := &page{pub: s.eng.Load()}
 	for i := range p.plan().Services {
-		if svc := &p.plan().Services[i]; !svc.Observe && p.strayed(int32(i), p.pub.State(int32(i)).From) { // #nosec G115 -- an index of services
-			away[people(svc.Name)] = true
+		if p.isElsewhere(int32(i)) { // #nosec G115 -- an index of services
+			away[people(p.plan().Services[i].Name)] = true
 		}
 	}
 	return incident.Now{

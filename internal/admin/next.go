@@ -2,6 +2,7 @@ package admin
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"time"
 
@@ -12,14 +13,25 @@ import (
 // there is none. One with a time goes before one that waits for an operator.
 func (p *page) next() *Next {
 	var best *Next
-	for i := range p.plan().Services {
-		for n := range p.pub.State(int32(i)).Pools {
-			if x := p.returnOf(int32(i), n); x != nil && (best == nil || x.before(best)) {
-				best = x
-			}
+	for x := range p.returns() {
+		if best == nil || x.before(best) {
+			best = x
 		}
 	}
 	return best
+}
+
+// returns gives the returns of traffic to all pools that it left.
+func (p *page) returns() iter.Seq[*Next] {
+	return func(yield func(*Next) bool) {
+		for i := range p.plan().Services {
+			for n := range p.pub.State(int32(i)).Pools { // #nosec G115 -- an index of services
+				if x := p.returnOf(int32(i), n); x != nil && !yield(x) { // #nosec G115 -- an index of services
+					return
+				}
+			}
+		}
+	}
 }
 
 func (n *Next) before(o *Next) bool {

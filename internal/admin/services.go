@@ -14,7 +14,7 @@ func (p *page) service(i int32) Service {
 	out := Service{
 		Name: people(s.Name), Policy: s.Policy.String(), Observe: s.Observe, Reason: st.Reason.String(),
 		Using: p.regionsOf(i, st.From), Fixed: st.Fixed && st.From == 0, Refused: st.Refused, NoData: st.NoData, Backups: st.Backups,
-		Elsewhere: !s.Observe && p.strayed(i, st.From), Cause: causesOf(st), Writer: s.SingleWriter, Frozen: st.Frozen, Pending: st.Pending, DrainHid: st.DrainHid, Why: []string{},
+		Elsewhere: p.isElsewhere(i), Cause: causesOf(st), Writer: s.SingleWriter, Frozen: st.Frozen, Pending: st.Pending, DrainHid: st.DrainHid, Why: []string{},
 	}
 	if st.From == st.Memory.Used { // else nobody remembers
 		out.Since = st.Memory.Since
@@ -135,7 +135,7 @@ func (p *page) moved() Moved {
 		switch {
 		case s.Observe && p.strayed(int32(i), st.Would):
 			out.Would++
-		case !s.Observe && !st.Refused && p.strayed(int32(i), st.From):
+		case !st.Refused && p.isElsewhere(int32(i)):
 			out.add(s, st)
 			for _, r := range p.regionsOf(int32(i), st.From) {
 				to[r]++
@@ -160,6 +160,11 @@ func (m *Moved) add(s *steer.Service, st *steer.ServiceState) {
 	if by := st.Memory.Since.Add(s.Settled); by.After(m.Clients) {
 		m.Clients = by
 	}
+}
+
+// isElsewhere reports whether a service is answered from elsewhere than configured.
+func (p *page) isElsewhere(i int32) bool {
+	return !p.plan().Services[i].Observe && p.strayed(i, p.pub.State(i).From)
 }
 
 // strayed reports whether a service uses other pools than it would if all were

@@ -28,7 +28,7 @@ func worse(a, b string) int { return slices.Index(severity, a) - slices.Index(se
 // stateOf says how a service is.
 func (p *page) stateOf(i int32, lost bool) string {
 	s, st := &p.plan().Services[i], p.pub.State(i)
-	moved := !s.Observe && p.strayed(i, st.From)
+	moved := p.isElsewhere(i)
 	switch {
 	case st.Panic:
 		return statePanic

@@ -88,14 +88,13 @@ type onDisk struct {
 
 func openDisk(dir string, keeps bool, log *slog.Logger, events *journal.Journal, after func(error)) *disk {
 	d := &disk{dir: dir, log: log, events: events, after: after}
-	if dir == "" && keeps {
+	switch {
+	case dir != "":
+		d.open()
+	case keeps:
 		d.lost = "no state directory: set state.dir"
 		log.Warn("nothing will survive a restart", "why", d.lost)
 	}
-	if dir == "" {
-		return d
-	}
-	d.open()
 	return d
 }
 

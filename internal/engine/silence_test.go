@@ -20,6 +20,23 @@ func (r *resolver) cannotSee(t *testing.T) {
 	})
 }
 
+// leftUnseen is a fleet of which the first resolver can never check the first region, and
+// left it because the others say that it is down.
+func leftUnseen(t *testing.T, h *hub, yaml string, zones ...string) []*resolver {
+	t.Helper()
+	all := gatherFleet(t, h, yaml, zones...)
+	all[0].cannotSee(t)
+	pass(15 * time.Minute)
+	for _, r := range all {
+		r.set("192.0.2.10", true)
+	}
+	pass(15 * time.Minute)
+	if all[0].used() != gcp {
+		t.Fatal("it is not left: ", inUse(all...))
+	}
+	return all
+}
+
 // A resolver that can never check a region left it because the others said that it is down. It
 // does not go back because they say nothing any more: they are gone, they are edited in a
 // roll-out, the store dies, or the only other one starts anew.
@@ -55,16 +72,7 @@ func TestSilenceEndsNoDown(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := newHub()
-				all := gatherFleet(t, h, shop("DIR"), c.zones...)
-				all[0].cannotSee(t)
-				pass(15 * time.Minute)
-				for _, r := range all {
-					r.set("192.0.2.10", true)
-				}
-				pass(15 * time.Minute)
-				if all[0].used() != gcp {
-					t.Fatal("it is not left: ", inUse(all...))
-				}
+				all := leftUnseen(t, h, shop("DIR"), c.zones...)
 				c.hush(t, h, all)
 				remain(t, 25*time.Minute, gcp, all[0])
 			})
@@ -135,17 +143,7 @@ func TestARestartEntersNothingUnknown(t *testing.T) {
 			}
 			t.Run(mode+" "+strings.Join(c.zones, " "), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					h := newHub()
-					all := gatherFleet(t, h, yaml, c.zones...)
-					all[0].cannotSee(t)
-					pass(15 * time.Minute)
-					for _, r := range all {
-						r.set("192.0.2.10", true)
-					}
-					pass(15 * time.Minute)
-					if all[0].used() != gcp {
-						t.Fatal("it is not left: ", inUse(all...))
-					}
+					all := leftUnseen(t, newHub(), yaml, c.zones...)
 					if c.gone {
 						for _, r := range all[1:] {
 							r.Close()

@@ -12,10 +12,7 @@ func carry(plan *Plan, prev *Snapshot, kept map[string]Memory) []Memory {
 		out[i] = newMemory(plan, s)
 		if prev != nil {
 			if j, ok := prev.Plan.Find(s.Name); ok {
-				old := &prev.Plan.Services[j]
-				out[i] = remap(plan, s, &prev.State(j).Memory, func(p, q int, ends []EndpointMemory) []EndpointMemory {
-					return endsOf(labels(s.Pools[p].Endpoints), labels(old.Pools[q].Endpoints), ends)
-				})
+				out[i] = remap(plan, s, &prev.State(j).Memory)
 				continue
 			}
 		}
@@ -40,12 +37,7 @@ func (p *Plan) Find(name string) (int32, bool) {
 // were noted in it goes by position.
 func recall(plan *Plan, s *Service, m Memory) Memory {
 	if len(m.Regions) == len(m.Pools) {
-		return remap(plan, s, &m, func(p, q int, ends []EndpointMemory) []EndpointMemory {
-			if was := m.Pools[q].Labels; len(was) == len(ends) {
-				return endsOf(labels(s.Pools[p].Endpoints), was, ends)
-			}
-			return fitEnds(&s.Pools[p], ends)
-		})
+		return remap(plan, s, &m)
 	}
 	if len(m.Pools) != len(s.Pools) {
 		return newMemory(plan, s)
@@ -54,9 +46,10 @@ func recall(plan *Plan, s *Service, m Memory) Memory {
 	return fit(s, m)
 }
 
-// remap moves the memory of each pool to the pool of the same region; ends says
-// how that of pool q's endpoints becomes pool p's.
-func remap(plan *Plan, s *Service, om *Memory, ends func(p, q int, of []EndpointMemory) []EndpointMemory) Memory {
+// remap moves the memory of each pool to the pool of the same region, and that of its
+// endpoints to those of the same label; memory from before labels were noted in it goes by
+// position.
+func remap(plan *Plan, s *Service, om *Memory) Memory {
 	m := newMemory(plan, s)
 	m.Since, m.Frozen = om.Since, om.Frozen
 	taken := make([]bool, len(om.Pools))
@@ -69,9 +62,9 @@ func remap(plan *Plan, s *Service, om *Memory, ends func(p, q int, of []Endpoint
 			if om.used(q) {
 				m.Used |= 1 << p
 			}
-			names := m.Pools[p].Labels
-			m.Pools[p] = om.Pools[q]
-			m.Pools[p].Ends, m.Pools[p].Labels = ends(p, q, om.Pools[q].Ends), names
+			was, now := &om.Pools[q], m.Pools[p].Labels
+			m.Pools[p] = *was
+			m.Pools[p].Ends, m.Pools[p].Labels = endsOf(now, was.Labels, was.Ends), now
 			break
 		}
 	}
@@ -81,6 +74,9 @@ func remap(plan *Plan, s *Service, om *Memory, ends func(p, q int, of []Endpoint
 // endsOf is what is remembered of endpoints that were called otherwise, or stood elsewhere,
 // by their names.
 func endsOf(now, was []string, ends []EndpointMemory) []EndpointMemory {
+	if len(was) != len(ends) {
+		return fitEnds(len(now), ends)
+	}
 	out := make([]EndpointMemory, len(now))
 	if slices.Equal(now, was) {
 		copy(out, ends)
@@ -103,14 +99,14 @@ func fit(s *Service, m Memory) Memory {
 	c := m.clone()
 	c.Used &= 1<<len(s.Pools) - 1
 	for p := range s.Pools {
-		c.Pools[p].Ends, c.Pools[p].Labels = fitEnds(&s.Pools[p], c.Pools[p].Ends), labels(s.Pools[p].Endpoints)
+		c.Pools[p].Ends, c.Pools[p].Labels = fitEnds(len(s.Pools[p].Endpoints), c.Pools[p].Ends), labels(s.Pools[p].Endpoints)
 	}
 	return c
 }
 
-func fitEnds(pool *Pool, ends []EndpointMemory) []EndpointMemory {
-	if len(ends) != len(pool.Endpoints) {
-		return make([]EndpointMemory, len(pool.Endpoints))
+func fitEnds(n int, ends []EndpointMemory) []EndpointMemory {
+	if len(ends) != n {
+		return make([]EndpointMemory, n)
 	}
 	return slices.Clone(ends)
 }
