@@ -62,36 +62,41 @@ func remap(plan *Plan, s *Service, om *Memory) Memory {
 			if om.used(q) {
 				m.Used |= 1 << p
 			}
-			was, now := &om.Pools[q], m.Pools[p].Labels
-			m.Pools[p] = *was
-			m.Pools[p].Ends, m.Pools[p].Labels = endsOf(now, was.Labels, was.Ends), now
+			now := m.Pools[p].Ends
+			m.Pools[p] = om.Pools[q]
+			m.Pools[p].Ends = endsOf(now, om.Pools[q].Ends)
 			break
 		}
 	}
 	return m
 }
 
-// endsOf is what is remembered of endpoints that were called otherwise, or stood elsewhere,
-// by their names.
-func endsOf(now, was []string, ends []EndpointMemory) []EndpointMemory {
-	if len(was) != len(ends) {
-		return fitEnds(len(now), ends)
-	}
-	out := make([]EndpointMemory, len(now))
-	if slices.Equal(now, was) {
-		copy(out, ends)
-		return out
+// endsOf fills in what is remembered of endpoints that were others, or stood elsewhere, by
+// their labels; by their places where those were not noted.
+func endsOf(now, was []EndpointMemory) []EndpointMemory {
+	inPlace := func(m, now EndpointMemory) bool { return m.Label == now.Label || m.Label == "" }
+	if slices.EqualFunc(was, now, inPlace) {
+		for e := range now {
+			now[e].take(was[e])
+		}
+		return now
 	}
 	at := make(map[string]int, len(was))
-	for f, label := range was {
-		at[label] = f
+	for f := range was {
+		at[was[f].Label] = f
 	}
-	for e, label := range now {
-		if f, ok := at[label]; ok {
-			out[e] = ends[f]
+	for e := range now {
+		if f, ok := at[now[e].Label]; ok {
+			now[e].take(was[f])
 		}
 	}
-	return out
+	return now
+}
+
+// take makes m remember what o does, under its own label.
+func (m *EndpointMemory) take(o EndpointMemory) {
+	o.Label = m.Label
+	*m = o
 }
 
 // fit makes memory from outside safe to index.
@@ -99,16 +104,9 @@ func fit(s *Service, m Memory) Memory {
 	c := m.clone()
 	c.Used &= 1<<len(s.Pools) - 1
 	for p := range s.Pools {
-		c.Pools[p].Ends, c.Pools[p].Labels = fitEnds(len(s.Pools[p].Endpoints), c.Pools[p].Ends), labels(s.Pools[p].Endpoints)
+		c.Pools[p].Ends = endsOf(newEnds(s.Pools[p].Endpoints), c.Pools[p].Ends)
 	}
 	return c
-}
-
-func fitEnds(n int, ends []EndpointMemory) []EndpointMemory {
-	if len(ends) != n {
-		return make([]EndpointMemory, n)
-	}
-	return slices.Clone(ends)
 }
 
 // carryRegions keeps the verdicts of regions that a new plan still has. The

@@ -33,11 +33,11 @@ type PoolMemory struct {
 	Onto     time.Time // when traffic last moved onto it
 	Ejected  health.Ejections
 	Ends     []EndpointMemory // snapshots share it
-	Labels   []string         // of Ends: a restart may come with other endpoints
 }
 
 // EndpointMemory is what a service remembers of one endpoint.
 type EndpointMemory struct {
+	Label    string    // a restart may come with other endpoints; empty in memory from before it was noted
 	Forced   bool      // an override took it out at the last Build
 	Released time.Time // when the last such override ended
 	Served   time.Time // the latest ejection after which it was held for long enough, or needed: each is held for once
@@ -159,10 +159,11 @@ func (m *Memory) clone() Memory {
 	return c
 }
 
-func labels(ends []Endpoint) []string {
-	out := make([]string, len(ends))
+// newEnds returns what is remembered of endpoints that nothing is known of.
+func newEnds(ends []Endpoint) []EndpointMemory {
+	out := make([]EndpointMemory, len(ends))
 	for e := range ends {
-		out[e] = ends[e].Label
+		out[e].Label = ends[e].Label
 	}
 	return out
 }
@@ -171,7 +172,7 @@ func labels(ends []Endpoint) []string {
 func newMemory(plan *Plan, s *Service) Memory {
 	m := Memory{Pools: make([]PoolMemory, len(s.Pools)), Regions: make([]string, len(s.Pools))}
 	for i, p := range s.Pools {
-		m.Pools[i].Ends, m.Pools[i].Labels = make([]EndpointMemory, len(p.Endpoints)), labels(p.Endpoints)
+		m.Pools[i].Ends = newEnds(p.Endpoints)
 		m.Regions[i] = plan.Regions[p.Region].Name
 	}
 	return m

@@ -55,9 +55,9 @@ func TestOverridesLeaveTheLastSnapshotAlone(t *testing.T) {
 		m    *Memory
 		want EndpointMemory
 	}{
-		{&first.State(0).Memory, EndpointMemory{}},
-		{&second.State(0).Memory, EndpointMemory{Forced: true}},
-		{&third.Memory, EndpointMemory{Released: t0.Add(2 * time.Minute)}},
+		{&first.State(0).Memory, EndpointMemory{Label: "10.0.0.0"}},
+		{&second.State(0).Memory, EndpointMemory{Label: "10.0.0.0", Forced: true}},
+		{&third.Memory, EndpointMemory{Label: "10.0.0.0", Released: t0.Add(2 * time.Minute)}},
 	} {
 		if got := c.m.Pools[0].Ends[0]; got != c.want {
 			t.Errorf("snapshot %d remembers %+v, want %+v", i+1, got, c.want)

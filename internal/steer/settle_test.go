@@ -154,7 +154,7 @@ func TestNothingBetterIsThere(t *testing.T) {
 	if st.From != 0b10 || e.Standing != Ready || e.Why != WhyUp || !m.Served.Equal(views[1].Ejected.Last()) || m.Served.IsZero() {
 		t.Errorf("in hold-down: %+v, %+v", e, m)
 	}
-	if m := before.State(0).Memory.Pools[1].Ends[0]; m != (EndpointMemory{}) {
+	if m := before.State(0).Memory.Pools[1].Ends[0]; m != (EndpointMemory{Label: m.Label}) {
 		t.Errorf("the last snapshot remembers %+v", m)
 	}
 	y = begin(small("aws/a", "gcp/b"))
