@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"syscall"
 )
@@ -161,6 +162,15 @@ func Spare() error {
 		return err
 	}
 	return f.Close()
+}
+
+// MostOpen returns how many files and sockets this process may have open at once.
+func MostOpen() int {
+	var l syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
+		return 1024
+	}
+	return int(min(l.Cur, math.MaxInt32))
 }
 
 // Barred reports whether this process may not read a file: waiting does not help.

@@ -2,7 +2,8 @@ package monitor
 
 import (
 	"math"
-	"syscall"
+
+	"github.com/detour-dns/detour/internal/files"
 )
 
 const (
@@ -87,18 +88,9 @@ func autoLimit(checks map[uint64]*entry, asked int) int {
 	if limit <= 0 {
 		limit = max(int(math.Ceil(2*need)), leastInFlight)
 	}
-	return max(min(limit, openFiles()/2/sockets), 1)
+	return max(min(limit, files.MostOpen()/2/sockets), 1)
 }
 
 // need returns how many probes of a check are in flight on average if all of
 // them are silent.
 func (c *Check) need() float64 { return float64(c.Timeout) / float64(c.Interval) }
-
-// openFiles returns how many file descriptors the process may have.
-func openFiles() int {
-	var l syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
-		return 1024
-	}
-	return int(min(l.Cur, math.MaxInt32))
-}

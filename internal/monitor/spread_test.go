@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/detour-dns/detour/internal/files"
 	"github.com/detour-dns/detour/internal/prober"
 )
 
@@ -144,8 +145,8 @@ func TestLimits(t *testing.T) {
 		}
 	})
 	many := map[uint64]*entry{1: {check: check(1, "a/b", greedy{})}}
-	if got := autoLimit(many, 1<<40); got != openFiles()/2/5 {
-		t.Errorf("5 sockets each: %d of %d descriptors", got, openFiles())
+	if got := autoLimit(many, 1<<40); got != files.MostOpen()/2/5 {
+		t.Errorf("5 sockets each: %d of %d descriptors", got, files.MostOpen())
 	}
 }
 

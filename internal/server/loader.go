@@ -19,6 +19,12 @@ func init() {
 	caddy.RegisterCaddyfileLoader("detour", caddy.LoaderFunc(load))
 	caddy.RegisterEventHook("detour-server", onEvent)
 	caddy.RegisterParsingCallback("dns", directives[0], onSetup)
+	caddy.RegisterParsingCallback("dns", directives[len(directives)-1], func(caddy.Context) error {
+		if s := running.Load(); s != nil && s.pending.Load() != nil {
+			putInFront(s.pending.Load())
+		}
+		return nil
+	})
 }
 
 // load is what stock `reload` calls at each of its turns. It passes the turn on

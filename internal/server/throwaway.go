@@ -10,6 +10,8 @@ import (
 	"github.com/coredns/caddy"
 	"github.com/coredns/caddy/caddyfile"
 	clog "github.com/coredns/coredns/plugin/pkg/log"
+
+	"github.com/detour-dns/detour/internal/unexported"
 )
 
 // throwaway is a Caddy instance that is set up and never started, to find out
@@ -103,7 +105,7 @@ func (t *throwaway) close() { release(instanceOf(t.controller)) }
 // itself, and has no other way to the shutdown callbacks of an instance that
 // was never started.
 func instanceOf(c *caddy.Controller) *caddy.Instance {
-	return (*caddy.Instance)(reflect.ValueOf(c).Elem().FieldByName("instance").UnsafePointer())
+	return *unexported.Field[*caddy.Instance](c, "instance")
 }
 
 // Some setup functions begin things at once: a timer, a client, an open file.

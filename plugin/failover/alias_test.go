@@ -9,6 +9,8 @@ import (
 	"github.com/coredns/coredns/plugin/cache"
 	"github.com/coredns/coredns/plugin/pkg/dnstest"
 	"github.com/miekg/dns"
+
+	"github.com/detour-dns/detour/internal/transport"
 )
 
 // fromBelow is a plugin below that says what a text says: sections are separated by
@@ -235,7 +237,7 @@ func TestTheLongerScopeCounts(t *testing.T) {
 			}
 			m.Answer = []dns.RR{rr}
 			m.SetEdns0(1232, false)
-			e := *subnetIn(r.IsEdns0())
+			e := *transport.SubnetIn(r.IsEdns0())
 			e.SourceScope = scopes[0]
 			m.IsEdns0().Option = []dns.EDNS0{&e}
 			return dns.RcodeSuccess, w.WriteMsg(m)
@@ -246,7 +248,7 @@ func TestTheLongerScopeCounts(t *testing.T) {
 		q.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_SUBNET{Code: dns.EDNS0SUBNET, Family: 1, SourceNetmask: 24, Address: []byte{192, 0, 2, 0}}}
 		m, _ := ask(t, f, "10.240.0.1", q)
 		opt := m.IsEdns0()
-		if opt == nil || len(opt.Option) != 1 || subnetIn(opt).SourceScope != scopes[1] {
+		if opt == nil || len(opt.Option) != 1 || transport.SubnetIn(opt).SourceScope != scopes[1] {
 			t.Errorf("scope %d below: the reply says %v", scopes[0], opt)
 		}
 	}

@@ -1,10 +1,10 @@
 package failover
 
 import (
-	"math"
 	"runtime/debug"
 	"sync/atomic"
-	"syscall"
+
+	"github.com/detour-dns/detour/internal/files"
 )
 
 // A door lets questions through to where they wait for other servers, as many as
@@ -52,12 +52,8 @@ func newDoor(memory, files uint64) *door {
 
 // limits are those of this process. The memory is the runtime's limit, which the
 // container's is the source of; without one it is as good as endless.
-func limits() (memory, files uint64) {
-	var l syscall.Rlimit
-	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l) != nil {
-		l.Cur = math.MaxInt64
-	}
-	return uint64(debug.SetMemoryLimit(-1)), l.Cur
+func limits() (memory, open uint64) {
+	return uint64(debug.SetMemoryLimit(-1)), uint64(files.MostOpen())
 }
 
 // place is where a question that waits is counted.

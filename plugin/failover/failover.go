@@ -14,6 +14,7 @@ import (
 	"github.com/detour-dns/detour/config"
 	"github.com/detour-dns/detour/internal/engine"
 	"github.com/detour-dns/detour/internal/steer"
+	"github.com/detour-dns/detour/internal/transport"
 )
 
 // pluginName is the directive's name.
@@ -63,7 +64,7 @@ func (f *Failover) ServeDNS(ctx context.Context, w dns.ResponseWriter, r *dns.Ms
 	if len(r.Question) != 1 || r.Opcode != dns.OpcodeQuery || r.Question[0].Qclass != dns.ClassINET {
 		return f.unusual(ctx, w, r, pub)
 	}
-	if len(r.Extra) > 0 && malformed(r) {
+	if len(r.Extra) > 0 && transport.Malformed(r) {
 		_ = w.WriteMsg(new(dns.Msg).SetRcode(r, dns.RcodeFormatError)) // a client that left is no error of ours
 		return dns.RcodeSuccess, nil
 	}
@@ -308,7 +309,7 @@ func (q *query) locate(cfg *config.Config) {
 	if opt == nil || !contains(cfg.ECSTrust, q.client) {
 		return
 	}
-	e := subnetIn(opt)
+	e := transport.SubnetIn(opt)
 	switch {
 	case e == nil:
 		return
@@ -324,16 +325,6 @@ func (q *query) locate(cfg *config.Config) {
 	if p, err := a.Prefix(min(int(e.SourceNetmask), scopeLimit(a))); err == nil {
 		q.place, q.ecs = p.Addr(), e
 	}
-}
-
-// subnetIn returns the first client-subnet option, nil if there is none.
-func subnetIn(opt *dns.OPT) *dns.EDNS0_SUBNET {
-	for _, o := range opt.Option {
-		if e, ok := o.(*dns.EDNS0_SUBNET); ok {
-			return e
-		}
-	}
-	return nil
 }
 
 func scopeLimit(a netip.Addr) int {

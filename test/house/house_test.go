@@ -30,7 +30,7 @@ var rooms = map[string][]string{
 	"internal/source/consul": {"config", "internal/files", "internal/source"},
 	"internal/plan":          {"config", "internal/source", "internal/steer", "internal/health"},
 	"internal/prober":        {"internal/files", "internal/health"},
-	"internal/monitor":       {"internal/prober", "internal/health"},
+	"internal/monitor":       {"internal/files", "internal/prober", "internal/health"},
 	"internal/agree":         {"internal/health"},
 	"internal/share":         {"internal/health"},
 	"internal/share/consul":  {"config", "internal/files", "internal/share", "internal/health"},
@@ -44,9 +44,11 @@ var rooms = map[string][]string{
 	"internal/engine":        {"config", "internal/files", "internal/agree", "internal/crash", "internal/journal", "internal/monitor", "internal/prober", "internal/source", "internal/source/consul", "internal/share", "internal/share/consul", "internal/guard", "internal/state", "internal/plan", "internal/steer", "internal/health"},
 	"internal/admin":         {"config", "internal/files", "internal/guard", "internal/engine", "internal/incident", "internal/journal", "internal/plan", "internal/steer", "internal/health"},
 	"plugin/guard":           {"config", "internal/files", "internal/below", "internal/guard", "internal/health", "internal/prober", "internal/state"},
-	"plugin/failover":        {"config", "internal/files", "internal/below", "internal/crash", "internal/exchange", "internal/guard", "internal/journal", "internal/engine", "internal/admin", "internal/plan", "internal/source", "internal/steer", "internal/health"},
+	"plugin/failover":        {"config", "internal/files", "internal/below", "internal/crash", "internal/exchange", "internal/guard", "internal/journal", "internal/engine", "internal/admin", "internal/plan", "internal/source", "internal/steer", "internal/transport", "internal/health"},
 	"internal/startup":       {},
-	"internal/server":        {"config", "internal/files", "internal/startup", "plugin/failover", "plugin/guard"},
+	"internal/unexported":    {},
+	"internal/transport":     {"internal/unexported"},
+	"internal/server":        {"config", "internal/files", "internal/startup", "internal/transport", "internal/unexported", "plugin/failover", "plugin/guard"},
 	"cmd/resolver":           {"config", "internal/server", "internal/admin", "internal/plan", "internal/demo"},
 	"internal/demo":          {"config", "internal/server", "internal/admin"},
 	"test/kit":               {},
@@ -66,7 +68,7 @@ var impure = map[string][]string{
 var impureImports = []string{"os", "net", "net/http", "log", "log/slog", "math/rand", "math/rand/v2", "crypto/rand", "github.com/miekg/dns"}
 
 // dnsRooms are the only packages that may read DNS messages.
-var dnsRooms = []string{"plugin/failover", "plugin/guard", "internal/below", "internal/prober", "internal/server"}
+var dnsRooms = []string{"plugin/failover", "plugin/guard", "internal/below", "internal/prober", "internal/server", "internal/transport"}
 
 const maxLines = 400
 

@@ -1,4 +1,4 @@
-package failover
+package transport
 
 import (
 	"net/netip"
@@ -6,10 +6,10 @@ import (
 	"github.com/miekg/dns"
 )
 
-// malformed reports whether a question's additional section breaks a rule for which
+// Malformed reports whether a question's additional section breaks a rule for which
 // the reply is FORMERR: more than one OPT record, or one that is not the root's (RFC
 // 6891 section 6.1.1), or a client subnet that is not well formed (RFC 7871 section 6).
-func malformed(r *dns.Msg) bool {
+func Malformed(r *dns.Msg) bool {
 	var opt *dns.OPT
 	for _, rr := range r.Extra {
 		o, ok := rr.(*dns.OPT)
@@ -24,7 +24,7 @@ func malformed(r *dns.Msg) bool {
 	if opt == nil {
 		return false
 	}
-	e := subnetIn(opt)
+	e := SubnetIn(opt)
 	return e != nil && (e.SourceScope != 0 || hasStrayBits(e) || !hasItsOctets(opt))
 }
 
@@ -58,4 +58,14 @@ func hasItsOctets(opt *dns.OPT) bool {
 		}
 	}
 	return dns.Len(opt) == header+int(opt.Hdr.Rdlength)
+}
+
+// SubnetIn returns the first client-subnet option, nil if there is none.
+func SubnetIn(opt *dns.OPT) *dns.EDNS0_SUBNET {
+	for _, o := range opt.Option {
+		if e, ok := o.(*dns.EDNS0_SUBNET); ok {
+			return e
+		}
+	}
+	return nil
 }
