@@ -145,6 +145,9 @@ func (d *decoder) checkSingleWriter(seen given, s *serviceDraft) {
 	if len(s.Failback.Ramp) > 1 {
 		d.fault(seen["failback"], "a ramp with single_writer would use two pools at once: use ramp: [100], or remove single_writer")
 	}
+	if s.Families == "separate" {
+		d.fault(seen["families"], "families separate with single_writer may use one pool for IPv4 and another for IPv6: use together, or remove single_writer")
+	}
 	if s.LastResort.Mode == "all" {
 		d.fault(seen["last_resort"], "last_resort all with single_writer would use every pool at once: use order or none, or remove single_writer")
 	}

@@ -224,6 +224,7 @@ var invalid = map[string]string{
 	"service-twice":                "8:3: service shop.example.org is given twice, first in line 5: remove one, upper case and a last dot make no difference",
 	"service-unknown-key":          "10:5: unknown key region in service: use one of alpn, except, failback, families, flatten, hold_down, last_resort, min_healthy, mode, monitors, policy, pools, port, public, single_writer, srv, sticky, ttl",
 	"service-unknown-monitor":      "6:16: unknown monitor wbe: did you mean web?",
+	"service-writer-families":      "11:15: families separate with single_writer may use one pool for IPv4 and another for IPv6: use together, or remove single_writer",
 	"service-writer-all":           "11:18: last_resort all with single_writer would use every pool at once: use order or none, or remove single_writer",
 	"service-writer-ramp":          "11:15: a ramp with single_writer would use two pools at once: use ramp: [100], or remove single_writer",
 	"service-writer-weighted":      "11:13: policy weighted with single_writer would use several pools at once: use failover, or remove single_writer",

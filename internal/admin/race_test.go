@@ -62,7 +62,7 @@ func (r *rumor) Uses(ctx context.Context) ([]share.Use, error) {
 	n, err := r.next(ctx)
 	var out []share.Use
 	for i := range int64(40) {
-		pools := []share.PoolUse{{Region: "aws/us-east-1", Used: (n+i)%2 == 0}, {Region: "gcp/europe-west1", Used: (n+i)%2 == 1}}
+		pools := []share.PoolUse{{Name: "aws/us-east-1", Used: (n+i)%2 == 0}, {Name: "gcp/europe-west1", Used: (n+i)%2 == 1}}
 		out = append(out, share.Use{
 			Observer: fmt.Sprint("peer", i), Zone: fmt.Sprint("onprem/z", i%3), Boot: "b",
 			Services: []share.ServiceUse{{ID: share.ServiceID("db.example.org."), Pools: pools}},

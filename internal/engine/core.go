@@ -236,9 +236,18 @@ func (c *Core) Due(now time.Time) bool {
 
 // Publish builds the next snapshot.
 func (c *Core) Publish(now time.Time) *steer.Snapshot {
+	c.snap = c.build(now, c.all || c.handsDue(now), false)
+	clear(c.dirty)
+	c.all, c.changed = false, false
+	return c.snap
+}
+
+// build returns the snapshot that would be published now: of all services, or of those that
+// changed; assume as in steer.Input.
+func (c *Core) build(now time.Time, all, assume bool) *steer.Snapshot {
 	in := steer.Input{
 		Plan: c.Plan.Steer, Now: now, Checks: c.views, Prev: c.snap, Kept: c.kept,
-		Overrides: c.overrides, Freezes: c.freezes, All: c.all || c.handsDue(now),
+		Overrides: c.overrides, Freezes: c.freezes, All: all, Assume: assume,
 	}
 	if c.snap != nil {
 		in.Gen = c.snap.Gen + 1
@@ -246,10 +255,7 @@ func (c *Core) Publish(now time.Time) *steer.Snapshot {
 	for s := range c.dirty {
 		in.Dirty = append(in.Dirty, s)
 	}
-	c.snap = steer.Build(in)
-	clear(c.dirty)
-	c.all, c.changed = false, false
-	return c.snap
+	return steer.Build(in)
 }
 
 // Snapshot returns the last one published.

@@ -3,6 +3,8 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -86,7 +88,8 @@ var ErrTooManyMoves = errors.New("too many services would move")
 // Replan takes a new plan, with the health of every check that it still has; a
 // check whose monitor was edited starts with its endpoint's verdict. A plan that
 // would change the pool in use of more than limits.reload_moves of the services
-// (but at least one) is refused unless force is set.
+// (but at least one), at once or as soon as what is new in it proves well, is refused unless
+// force is set.
 func (c *Core) Replan(p *plan.Plan, now time.Time, force bool) error {
 	next := &Core{
 		Brake: c.Brake, overrides: c.overrides, freezes: c.freezes,
@@ -103,15 +106,37 @@ func (c *Core) Replan(p *plan.Plan, now time.Time, force bool) error {
 		next.meet(now)
 	}
 	next.Sweep(now)
-	snap := next.Publish(now)
-	moved := c.moves(snap)
-	if !force && len(moved) > max(1, len(p.Config.Services)*p.Config.Limits.ReloadMoves/100) {
-		return fmt.Errorf("%w: the pool in use of %d of %d services would change (%s); limits.reload_moves allows %d %%: raise it in this same file if you mean it",
-			ErrTooManyMoves, len(moved), len(p.Config.Services), sample(snap.Plan, moved), p.Config.Limits.ReloadMoves)
+	if !force {
+		if err := c.tooMany(next, now); err != nil {
+			return err
+		}
 	}
-	next.all, next.changed, next.moved = false, true, moved
+	next.moved = moves(c.snap, next.Publish(now))
+	next.all, next.changed = false, true
 	*c = *next
 	return nil
+}
+
+// tooMany is why the plan of next is refused, nil if it is not.
+func (c *Core) tooMany(next *Core, now time.Time) error {
+	if c.snap == nil {
+		return nil
+	}
+	p, moved := next.Plan, map[int32]bool{}
+	for _, assume := range []bool{false, true} {
+		before := c.snap
+		if assume { // else what was never heard of in both plans would count as moved
+			before = c.build(now, true, true)
+		}
+		for _, m := range moves(before, next.build(now, true, assume)) {
+			moved[m.change.Service] = true
+		}
+	}
+	if len(moved) <= max(1, len(p.Config.Services)*p.Config.Limits.ReloadMoves/100) {
+		return nil
+	}
+	return fmt.Errorf("%w: the pool in use of %d of %d services would change (%s); limits.reload_moves allows %d %%: raise it in this same file if you mean it",
+		ErrTooManyMoves, len(moved), len(p.Config.Services), sample(p.Steer, slices.Sorted(maps.Keys(moved))), p.Config.Limits.ReloadMoves)
 }
 
 // move is a service whose regions in use are others under another plan.
@@ -120,10 +145,10 @@ type move struct {
 	change steer.Change // Change.From is all if the pools that were left are not known by number
 }
 
-func sample(p *steer.Plan, moved []move) string {
+func sample(p *steer.Plan, moved []int32) string {
 	var names []string
-	for _, m := range moved[:min(len(moved), 3)] {
-		names = append(names, people(p.Services[m.change.Service].Name))
+	for _, i := range moved[:min(len(moved), 3)] {
+		names = append(names, people(p.Services[i].Name))
 	}
 	if len(moved) > len(names) {
 		names = append(names, "...")
@@ -131,14 +156,14 @@ func sample(p *steer.Plan, moved []move) string {
 	return strings.Join(names, ", ")
 }
 
-// moves returns what snap, of another plan, moves.
-func (c *Core) moves(snap *steer.Snapshot) []move {
-	if c.snap == nil {
+// moves returns what snap, of another plan, moves against old, which may be nil.
+func moves(old, snap *steer.Snapshot) []move {
+	if old == nil {
 		return nil
 	}
 	before := map[string]string{}
-	for i := range c.snap.Plan.Services {
-		before[c.snap.Plan.Services[i].Name] = usedRegions(c.snap, int32(i))
+	for i := range old.Plan.Services {
+		before[old.Plan.Services[i].Name] = usedRegions(old, int32(i))
 	}
 	var out []move
 	for i := range snap.Plan.Services {

@@ -189,28 +189,28 @@ func returnAs(s *steer.Service, pm *steer.PoolMemory, w *agree.PoolUse, now time
 func (e *Engine) using(service int32, own *steer.Memory) []agree.Using {
 	n, u := e.core.council, &e.sharing.usage
 	s := &e.core.snap.Plan.Services[service]
-	id, regions := share.ServiceID(s.Name), e.core.snap.State(service).Memory.Regions
+	id, names := share.ServiceID(s.Name), e.core.snap.State(service).Memory.Names()
 	var out []agree.Using
 	if own != nil {
-		out = append(out, agree.Using{Zone: n.zone, Pools: fitUse(poolUses(s, own, time.Now()), regions)})
+		out = append(out, agree.Using{Zone: n.zone, Pools: fitUse(poolUses(s, own, time.Now()), names)})
 	}
 	living := n.contact == agree.Agreeing && len(n.others) > 0
 	for _, o := range n.others {
 		if living && !o.muted {
-			out = append(out, agree.Using{Zone: o.Zone, Pools: u.of(o.ID(), id, regions)})
+			out = append(out, agree.Using{Zone: o.Zone, Pools: u.of(o.ID(), id, names)})
 		}
 	}
 	if living || own != nil {
 		return out
 	}
 	for i := range u.others {
-		out = append(out, agree.Using{Zone: u.others[i].Zone, Pools: u.of(u.others[i].ID(), id, regions)})
+		out = append(out, agree.Using{Zone: u.others[i].Zone, Pools: u.of(u.others[i].ID(), id, names)})
 	}
 	return out
 }
 
 // of returns what an observer says of a service, nil if nothing.
-func (u *usage) of(observer string, service uint64, regions []string) []agree.PoolUse {
+func (u *usage) of(observer string, service uint64, names []string) []agree.PoolUse {
 	o := u.byID[observer]
 	if o == nil {
 		return nil
@@ -221,15 +221,15 @@ func (u *usage) of(observer string, service uint64, regions []string) []agree.Po
 	if !ok {
 		return nil
 	}
-	return fitUse(o.Services[at].Pools, regions)
+	return fitUse(o.Services[at].Pools, names)
 }
 
-// fitUse brings pools into the order of regions, nil if a pool in use has no region
-// there: what is used cannot be followed then.
-func fitUse(pools []share.PoolUse, regions []string) []agree.PoolUse {
-	out := make([]agree.PoolUse, len(regions))
+// fitUse brings pools into the order of names, nil if one in use is not among them: what is
+// used cannot be followed then.
+func fitUse(pools []share.PoolUse, names []string) []agree.PoolUse {
+	out := make([]agree.PoolUse, len(names))
 	for i := range pools {
-		p := slices.Index(regions, pools[i].Region)
+		p := slices.Index(names, pools[i].Name)
 		switch {
 		case p >= 0:
 			out[p] = agree.PoolUse{Used: pools[i].Used, Out: pools[i].Out, Returning: pools[i].Returning, Age: pools[i].Age, Ejections: pools[i].Ejections}

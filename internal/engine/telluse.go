@@ -70,10 +70,10 @@ func (e *Engine) uses(now time.Time) (manual, automatic []share.ServiceUse, retu
 
 // poolUses returns how the pools of a service stand.
 func poolUses(s *steer.Service, m *steer.Memory, now time.Time) []share.PoolUse {
-	out := make([]share.PoolUse, len(m.Pools))
+	out, names := make([]share.PoolUse, len(m.Pools)), m.Names()
 	for p := range m.Pools {
 		pm := &m.Pools[p]
-		out[p] = share.PoolUse{Region: m.Regions[p], Used: m.Used&(1<<p) != 0, Out: pm.Out}
+		out[p] = share.PoolUse{Name: names[p], Used: m.Used&(1<<p) != 0, Out: pm.Out}
 		if pm.Out && !pm.Returned.IsZero() {
 			out[p].Returning = true
 			if !s.Failback.Manual {

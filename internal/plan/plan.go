@@ -134,7 +134,7 @@ func (m *maker) service(s *config.Service) {
 	out := steer.Service{
 		Name: s.Name, Except: s.Except, Policy: policies[s.Policy],
 		Monitors: strings.Join(s.Monitors, ","), Observe: s.Mode == config.Observe,
-		Separate: s.Families == "separate", Sticky: s.Sticky, SingleWriter: s.SingleWriter,
+		Separate: s.Families == "separate", Sticky: s.Sticky, SingleWriter: s.SingleWriter, Listed: s.From != nil,
 		Settled: s.TTL.Settled, Changing: s.TTL.Changing,
 		HoldDown:   steer.HoldDown(s.HoldDown),
 		Failback:   steer.Failback(s.Failback),

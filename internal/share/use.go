@@ -24,12 +24,12 @@ func (u *Use) ID() string { return MemberID(u.Zone, u.Observer) }
 // ServiceUse is how the pools of a service stand for an observer.
 type ServiceUse struct {
 	ID    uint64    // ServiceID of its name
-	Pools []PoolUse // in the observer's order; a region has one at most
+	Pools []PoolUse // in the observer's order, each once
 }
 
 // PoolUse is how one pool stands.
 type PoolUse struct {
-	Region    string
+	Name      string        // its region; where that has several, as steer.Memory.Names says
 	Used      bool          // clients are answered from it, outside any ramp
 	Out       bool          // it was left, and its clients are not its own again
 	Returning bool          // it is ready again, and waits or ramps; only of one that is Out

@@ -22,6 +22,8 @@ type Input struct {
 	Dirty     []int32 // services whose checks changed since Prev
 	All       bool    // overrides or freezes changed: build every service
 	Gen       uint64  // of the new snapshot
+
+	Assume bool // all of which nothing is known is well: where the plan leads once it is heard of
 }
 
 // build is the working state of one Build.
@@ -35,6 +37,7 @@ type build struct {
 	freezes   []Freeze
 	regions   []RegionState
 	returned  []int32 // by region: pools that were returning before
+	assume    bool
 	todo      worklist
 	evidence  [][]evidence // what was taken in this Build, beside todo.list
 	scratch   scratch
@@ -60,7 +63,7 @@ func Build(in Input) *Snapshot {
 
 func newBuild(in Input) *build {
 	b := &build{
-		plan: in.Plan, now: in.Now, checks: in.Checks,
+		plan: in.Plan, now: in.Now, checks: in.Checks, assume: in.Assume,
 		overrides: slices.DeleteFunc(slices.Clone(in.Overrides), func(o Override) bool { return o.expired(in.Now) }),
 		freezes:   slices.DeleteFunc(slices.Clone(in.Freezes), func(f Freeze) bool { return !in.Now.Before(f.Until) }),
 	}

@@ -1,6 +1,9 @@
 package steer
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // carry gives every service of a new plan the memory that it had under the old
 // one, or that a restart left: by name, its pools by region, their endpoints by
@@ -46,29 +49,58 @@ func recall(plan *Plan, s *Service, m Memory) Memory {
 	return fit(s, m)
 }
 
-// remap moves the memory of each pool to the pool of the same region, and that of its
-// endpoints to those of the same label; memory from before labels were noted in it goes by
-// position.
+// remap moves the memory of each pool to the pool that it is now, and that of its endpoints
+// to those of the same label. A pool that a catalog lists anew beside pools in use returns
+// like one that was out: what deregistered and registers again is not trusted for that.
 func remap(plan *Plan, s *Service, om *Memory) Memory {
 	m := newMemory(plan, s)
 	m.Since, m.Frozen = om.Since, om.Frozen
-	taken := make([]bool, len(om.Pools))
-	for p := range s.Pools {
-		for q := range om.Pools {
-			if taken[q] || om.Regions[q] != m.Regions[p] {
-				continue
-			}
-			taken[q] = true
-			if om.used(q) {
-				m.Used |= 1 << p
-			}
-			now := m.Pools[p].Ends
-			m.Pools[p] = om.Pools[q]
-			m.Pools[p].Ends = endsOf(now, om.Pools[q].Ends)
-			break
+	for p, q := range origins(&m, om) {
+		if q < 0 {
+			m.Pools[p].Out = s.Listed && om.Used != 0
+			continue
 		}
+		if om.used(q) {
+			m.Used |= 1 << p
+		}
+		now := m.Pools[p].Ends
+		m.Pools[p] = om.Pools[q]
+		m.Pools[p].Ends = endsOf(now, om.Pools[q].Ends)
 	}
 	return m
+}
+
+// origins returns which pool of om each pool of m was, -1 if none: one of the same region,
+// and of several there the one with which it has most endpoints in common; else by their
+// order.
+func origins(m, om *Memory) []int {
+	type pair struct{ common, p, q int }
+	var pairs []pair
+	for p := range m.Pools {
+		for q := range om.Pools {
+			if om.Regions[q] == m.Regions[p] {
+				pairs = append(pairs, pair{common(m.Pools[p].Ends, om.Pools[q].Ends), p, q})
+			}
+		}
+	}
+	slices.SortStableFunc(pairs, func(a, b pair) int { return cmp.Compare(b.common, a.common) })
+	out, taken := slices.Repeat([]int{-1}, len(m.Pools)), make([]bool, len(om.Pools))
+	for _, x := range pairs {
+		if out[x.p] < 0 && !taken[x.q] {
+			out[x.p], taken[x.q] = x.q, true
+		}
+	}
+	return out
+}
+
+// common counts the endpoints of a that b has, too.
+func common(a, b []EndpointMemory) (n int) {
+	for _, e := range a {
+		if slices.ContainsFunc(b, func(o EndpointMemory) bool { return o.Label == e.Label }) {
+			n++
+		}
+	}
+	return n
 }
 
 // endsOf fills in what is remembered of endpoints that were others, or stood elsewhere, by

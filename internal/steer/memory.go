@@ -1,7 +1,10 @@
 package steer
 
 import (
+	"fmt"
+	"hash/fnv"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/detour-dns/detour/internal/health"
@@ -41,6 +44,34 @@ type EndpointMemory struct {
 	Forced   bool      // an override took it out at the last Build
 	Released time.Time // when the last such override ended
 	Served   time.Time // the latest ejection after which it was held for long enough, or needed: each is held for once
+}
+
+// Names returns what each pool is called among resolvers: its region; with several pools
+// there, with a digest of its endpoints, which says which one it is in other orders, too.
+// The list may be shared.
+func (m *Memory) Names() []string {
+	out := m.Regions
+	for p, region := range m.Regions {
+		if slices.Index(m.Regions, region) < p || slices.Contains(m.Regions[p+1:], region) {
+			if &out[0] == &m.Regions[0] {
+				out = slices.Clone(out)
+			}
+			out[p] = region + "#" + m.Pools[p].digest()
+		}
+	}
+	return out
+}
+
+// digest is the same for pools of the same endpoints, in hexadecimal.
+func (m *PoolMemory) digest() string {
+	labels := make([]string, len(m.Ends))
+	for e := range labels {
+		labels[e] = m.Ends[e].Label
+	}
+	slices.Sort(labels)
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(strings.Join(labels, " ")))
+	return fmt.Sprintf("%08x", h.Sum32())
 }
 
 // stage is how far a returning pool has come.

@@ -56,6 +56,7 @@ type Service struct {
 	Separate     bool   // A and AAAA may come from different pools
 	Sticky       bool
 	SingleWriter bool
+	Listed       bool          // a catalog says which pools it has
 	Settled      time.Duration // TTL at rest
 	Changing     time.Duration // TTL while the answer may soon change
 	HoldDown     HoldDown

@@ -130,6 +130,9 @@ func (b *build) endpoint(s *Service, e *Endpoint, es *EndpointState, o *Override
 	if e.Unresolved {
 		es.Standing, es.Why = Dark, WhyUnresolved
 	}
+	if b.assume && (e.Unresolved || es.View.Verdict == health.Unknown && !es.View.WasDown) {
+		es.Standing, es.Why = Ready, WhyUp
+	}
 	if s.SingleWriter && (es.Why == WhyHere || es.Why == WhyLone) && (used || view.Outvoted) {
 		es.Standing, es.Why = Ready, WhyUp // nothing is left for what one observer alone sees, and nothing entered against it
 	}

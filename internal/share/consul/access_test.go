@@ -95,8 +95,8 @@ func speaksOnlyForItself(t *testing.T, server *kit.ConsulServer, token string) {
 func saysUse(t *testing.T, a, b *Share) {
 	t.Helper()
 	want := share.Use{Observer: "a", Zone: "zone-a", Boot: "B", Services: []share.ServiceUse{
-		{ID: 7, Pools: []share.PoolUse{{Region: "aws/us-east-1", Out: true, Returning: true, Age: 40 * time.Second, Ejections: 2}, {Region: "gcp/europe-west1", Used: true}}},
-		{ID: 9, Pools: []share.PoolUse{{Region: "aws/us-east-1", Used: true}}},
+		{ID: 7, Pools: []share.PoolUse{{Name: "aws/us-east-1", Out: true, Returning: true, Age: 40 * time.Second, Ejections: 2}, {Name: "gcp/europe-west1", Used: true}}},
+		{ID: 9, Pools: []share.PoolUse{{Name: "aws/us-east-1", Used: true}}},
 	}}
 	if err := a.Use(want); err != nil {
 		t.Fatal(err)

@@ -135,7 +135,7 @@ func groupOf(pools []share.PoolUse) (g useGroup, ages []int64) {
 }
 
 func (g *useGroup) add(i int, p *share.PoolUse) {
-	g.Regions = append(g.Regions, p.Region)
+	g.Regions = append(g.Regions, p.Name)
 	if p.Used {
 		g.Used = append(g.Used, i)
 	}
@@ -295,7 +295,7 @@ func (v *usage) ungroup(zone, observer string) share.Use {
 func (g *useGroup) pools() []share.PoolUse {
 	out := make([]share.PoolUse, len(g.Regions))
 	for p := range out {
-		out[p] = share.PoolUse{Region: g.Regions[p], Used: slices.Contains(g.Used, p), Out: slices.Contains(g.Out, p)}
+		out[p] = share.PoolUse{Name: g.Regions[p], Used: slices.Contains(g.Used, p), Out: slices.Contains(g.Out, p)}
 		if at := slices.Index(g.Returning, p); at >= 0 {
 			out[p].Returning, out[p].Ejections = true, g.Ejections[at]
 		}
