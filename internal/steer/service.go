@@ -126,16 +126,7 @@ func (b *build) pool(s *Service, st *ServiceState, p int, hands [][]hand) {
 func (b *build) endpoint(s *Service, e *Endpoint, es *EndpointState, o *Override, siblingsDown, used bool) Standing {
 	view, best := b.view(e)
 	es.View, es.best = *view, best
-	es.Standing, es.Why = verdictStanding(es.View, siblingsDown)
-	if e.Unresolved {
-		es.Standing, es.Why = Dark, WhyUnresolved
-	}
-	if b.assume && (e.Unresolved || es.View.Verdict == health.Unknown && !es.View.WasDown) {
-		es.Standing, es.Why = Ready, WhyUp
-	}
-	if s.SingleWriter && (es.Why == WhyHere || es.Why == WhyLone) && (used || view.Outvoted) {
-		es.Standing, es.Why = Ready, WhyUp // nothing is left for what one observer alone sees, and nothing entered against it
-	}
+	es.Standing, es.Why = b.heard(s, e, &es.View, siblingsDown, used)
 	switch {
 	case !e.Enabled:
 		es.Standing, es.Why = None, WhyDisabled
@@ -153,6 +144,20 @@ func (b *build) endpoint(s *Service, e *Endpoint, es *EndpointState, o *Override
 		es.Override, es.Made = o.Target, o.Made
 	}
 	return es.Standing
+}
+
+// heard ranks an endpoint by what is heard of it alone.
+func (b *build) heard(s *Service, e *Endpoint, v *health.View, siblingsDown, used bool) (Standing, Why) {
+	standing, why := verdictStanding(*v, siblingsDown)
+	switch {
+	case b.assume && (e.Unresolved || v.Verdict == health.Unknown && !v.WasDown):
+		return Ready, WhyUp
+	case e.Unresolved:
+		return Dark, WhyUnresolved
+	case s.SingleWriter && (why == WhyHere || why == WhyLone) && (used || v.Outvoted):
+		return Ready, WhyUp // nothing is left for what one observer alone sees, and nothing entered against it
+	}
+	return standing, why
 }
 
 // own gives the pool memory of its endpoints that it may change, if any override
