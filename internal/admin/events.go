@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/detour-dns/detour/config"
-	"github.com/detour-dns/detour/internal/guard"
 	"github.com/detour-dns/detour/internal/journal"
 )
 
@@ -86,15 +85,20 @@ func isGuarded(name string) bool {
 	if k == nil {
 		return false
 	}
-	names, _ := k.Report(true)
-	return slices.ContainsFunc(names, func(r guard.Report) bool { return people(r.Name) == name })
+	return len(k.Of(name+".")) > 0
 }
+
+// maxTarget is the longest target in octets: two names, and what is between them.
+const maxTarget = 2*255 + 1
 
 // eventQuery reads since (a time, or how long ago), after (an ID), target and
 // limit. A client that comes back tells the last ID that it saw.
 func eventQuery(r *http.Request, now time.Time) (q journal.Query, err error) {
 	v := r.URL.Query()
 	q.Target = strings.ToLower(strings.TrimSuffix(v.Get("target"), "."))
+	if len(q.Target) > maxTarget {
+		return q, problem(http.StatusBadRequest, "target has %d octets: a service and an endpoint have %d at most", len(q.Target), maxTarget)
+	}
 	if q.Since, err = sinceOf(v.Get("since"), now); err != nil {
 		return q, err
 	}

@@ -4,13 +4,11 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/detour-dns/detour/config"
 	"github.com/detour-dns/detour/internal/engine"
-	"github.com/detour-dns/detour/internal/guard"
 )
 
 // answerElsewhere is the answer of a name that is no service.
@@ -52,12 +50,11 @@ func guardSteps(name string, now time.Time) []string {
 	if k == nil {
 		return nil
 	}
-	names, _ := k.Report(true)
-	at := slices.IndexFunc(names, func(r guard.Report) bool { return r.Name == name })
-	if at < 0 {
+	kept := k.Of(name)
+	if len(kept) == 0 {
 		return []string{"guard keeps nothing of it"}
 	}
-	r := &names[at]
+	r := &kept[0]
 	text := "guard keeps " + count(len(r.Members), "address", "addresses") + " of it"
 	switch {
 	case r.Standing:

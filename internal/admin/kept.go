@@ -18,7 +18,7 @@ type Guard struct {
 	Lost       int    `json:"lost"`        // names that fail, and for which nothing stands in
 	Proofs     int    `json:"proofs"`      // proofs that began in the last second
 	Budget     int    `json:"budget"`      // how many may
-	Names      []Kept `json:"names"`       // in a status only those that fail, at most 20
+	Names      []Kept `json:"names"`       // those that fail, at most 20 in a status; else with others, 10,000 in all unless more fail
 }
 
 // Kept is one guarded name.
@@ -53,20 +53,24 @@ const maxNamed = 20
 var keepers = guard.Front.Guards
 
 func (s *Server) getGuard(*http.Request) (any, error) {
-	g := guarded(true)
+	g := guarded(maxKept)
 	if g == nil {
 		return nil, problem(http.StatusNotFound, "no name is guarded: no server block of the Corefile has a guard")
 	}
 	return g, nil
 }
 
-// guarded gathers how it stands with guarded names, nil if there is no guard.
-func guarded(all bool) *Guard {
+// maxKept is how many guarded names a reply lists, if no more than that fail.
+const maxKept = 10_000
+
+// guarded gathers how it stands with guarded names that fail, and with as many others as
+// there is room for, nil if there is no guard.
+func guarded(room int) *Guard {
 	k := keepers()
 	if k == nil {
 		return nil
 	}
-	names, n := k.Report(all)
+	names, n := k.Report(room)
 	out := &Guard{Kept: n, Proofs: k.Proofs(), Budget: guard.PerSecond, Names: []Kept{}}
 	for _, r := range names {
 		switch {
@@ -136,7 +140,7 @@ func (s *Server) settleName(r *http.Request, did string, do func(guard.Guards, s
 		return nil, problem(http.StatusNotFound, "nothing is kept of %s: resolver guard list shows what is", quote(people(name)))
 	}
 	s.audit(r, nil, did, "name", people(name))
-	return guarded(true), nil
+	return guarded(maxKept), nil
 }
 
 // line is the guard's line of a status.
@@ -183,6 +187,9 @@ func WriteGuard(w io.Writer, g *Guard, now time.Time) error {
 				fmt.Fprintf(t, "\t\t\t%s\t%s\n", m.Address, text)
 			}
 		}
+	}
+	if more := g.Kept - len(g.Names); more > 0 {
+		fmt.Fprintf(t, "and %d more, whose answers are good: resolver explain NAME tells of one\n", more)
 	}
 	return t.Flush()
 }

@@ -19,9 +19,18 @@ type kept struct {
 	fault              string
 }
 
-func (k *kept) Report(bool) ([]guard.Report, int) { return k.names, 7 }
-func (k *kept) Fault() string                     { return k.fault }
-func (k *kept) Proofs() int                       { return 2 }
+func (k *kept) Report(int) ([]guard.Report, int) { return k.names, 7 }
+
+func (k *kept) Of(name string) (out []guard.Report) {
+	for _, r := range k.names {
+		if r.Name == name {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+func (k *kept) Fault() string { return k.fault }
+func (k *kept) Proofs() int   { return 2 }
 
 func (k *kept) Forget(name string) bool { k.forgotten = append(k.forgotten, name); return k.has(name) }
 func (k *kept) Accept(name string) bool { k.trusted = append(k.trusted, name); return k.has(name) }
@@ -104,7 +113,7 @@ func TestForgetAndAccept(t *testing.T) {
 func TestGuardTable(t *testing.T) {
 	keep(t)
 	var b strings.Builder
-	if err := WriteGuard(&b, guarded(true), time.Now()); err != nil {
+	if err := WriteGuard(&b, guarded(maxKept), time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{

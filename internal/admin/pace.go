@@ -1,7 +1,9 @@
 package admin
 
 import (
+	"encoding/json"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -57,19 +59,81 @@ const (
 	askWait   = 500 * time.Millisecond
 )
 
-// answer has a request handled, in its turn.
+// answer has a request handled, in its turn, and its reply written out: what is large in
+// memory is gone when the turn is over.
 func (s *Server) answer(to *route, c caller, r *http.Request) (any, error) {
+	handle := func() (any, error) {
+		v, err := to.handle(s, r)
+		if _, ok := v.(stream); ok || err != nil {
+			return v, err
+		}
+		text, err := json.Marshal(v)
+		return encoded(text), err
+	}
 	if to.method != http.MethodGet || c.may == operates {
-		return to.handle(s, r)
+		return handle()
 	}
 	wait := time.NewTimer(askWait)
 	defer wait.Stop()
 	select {
 	case s.asking <- struct{}{}:
 		defer func() { <-s.asking }()
-		return to.handle(s, r)
+		return handle()
 	case <-wait.C:
 	case <-r.Context().Done():
 	}
 	return nil, later(http.StatusTooManyRequests, time.Second, "too much is asked for at once: try again")
+}
+
+// encoded is a reply in JSON.
+type encoded []byte
+
+// maxFlying is how many bytes of replies may wait for those who asked to take them, and
+// largeReply from how many on a reply counts for that.
+const (
+	maxFlying  = 32 << 20
+	largeReply = 64 << 10
+)
+
+// flights are the large replies that are being sent. The zero flights are ready.
+type flights struct {
+	mu   sync.Mutex
+	list []*flight // oldest first
+	sum  int       // bytes
+}
+
+type flight struct {
+	size int
+	w    http.ResponseWriter
+}
+
+// send writes a reply. If there are too many bytes of others under way, the oldest replies
+// are given up: who asked for them does not read.
+func (f *flights) send(w http.ResponseWriter, text []byte) {
+	if len(text) >= largeReply {
+		own := f.begin(w, len(text))
+		defer f.end(own)
+	}
+	_, _ = w.Write(text) // the peer may be gone
+}
+
+func (f *flights) begin(w http.ResponseWriter, size int) *flight {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for len(f.list) > 0 && f.sum+size > maxFlying {
+		_ = http.NewResponseController(f.list[0].w).SetWriteDeadline(time.Unix(1, 0))
+		f.sum -= f.list[0].size
+		f.list = f.list[1:]
+	}
+	own := &flight{size, w}
+	f.list, f.sum = append(f.list, own), f.sum+size
+	return own
+}
+
+func (f *flights) end(own *flight) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if at := slices.Index(f.list, own); at >= 0 {
+		f.list, f.sum = slices.Delete(f.list, at, at+1), f.sum-own.size
+	}
 }

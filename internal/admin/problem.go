@@ -47,8 +47,12 @@ func (s *Server) write(w http.ResponseWriter, v any, err error) {
 			h.Set("WWW-Authenticate", `Bearer realm="detour"`)
 		}
 	}
+	text, ok := v.(encoded)
+	if !ok {
+		text, _ = json.Marshal(v) // a Problem
+	}
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) // the peer may be gone
+	s.flights.send(w, append(text, '\n'))
 }
 
 // read decodes a body strictly: a key that is misspelled must not be taken for

@@ -45,6 +45,7 @@ type Server struct {
 	probing   chan struct{}
 	checking  chan struct{}
 	asking    chan struct{}
+	flights   flights
 	pace      pace
 	grouped   grouped
 	changing  sync.Mutex // one override is looked at and made at a time

@@ -32,7 +32,7 @@ func (s *Server) getStatus(*http.Request) (any, error) {
 	p := &page{pub: s.eng.Load(), sum: s.eng.Summary(), overdue: s.eng.Stats().Overdue, now: time.Now()}
 	p.overrides, p.freezes = s.eng.Hands()
 	p.listings = s.eng.Listings()
-	p.guard = guarded(false).brief()
+	p.guard = guarded(0).brief()
 	p.troubles, p.sharing, p.started = s.troubles(p.now), s.sharing(), s.eng.Started()
 	out := p.status(s.detailed)
 	return out, nil

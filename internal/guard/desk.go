@@ -21,9 +21,11 @@ type Report struct {
 
 // Guards are the running guards of the process.
 type Guards interface {
-	// Report returns the names of which something is kept, or only those that fail,
-	// those that stand in first; and of how many something is kept.
-	Report(all bool) (names []Report, kept int)
+	// Report returns the names that fail, those that stand in first, and as many of those that
+	// are well as there is room for, by name; and of how many something is kept.
+	Report(room int) (names []Report, kept int)
+	// Of returns what is kept of a name, with its last dot, by server block.
+	Of(name string) []Report
 	// Forget drops what is kept of a name, and reports whether anything was.
 	Forget(name string) bool
 	// Accept makes what the name's DNS says now the truth, and reports whether the

@@ -13,6 +13,9 @@ func (n *Name) Fail(v6 bool, why Failure, now Stamp) {
 	if k.Bad == 0 {
 		k.Bad = cmp.Or(k.Began, now)
 	}
+	if k.late != nil {
+		k.late.well = run{}
+	}
 	k.Why = why
 }
 
@@ -22,7 +25,7 @@ func (n *Name) Fail(v6 bool, why Failure, now Stamp) {
 // nothing is, for those that have IPv4 only would be lost if it was an error.
 func (n *Name) Withdrawn() bool {
 	k, other := &n.V6, &n.V4
-	if k.Why != NoData || k.Bad == 0 || other.Bad != 0 || other.Good < k.Bad || !other.fetched() {
+	if k.Why != NoData || k.Bad == 0 || other.Bad != 0 || !other.fetchedSince(k.Bad) {
 		return false
 	}
 	*k = Kept{}
@@ -163,6 +166,7 @@ func (n *Name) Mend(now Stamp) {
 		k.mendChain(now)
 		k.Size = min(k.Size, MaxAnswer)
 		k.Good, k.Bad, k.Began, k.Fresh = k.Good.until(now), k.Bad.until(now), k.Began.until(now), k.Fresh.until(now)
+		k.Empty = k.Empty.until(now)
 		for i := range k.Members {
 			k.Members[i].mend(now)
 		}

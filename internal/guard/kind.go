@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
-	"time"
 )
 
 // Kind tells the addresses of a name that mean the same machines everywhere from those
@@ -51,18 +50,15 @@ func (n *Name) turn(v6 bool, kind Kind, now Stamp) bool {
 	}
 	if settled == NoKind || settled == kind {
 		if k.Kind = kind; k.late != nil {
-			k.late.odd = 0
+			k.late.odd = run{}
 		}
 		return true
 	}
 	l := k.lately()
-	if since := now.Sub(l.oddAt); l.odd == 0 || since >= time.Second || since < 0 {
-		l.odd, l.oddAt = l.odd+1, now
-	}
-	if l.odd < turns {
+	if !l.odd.add(now, 0) {
 		return false
 	}
-	k.Kind, l.odd, k.Signed = kind, 0, nil
+	k.Kind, l.odd, k.Signed = kind, run{}, nil
 	return true
 }
 

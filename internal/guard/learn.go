@@ -61,13 +61,15 @@ func (k *Kept) Take(a *Answer, now Stamp) (changed bool) {
 		changed = k.see(ip, now) || changed
 	}
 	changed = k.drop(now, a.TTL) || changed
-	changed = k.rechain(a.Chain, now) || changed
+	if k.Kind == NoKind || kindOf(a.Addrs) == k.Kind { // another view's leads to other addresses
+		changed = k.rechain(a.Chain, now) || changed
+	}
 	if a.Signed != nil {
 		k.Signed, changed = a.Signed, true
 	}
 	k.size(len(a.Addrs))
 	k.rank(a.TTL, now)
-	k.Good, k.TTL = now, a.TTL
+	k.Good, k.TTL, k.Empty = now, a.TTL, 0
 	return changed
 }
 
@@ -171,18 +173,76 @@ func (k *Kept) size(n int) {
 
 // rank notes an answer's TTL: one that was the greatest twice was not in a cache,
 // where it would have become less. The greatest is given up when it was not seen for
-// three lifetimes: a cache would have fetched again.
+// three lifetimes, when a cache would have fetched again, or for an hour: it was lowered, or
+// somebody lied.
 func (k *Kept) rank(ttl uint32, now Stamp) {
 	l := k.lately()
 	since := now.Sub(l.topped)
 	switch {
-	case ttl > l.top, since < 0, since > 3*time.Duration(l.top)*time.Second+time.Minute:
+	case ttl > l.top, since < 0, since > min(3*time.Duration(l.top)*time.Second+time.Minute, time.Hour):
 		l.top, l.tops, l.topped = ttl, 1, now
 	case ttl == l.top && since >= 2*time.Second:
 		l.tops, l.topped = min(l.tops+1, 2), now
 	}
 }
 
-// fetched reports whether an answer that was just learned came from the name's
-// own servers and not from a cache on the way.
-func (k *Kept) fetched() bool { return k.late != nil && k.TTL >= k.late.top && k.late.tops >= 2 }
+// fetchedSince reports whether the last answer came from the name's own servers since an
+// instant: not from a cache on the way, or later than any cache had kept one from before.
+func (k *Kept) fetchedSince(at Stamp) bool {
+	if k.late == nil || k.Good < at {
+		return false
+	}
+	return k.TTL >= k.late.top && k.late.tops >= 2 || k.Good.Sub(at) > time.Duration(k.late.top)*time.Second
+}
+
+// Relieve notes a complete answer that may not be learned, while answers fail, and ends the
+// failure with the third in a row: the name's DNS answers again, whatever it says. What is
+// kept stays as old as it is.
+func (n *Name) Relieve(v6 bool, now Stamp) (over bool) {
+	k := n.Of(v6)
+	if k.Bad == 0 || !k.lately().well.add(now, 0) {
+		return false
+	}
+	for i := range k.Members {
+		k.Members[i].next, k.Members[i].step = 0, 0
+	}
+	k.Bad, k.Began, k.Why, k.Fresh = 0, 0, None, 0
+	return true
+}
+
+// Attest notes what a good answer says of signatures: whether it was validated (AD), or came
+// without any to a client that asked for them. The third in a row within more than a minute
+// counts, so that one lie neither takes the bridge from clients with DO nor gives them what
+// they cannot validate.
+func (n *Name) Attest(v6, do, validated bool, a *Answer, now Stamp) {
+	k := n.Of(v6)
+	l := k.lately()
+	switch {
+	case validated:
+		l.plain = run{}
+		n.Secure = l.valid.add(now, time.Minute) || n.Secure
+	case a.Signed != nil:
+		l.plain = run{}
+	case do && l.plain.add(now, time.Minute):
+		n.Secure, k.Signed, l.valid = false, nil, run{}
+	}
+}
+
+// run counts what happens again and again.
+type run struct {
+	times       uint8
+	first, last Stamp
+}
+
+// add counts once more, but once a second, and reports whether it is at least the third time,
+// over at least as long.
+func (r *run) add(now Stamp, least time.Duration) bool {
+	since := now.Sub(r.last)
+	switch {
+	case r.times == 0 || since < 0:
+		*r = run{1, now, now}
+	case since >= time.Second:
+		r.times, r.last = min(r.times+1, turns), now
+	}
+	return r.times >= turns && now.Sub(r.first) >= least
+}

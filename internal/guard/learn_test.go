@@ -231,7 +231,7 @@ func TestAShorterTTLIsNoticed(t *testing.T) {
 		k.rank(30, now)
 		now = now.Add(30 * time.Second)
 	}
-	if k.TTL = 30; !k.fetched() {
+	if k.TTL, k.Good = 30, now; !k.fetchedSince(now) {
 		t.Errorf("top %d, seen %d times", k.late.top, k.late.tops)
 	}
 }

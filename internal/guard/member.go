@@ -95,6 +95,10 @@ type Kept struct {
 	// Fresh is when a target of the chain was last answered for while the name was not.
 	Fresh Stamp `json:"fresh,omitzero"`
 
+	// Empty is when the name's DNS last said that there is no address of this family, while it
+	// was well, 0 = never since there was one.
+	Empty Stamp `json:"empty,omitzero"`
+
 	// Signed is the last complete answer to a question with DO, as it came, and
 	// the time within which all its signatures are valid. Empty where none came
 	// with signatures.
@@ -111,8 +115,10 @@ type lately struct {
 	tops    uint8     // at how many times it was seen
 	topped  Stamp     // the last of these
 	small   [3]Stamp  // when answers were far too small
-	odd     uint8     // how many good answers in a row were of the other kind
-	oddAt   Stamp     // the last of them
+	odd     run       // good answers in a row that were of the other kind
+	well    run       // good answers in a row that may not be learned, while answers fail
+	valid   run       // answers that were validated
+	plain   run       // answers in a row that lacked the signatures that were asked for
 }
 
 // lately returns what is noted of the answers since the start.
@@ -136,7 +142,7 @@ type Name struct {
 	V4 Kept `json:"v4,omitzero"`
 	V6 Kept `json:"v6,omitzero"`
 
-	Proves bool  `json:"proves,omitempty"` // a member proved itself while answers were good
+	Proves bool  `json:"proves,omitempty"` // a member proved itself while answers of its family were good
 	Secure bool  `json:"secure,omitempty"` // its answers were validated (AD)
 	Tried  Stamp `json:"tried,omitzero"`   // when a proof was last tried
 

@@ -120,14 +120,14 @@ func (n *Name) Prove(v6 bool, ip Addr, p Proof, now Stamp) (isNew bool) {
 	if k := n.Of(v6); p == Proven && isLent && k.Kind == NoKind {
 		k.Kind = kindOf([]Addr{ip})
 	}
-	n.noteProof(p, isLent)
+	n.noteProof(v6, p, isLent)
 	return was != p
 }
 
-// noteProof notes that the name proves itself: a member did while answers were good, or
-// one that only others keep.
-func (n *Name) noteProof(p Proof, isLent bool) {
-	n.Proves = n.Proves || p == Proven && (isLent || !n.Failing())
+// noteProof notes that the name proves itself: a member did while answers of its family were
+// good, or one that only others keep.
+func (n *Name) noteProof(v6 bool, p Proof, isLent bool) {
+	n.Proves = n.Proves || p == Proven && (isLent || n.Of(v6).Bad == 0)
 }
 
 // IsLent reports whether only other observers keep a member, and it proved nothing here.
@@ -187,12 +187,12 @@ func (m *Member) vouched() Stamp {
 // is known what can be demanded later: at most one a day, until one proved itself.
 // Who does that calls Trying.
 func (n *Name) Untried(r *Rules, now Stamp) (ip Addr, isDue bool) {
-	if n.Proves || n.Failing() || r.Demand == Age || n.Tried != 0 && now.Sub(n.Tried) < daily {
+	if n.Proves || r.Demand == Age || n.Tried != 0 && now.Sub(n.Tried) < daily {
 		return ip, false
 	}
 	for _, k := range []*Kept{&n.V4, &n.V6} {
 		for i := range k.Members {
-			if m := &k.Members[i]; m.Last >= k.Good && k.fits(m.IP) {
+			if m := &k.Members[i]; k.Bad == 0 && m.Last >= k.Good && k.fits(m.IP) {
 				return m.IP, true
 			}
 		}

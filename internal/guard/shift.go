@@ -28,7 +28,7 @@ func (n *Name) stamps() []*Stamp {
 }
 
 func (k *Kept) stamps(all []*Stamp) []*Stamp {
-	all = append(all, &k.Good, &k.Bad, &k.Began, &k.Fresh)
+	all = append(all, &k.Good, &k.Bad, &k.Began, &k.Fresh, &k.Empty)
 	for i := range k.Members {
 		m := &k.Members[i]
 		all = append(all, &m.First, &m.Last, &m.Proved, &m.Own, &m.next, &m.asked, &m.doubted)
@@ -37,7 +37,10 @@ func (k *Kept) stamps(all []*Stamp) []*Stamp {
 		all = append(all, &k.Links[i].First)
 	}
 	if l := k.late; l != nil {
-		all = append(all, &l.topped, &l.oddAt)
+		all = append(all, &l.topped)
+		for _, r := range []*run{&l.odd, &l.well, &l.valid, &l.plain} {
+			all = append(all, &r.first, &r.last)
+		}
 		for i := range l.small {
 			all = append(all, &l.small[i])
 		}

@@ -79,6 +79,17 @@ func (n *Name) Stand(v6 bool, r *Rules, now Stamp, hush bool) (Set, Refusal) {
 	return s, Stands
 }
 
+// Lacks reports whether a family has no address, as the name's DNS said while it was well,
+// and the other one stands in.
+func (n *Name) Lacks(v6 bool, r *Rules, now Stamp, hush bool) bool {
+	k, other := n.Of(v6), n.Of(!v6)
+	if k.Empty == 0 || len(k.Members) > 0 || other.Bad == 0 || other.Bad.Sub(k.Empty) > Oldest {
+		return false
+	}
+	_, why := n.Stand(!v6, r, now, hush)
+	return why == Stands
+}
+
 // current leaves out the members that were last seen before those of the last good
 // answer, or of the last one of the chain's target, came up, unless there are no others: the name moved away from them. One
 // that was seen beside them since is another of the same pool. Those that are faint are
@@ -117,7 +128,7 @@ func (n *Name) unfit(k *Kept, m *Member, r *Rules, now Stamp, hush bool) Refusal
 		return Contradicted
 	case !m.Good():
 		return Young
-	case now.Sub(k.Bad) > keep:
+	case now.Sub(k.Bad) > keep, k.Bad.Sub(m.vouched()) > Oldest:
 		return Expired
 	case hush && m.Proof == Silent:
 		return Quiet
@@ -126,6 +137,10 @@ func (n *Name) unfit(k *Kept, m *Member, r *Rules, now Stamp, hush bool) Refusal
 	}
 	return Stands
 }
+
+// Oldest is how long before a failure what stands in for it was last known to be the name's:
+// nobody asked since.
+const Oldest = 7 * 24 * time.Hour
 
 // How long a member stands in that does not say any more who it is. The machines of a
 // region that is in trouble reset, close and say nothing, and so do those of whoever

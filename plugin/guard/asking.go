@@ -91,7 +91,10 @@ func (a *asking) begin(now guard.Stamp) *dns.Msg {
 	e.asked = now
 	m, k := a.g.stand(e, &a.q, now), e.known.Of(a.q.v6())
 	a.chained = len(k.Links) > 0
-	if a.kept = len(k.Members) > 0; m != nil {
+	if a.kept = len(k.Members) > 0; !a.kept {
+		return a.g.lacking(e, &a.q, now)
+	}
+	if m != nil {
 		answersTotal.WithLabelValues(k.Why.String()).Inc()
 	}
 	return m

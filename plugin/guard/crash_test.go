@@ -84,7 +84,7 @@ func TestForeignAndHostileRecords(t *testing.T) {
 	good := stored(t, dir, state.Guarded)[".:53/ "+api]
 	future, old := good, good
 	future.V4.Good += 1 << 50
-	old.V4.Good -= guard.Stamp(tooOld.Milliseconds() + 60_000)
+	old.V4.Good -= guard.Stamp(guard.Oldest.Milliseconds() + 60_000)
 	var records []state.Record
 	for key, v := range map[string]any{
 		"": good, " ": good, "nospace": good, ".:53/ ": good, "other:53/ " + api: good, ".:53/ unguarded.example.": good,
@@ -172,7 +172,7 @@ func TestReloadsUnderLoad(t *testing.T) {
 		w.at.enter(g, ".:53/")
 		w.at.depart(last)
 		last = g
-		w.at.Report(true)
+		w.at.Report(1000)
 		w.at.Accept(api)
 		w.at.Forget("no.example.")
 	}

@@ -22,16 +22,20 @@ func (g *Guard) take(e *entry, q *question, m *dns.Msg) failure {
 	if j.failure != guard.None {
 		return j.failure
 	}
-	if !j.learn || slices.ContainsFunc(j.answer.Addrs, g.forbidden) {
-		return guard.None
-	}
 	now := guard.At(time.Now())
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if !j.learn || slices.ContainsFunc(j.answer.Addrs, g.forbidden) {
+		if e.known.Relieve(q.v6(), now) {
+			e.soil(dirty)
+			g.table.settle(g, e, now)
+		}
+		return guard.None
+	}
 	if f := g.doubt(e, q, &j.answer, now); f != guard.None {
 		return f
 	}
-	e.known.Secure = e.known.Secure || m.AuthenticatedData
+	e.known.Attest(q.v6(), q.do, m.AuthenticatedData, &j.answer, now)
 	switch e.known.Learn(q.v6(), &j.answer, now) {
 	case guard.Refused:
 		refusedTotal.WithLabelValues("private").Inc()
@@ -86,6 +90,10 @@ func (g *Guard) negative(e *entry, v6 bool, f failure, m *dns.Msg) *dns.Msg {
 	e.mu.Lock()
 	other := e.known.Of(!v6)
 	well, exists := len(other.Members) > 0 && other.Bad == 0, e.standing.Load()
+	if well && f == guard.NoData {
+		e.known.Of(v6).Empty = guard.At(time.Now())
+		e.soil(stale)
+	}
 	if e.found && e.dirt == clean && !e.known.Known() {
 		g.release(e)
 	}
@@ -156,6 +164,18 @@ func (g *Guard) stand(e *entry, q *question, now guard.Stamp) *dns.Msg {
 	if m != nil {
 		g.table.watch(e)
 	}
+	return m
+}
+
+// lacking makes the reply to a question for a family of which the name has no address, while
+// the other one stands in; nil if that is not known. Who validates is not told what nobody
+// signed. The entry is locked.
+func (g *Guard) lacking(e *entry, q *question, now guard.Stamp) *dns.Msg {
+	if q.do && e.known.Secure || e.found && !e.standing.Load() || !e.known.Lacks(q.v6(), &g.opts.rules, now, g.table.home.hush(now)) {
+		return nil
+	}
+	m := q.reply()
+	q.explain(m)
 	return m
 }
 

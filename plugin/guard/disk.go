@@ -17,12 +17,11 @@ const (
 	hangsAfter = 5 * time.Second  // a disk that takes longer is told of
 	openWait   = 2 * time.Second  // how long a start waits for the disk
 	proveStart = 10 * time.Second // a start that lived so long went well
-	tooOld     = 7 * 24 * time.Hour
-	crashes    = 3             // starts in a row that ended early, until the last good memory is used
-	copyEvery  = 6 * time.Hour // between copies of the file
-	copySoon   = time.Minute   // after a name was dropped: it must not come back
-	maxLoaded  = 200000        // names
-	batch      = 1000          // names in one transaction
+	crashes    = 3                // starts in a row that ended early, until the last good memory is used
+	copyEvery  = 6 * time.Hour    // between copies of the file
+	copySoon   = time.Minute      // after a name was dropped: it must not come back
+	maxLoaded  = 200000           // names
+	batch      = 1000             // names in one transaction
 )
 
 // disk is the file of one state directory. What it holds is a convenience: a disk
@@ -304,7 +303,7 @@ func (d *disk) generation() {
 	now, seen := guard.At(time.Now()), 0
 	_, err := state.Scan(s, state.Guarded, "", func(key string, n guard.Name) {
 		seen++
-		if now.Sub(n.Good()) > tooOld {
+		if now.Sub(n.Good()) > guard.Oldest {
 			old = append(old, state.Record{Bucket: state.Guarded, Key: key})
 		}
 	})

@@ -117,7 +117,7 @@ func (g *Guard) adopt(e *entry, finds []guard.Find, self string, now guard.Stamp
 	defer g.contain(e)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	finds = slices.DeleteFunc(finds, func(f guard.Find) bool { return now.Sub(f.Known.Good()) >= tooOld })
+	finds = slices.DeleteFunc(finds, func(f guard.Find) bool { return now.Sub(f.Known.Good()) >= guard.Oldest })
 	isNew, grace := false, g.grace(e)
 	if e.known.Adopt(finds, now, g.forbidden) {
 		isNew = true

@@ -243,7 +243,7 @@ func TestCutShort(t *testing.T) {
 				}
 				wait(2 * recheck)
 				w.want(w.ask(api, dns.TypeA), dns.RcodeSuccess, "192.0.2.1") // its own questions did not take it for well
-				if list, _ := w.at.Report(false); len(list) != 1 || list[0].Failing != "servfail for IPv4" {
+				if list, _ := w.at.Report(0); len(list) != 1 || list[0].Failing != "servfail for IPv4" {
 					t.Errorf("%+v", list)
 				}
 			})
@@ -280,7 +280,7 @@ func TestAVPNsViewComesAndGoes(t *testing.T) {
 		w.learn(api, 3*time.Hour)
 		w.below.set(api+" A", nodata)
 		w.want(w.ask(api, dns.TypeA), dns.RcodeSuccess, "10.0.0.1")
-		if list, _ := w.at.Report(true); len(list[0].Members) != 1 {
+		if list, _ := w.at.Report(1000); len(list[0].Members) != 1 {
 			t.Errorf("the public ones are still kept: %+v", list[0].Members)
 		}
 	})

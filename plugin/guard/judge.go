@@ -40,7 +40,7 @@ func judge(m *dns.Msg, name string, qtype uint16) (j judgment) {
 			j.failure = guard.NoData
 			return j
 		}
-		j.learn = first(m)
+		j.learn = first(m) && len(j.answer.Chain) <= guard.MaxChain
 		if j.learn && hasSignatures(m.Answer) {
 			j.answer.Signed = signed(m, name, qtype, &j.answer)
 		}
@@ -84,7 +84,7 @@ func owns(rr dns.RR, owner string, rrtype uint16) bool {
 	return h.Rrtype == rrtype && h.Class == dns.ClassINET && strings.EqualFold(h.Name, owner)
 }
 
-// chainOf follows the CNAMEs from name. One that is too long is none.
+// chainOf follows the CNAMEs from name. One that goes round is none.
 func chainOf(rrs []dns.RR, name string) (chain []string, ttl uint32, ok bool) {
 	ttl = math.MaxInt32
 	for owner := name; ; {
@@ -92,13 +92,16 @@ func chainOf(rrs []dns.RR, name string) (chain []string, ttl uint32, ok bool) {
 		if target == "" {
 			return chain, ttl, true
 		}
-		if len(chain) == guard.MaxChain {
+		if len(chain) == maxFollowed {
 			return nil, 0, false
 		}
 		chain = append(chain, target)
 		owner, ttl = target, min(ttl, t)
 	}
 }
+
+// maxFollowed bounds a chain, so that one that goes round ends: no resolver follows as many.
+const maxFollowed = 64
 
 func linkAt(rrs []dns.RR, owner string) (target string, ttl uint32) {
 	for _, rr := range rrs {

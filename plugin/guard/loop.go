@@ -48,7 +48,7 @@ func (t *table) sweep(g *Guard, now guard.Stamp) {
 	t.swept = now
 	for _, e := range t.all() {
 		e.mu.Lock()
-		idle := e.found && now.Sub(max(e.asked, e.known.Good())) > tooOld
+		idle := e.found && now.Sub(max(e.asked, e.known.Good())) > guard.Oldest
 		if idle {
 			e.known.Accept(now)
 			t.stand(e, false)
@@ -126,7 +126,7 @@ func (g *Guard) followAgain(e *entry, v6 bool) {
 func (g *Guard) askAgain(e *entry, v6, do bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), askTime)
 	defer cancel()
-	q := question{qtype: qtypeOf(v6)}
+	q := question{qtype: qtypeOf(v6), do: do}
 	r := below.Question(e.name, q.qtype, do)
 	r.AuthenticatedData = true // say whether it was validated
 	f := guard.Timeout

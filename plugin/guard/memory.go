@@ -81,7 +81,7 @@ func (t *table) restore(g *Guard) {
 	now := guard.At(time.Now())
 	adopted := 0
 	damaged, err := state.Scan(s, from, t.key+" ", func(name string, n guard.Name) {
-		if n.Mend(now); adopted < maxLoaded && n.Known() && now.Sub(n.Good()) < tooOld {
+		if n.Mend(now); adopted < maxLoaded && n.Known() && now.Sub(n.Good()) < guard.Oldest {
 			t.adopt(g, name, n)
 			adopted++
 		}

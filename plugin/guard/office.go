@@ -198,23 +198,59 @@ func (b *bureau) list() []*table {
 }
 
 // Report implements guard.Guards.
-func (b *bureau) Report(all bool) (out []guard.Report, kept int) {
+func (b *bureau) Report(room int) (out []guard.Report, kept int) {
+	var well []found
 	for _, t := range b.list() {
-		for _, e := range t.all() {
-			known, failing := e.state()
-			if !known {
-				continue
-			}
-			kept++
-			if all || failing {
-				out = append(out, e.report(t.key))
-			}
+		failing, others := t.known()
+		for _, e := range failing {
+			out = append(out, e.report(t.key))
 		}
+		for _, e := range others {
+			well = append(well, found{e, t.key})
+		}
+		kept += len(failing) + len(others)
+	}
+	slices.SortFunc(well, func(x, y found) int { return cmp.Or(cmp.Compare(x.e.name, y.e.name), cmp.Compare(x.block, y.block)) })
+	for _, p := range well[:max(0, min(len(well), room-len(out)))] {
+		out = append(out, p.e.report(p.block))
 	}
 	slices.SortFunc(out, func(x, y guard.Report) int {
 		return cmp.Or(cmp.Compare(rank(&x), rank(&y)), cmp.Compare(x.Name, y.Name), cmp.Compare(x.Block, y.Block))
 	})
 	return out, kept
+}
+
+// found is an entry and its server block.
+type found struct {
+	e     *entry
+	block string
+}
+
+// known lists the names of which something is kept: those that fail, and the others.
+func (t *table) known() (failing, others []*entry) {
+	for _, e := range t.all() {
+		switch known, fails := e.state(); {
+		case known && fails:
+			failing = append(failing, e)
+		case known:
+			others = append(others, e)
+		}
+	}
+	return failing, others
+}
+
+// Of implements guard.Guards.
+func (b *bureau) Of(name string) (out []guard.Report) {
+	for _, t := range b.list() {
+		e := t.look(name)
+		if e == nil {
+			continue
+		}
+		if known, _ := e.state(); known {
+			out = append(out, e.report(t.key))
+		}
+	}
+	return out
 }
 
 func (e *entry) state() (known, failing bool) {

@@ -151,7 +151,7 @@ func TestAReusedAddressIsOut(t *testing.T) {
 		w.back.act("192.0.2.1", ssh)
 		wait(5 * time.Minute)
 		w.want(w.ask(api, dns.TypeA), dns.RcodeSuccess)
-		list, _ := w.at.Report(true)
+		list, _ := w.at.Report(1000)
 		for _, m := range list[0].Members {
 			if m.Proof != guard.Refuted || m.Why != guard.OtherText {
 				t.Errorf("%v: %v (%v)", m.IP, m.Proof, m.Why)
