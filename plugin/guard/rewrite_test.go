@@ -63,8 +63,8 @@ func TestRewrites(t *testing.T) {
 			t.Fatalf("rewrite %d", i)
 		}
 	}
-	for _, kind := range []string{"kept", "kept, signed", "passed on", "shortened", "denied", "not guarded"} {
-		if w.made[kind] < rewrites()/200 {
+	for _, kind := range []string{"kept", "kept, signed", "passed on", "shortened", "denied", "not guarded", "not there"} {
+		if w.made[kind] < rewrites()/500 {
 			t.Errorf("only %d of %d were %s", w.made[kind], rewrites(), kind)
 		}
 	}
@@ -204,6 +204,11 @@ func (w *rewriter) one() {
 		}
 	case "shortened", "denied":
 		w.negative(m)
+	case "not there":
+		v6 := r.Question[0].Qtype == dns.TypeAAAA
+		if !w.e.known.Lacks(v6, &w.g.opts.rules, guard.At(time.Now()), false) || m.AuthenticatedData || m.Authoritative || m.Id != r.Id || r.IsEdns0() == nil && len(m.Extra) > 0 {
+			w.Fatalf("%v\n%v", r, m)
+		}
 	}
 }
 
@@ -221,6 +226,8 @@ func (w *rewriter) kind(r, m *dns.Msg) string {
 		return "kept, signed"
 	case len(m.Answer) > 0:
 		return "kept"
+	case m.Rcode == dns.RcodeSuccess && len(m.Ns) == 0 && m.RecursionAvailable:
+		return "not there"
 	case m.Rcode != w.reply.Rcode:
 		return "denied"
 	}
