@@ -34,13 +34,15 @@ func Run(m *testing.M) (code int) {
 	return m.Run()
 }
 
-// Binary builds the command, once in a process, and returns its path.
+// Binary builds the command, once in a process, as it is shipped: static. It returns its path.
 var Binary = sync.OnceValues(func() (string, error) {
 	if own == "" {
 		return "", errors.New("nobody would remove the binary: TestMain must call kit.Run")
 	}
 	path := filepath.Join(own, "resolver")
-	out, err := exec.Command("go", "build", "-o", path, "github.com/detour-dns/detour/cmd/resolver").CombinedOutput()
+	build := exec.Command("go", "build", "-o", path, "github.com/detour-dns/detour/cmd/resolver")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := build.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build: %w\n%s", err, out)
 	}
