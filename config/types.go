@@ -178,6 +178,7 @@ type Pool struct {
 	Weight     int // policy weighted: 0 = sum of its endpoints' weights
 	MinHealthy int // percent of the enabled endpoints, rounded up to whole ones; 0..100
 	Endpoints  []Endpoint
+	Late       bool // a catalog listed its region only after it had answered without
 }
 
 // Endpoint is one address or one target name.

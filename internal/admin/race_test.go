@@ -65,7 +65,7 @@ func (r *rumor) Uses(ctx context.Context) ([]share.Use, error) {
 		pools := []share.PoolUse{{Name: "aws/us-east-1", Used: (n+i)%2 == 0}, {Name: "gcp/europe-west1", Used: (n+i)%2 == 1}}
 		out = append(out, share.Use{
 			Observer: fmt.Sprint("peer", i), Zone: fmt.Sprint("onprem/z", i%3), Boot: "b",
-			Services: []share.ServiceUse{{ID: share.ServiceID("db.example.org."), Pools: pools}},
+			Services: []share.ServiceUse{{ID: share.ServiceID("db.example.org.", ""), Pools: pools}},
 		})
 	}
 	return out, err

@@ -28,6 +28,7 @@ type Core struct {
 	overrides []steer.Override
 	freezes   []steer.Freeze
 	kept      map[string]steer.Memory
+	assume    map[string]bool // only of one that says what would be: as in steer.Input
 	snap      *steer.Snapshot
 	dirty     map[int32]bool
 	moved     []move // by the last change of the plan
@@ -236,18 +237,18 @@ func (c *Core) Due(now time.Time) bool {
 
 // Publish builds the next snapshot.
 func (c *Core) Publish(now time.Time) *steer.Snapshot {
-	c.snap = c.build(now, c.all || c.handsDue(now), false)
+	c.snap = c.build(now, c.all || c.handsDue(now))
 	clear(c.dirty)
 	c.all, c.changed = false, false
 	return c.snap
 }
 
 // build returns the snapshot that would be published now: of all services, or of those that
-// changed; assume as in steer.Input.
-func (c *Core) build(now time.Time, all, assume bool) *steer.Snapshot {
+// changed.
+func (c *Core) build(now time.Time, all bool) *steer.Snapshot {
 	in := steer.Input{
 		Plan: c.Plan.Steer, Now: now, Checks: c.views, Prev: c.snap, Kept: c.kept,
-		Overrides: c.overrides, Freezes: c.freezes, All: all, Assume: assume,
+		Overrides: c.overrides, Freezes: c.freezes, All: all, Assume: c.assume,
 	}
 	if c.snap != nil {
 		in.Gen = c.snap.Gen + 1

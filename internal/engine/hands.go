@@ -93,7 +93,7 @@ var ErrTooManyMoves = errors.New("too many services would move")
 func (c *Core) Replan(p *plan.Plan, now time.Time, force bool) error {
 	next := &Core{
 		Brake: c.Brake, overrides: c.overrides, freezes: c.freezes,
-		kept: c.kept, snap: c.snap, dirty: map[int32]bool{}, heldNew: c.heldNew,
+		kept: c.keptFor(p), snap: c.snap, dirty: map[int32]bool{}, heldNew: c.heldNew,
 	}
 	old := c.predecessors()
 	next.adopt(p, old.state)
@@ -107,7 +107,7 @@ func (c *Core) Replan(p *plan.Plan, now time.Time, force bool) error {
 	}
 	next.Sweep(now)
 	if !force {
-		if err := c.tooMany(next, now); err != nil {
+		if err := c.tooMany(next, old, now); err != nil {
 			return err
 		}
 	}
@@ -117,18 +117,43 @@ func (c *Core) Replan(p *plan.Plan, now time.Time, force bool) error {
 	return nil
 }
 
-// tooMany is why the plan of next is refused, nil if it is not.
-func (c *Core) tooMany(next *Core, now time.Time) error {
+// maxLeft bounds the services whose memory is kept for when an edit brings them back.
+const maxLeft = 100_000
+
+// keptFor returns the memory of services that have no pools in a plan: an edit that drops a
+// service by mistake is taken back, and one that moves it to a catalog has no pools before the
+// first answer. What a plan has is remembered in its snapshots.
+func (c *Core) keptFor(p *plan.Plan) map[string]steer.Memory {
+	if c.snap == nil {
+		return c.kept
+	}
+	out := maps.Clone(c.kept)
+	if out == nil || len(out) > maxLeft {
+		out = map[string]steer.Memory{}
+	}
+	for i := range c.snap.Plan.Services {
+		s := &c.snap.Plan.Services[i]
+		if len(s.Pools) == 0 {
+			continue
+		}
+		delete(out, s.Name)
+		if j, ok := p.Steer.Find(s.Name); !ok || len(p.Steer.Services[j].Pools) == 0 {
+			out[s.Name] = c.snap.State(int32(i)).Memory.Clone()
+		}
+	}
+	return out
+}
+
+// tooMany is why the plan of next is refused, nil if it is not. Counted is what moves at
+// once, and what moves if all that the plan brings in proves well. What both plans have counts
+// as it is: a region that cannot be checked from here is no reason to refuse an edit elsewhere.
+func (c *Core) tooMany(next *Core, old predecessors, now time.Time) error {
 	if c.snap == nil {
 		return nil
 	}
 	p, moved := next.Plan, map[int32]bool{}
-	for _, assume := range []bool{false, true} {
-		before := c.snap
-		if assume { // else what was never heard of in both plans would count as moved
-			before = c.build(now, true, true)
-		}
-		for _, m := range moves(before, next.build(now, true, assume)) {
+	for _, then := range []*Core{next, next.proved(c, old, now)} {
+		for _, m := range moves(c.snap, then.build(now, true)) {
 			moved[m.change.Service] = true
 		}
 	}
@@ -137,6 +162,23 @@ func (c *Core) tooMany(next *Core, now time.Time) error {
 	}
 	return fmt.Errorf("%w: the pool in use of %d of %d services would change (%s); limits.reload_moves allows %d %%: raise it in this same file if you mean it",
 		ErrTooManyMoves, len(moved), len(p.Config.Services), sample(p.Steer, slices.Sorted(maps.Keys(moved))), p.Config.Limits.ReloadMoves)
+}
+
+// proved returns c as it will be if every endpoint proves well that an earlier core has not.
+func (c *Core) proved(before *Core, old predecessors, now time.Time) *Core {
+	out := *c
+	out.views, out.assume = slices.Clone(c.views), map[string]bool{}
+	for i := range c.Plan.Checks {
+		if _, had := old.find(&c.Plan.Checks[i]); !had && c.views[i].Verdict == health.Unknown {
+			out.views[i] = health.View{Verdict: health.Up, WasUp: true, Since: now.Add(-time.Hour)}
+		}
+	}
+	for _, name := range c.Plan.Names {
+		if !slices.Contains(before.Plan.Names, name) {
+			out.assume[name] = true
+		}
+	}
+	return &out
 }
 
 // move is a service whose regions in use are others under another plan.

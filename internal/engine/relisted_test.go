@@ -31,8 +31,17 @@ func list(t *testing.T, options string) *listed {
 
 // put is an answer of the catalog; places says that it is other instances than before.
 func (l *listed) put(places bool, list ...source.Instance) {
+	l.update(places, map[string]time.Time{"": time.Now()}, list)
+}
+
+// putRead is put of other instances, with when datacenters answered.
+func (l *listed) putRead(read map[string]time.Time, list ...source.Instance) {
+	l.update(true, read, list)
+}
+
+func (l *listed) update(places bool, read map[string]time.Time, list []source.Instance) {
 	_ = l.Do(func(*Core) {
-		l.catalogs.take(consul.Update{Service: "shop.example.org.", Places: places, Status: true, Entry: source.Entry{Instances: list, Read: map[string]time.Time{"": time.Now()}}})
+		l.catalogs.take(consul.Update{Service: "shop.example.org.", Places: places, Status: true, Entry: source.Entry{Instances: list, Read: read}})
 	})
 }
 
@@ -96,6 +105,38 @@ func TestARegionThatComesAndGoes(t *testing.T) {
 			}
 			if moves != 1 {
 				t.Errorf("%q: %d moves in ten minutes, want 1", options, moves)
+			}
+		})
+	}
+}
+
+// TestTheFirstAnswers holds that the order in which datacenters answer first decides nothing:
+// a region is late only if its datacenter had answered without it.
+func TestTheFirstAnswers(t *testing.T) {
+	for _, options := range []string{"single_writer: true, ", "failback: {mode: manual}, ", ""} {
+		synctest.Test(t, func(t *testing.T) {
+			yaml := "monitors: {sql: {type: tcp, port: 5432}}\nstate: {dir: DIR}\nadmin: {listen: \"off\"}\nsources:\n  - consul:\n      address: \"unix:///nowhere/none.sock\"\n      datacenters: {dc1: aws/us-east-1, dc2: gcp/europe-west1}\n" +
+				"      services: {web: {" + options + "name: shop.example.org, monitors: [sql, consul], order: [aws/us-east-1, gcp/europe-west1]}}\n"
+			all := gatherFleet(t, newHub(), yaml, fra, ams, lon)
+			at := func(addr, region, datacenter string) source.Instance {
+				return source.Instance{Addr: netip.MustParseAddr(addr), Region: region, Weight: 1, Status: source.Passing, Datacenter: datacenter}
+			}
+			a, b := at("192.0.2.10", aws, "dc1"), at("198.51.100.10", gcp, "dc2")
+			for i, r := range all {
+				l := &listed{r.Engine, a, b}
+				first, read := a, map[string]time.Time{"dc1": time.Now(), "dc2": {}}
+				if i != 1 {
+					first, read = b, map[string]time.Time{"dc1": {}, "dc2": time.Now()}
+				}
+				l.putRead(read, first)
+				pass(50 * time.Millisecond)
+				l.putRead(map[string]time.Time{"dc1": time.Now(), "dc2": time.Now()}, a, b)
+			}
+			pass(5 * time.Second)
+			for i, r := range all {
+				if got := r.used(); got != aws {
+					t.Errorf("%q: resolver %d uses %s", options, i, got)
+				}
 			}
 		})
 	}

@@ -189,7 +189,8 @@ func returnAs(s *steer.Service, pm *steer.PoolMemory, w *agree.PoolUse, now time
 func (e *Engine) using(service int32, own *steer.Memory) []agree.Using {
 	n, u := e.core.council, &e.sharing.usage
 	s := &e.core.snap.Plan.Services[service]
-	id, names := share.ServiceID(s.Name), e.core.snap.State(service).Memory.Names()
+	m := &e.core.snap.State(service).Memory
+	id, names := share.ServiceID(s.Name, m.Layout()), m.Names()
 	var out []agree.Using
 	if own != nil {
 		out = append(out, agree.Using{Zone: n.zone, Pools: fitUse(poolUses(s, own, time.Now()), names)})

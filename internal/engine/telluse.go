@@ -57,7 +57,7 @@ func (e *Engine) uses(now time.Time) (manual, automatic []share.ServiceUse, retu
 		if !s.Failback.Manual && !m.AnyOut() {
 			continue
 		}
-		use := share.ServiceUse{ID: share.ServiceID(s.Name), Pools: poolUses(s, m, now)}
+		use := share.ServiceUse{ID: share.ServiceID(s.Name, m.Layout()), Pools: poolUses(s, m, now)}
 		if s.Failback.Manual {
 			manual = append(manual, use)
 		} else {

@@ -43,7 +43,7 @@ func (h *hub) said(name string) (o share.Opinion) {
 
 // usesNow is what a service uses: one region, the other one out.
 func usesNow(in, out string, age time.Duration) share.ServiceUse {
-	return share.ServiceUse{ID: share.ServiceID("shop.example.org."), Pools: []share.PoolUse{
+	return share.ServiceUse{ID: share.ServiceID("shop.example.org.", ""), Pools: []share.PoolUse{
 		{Name: in, Used: true}, {Name: out, Out: true, Returning: true, Age: age, Ejections: 900},
 	}}
 }

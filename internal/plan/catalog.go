@@ -2,6 +2,7 @@ package plan
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,7 +42,7 @@ func poolsOf(e source.Entry, cfg *config.Config) (out []config.Pool) {
 		if !ok {
 			p = len(out)
 			at[in.Region] = p
-			out = append(out, config.Pool{Region: in.Region})
+			out = append(out, config.Pool{Region: in.Region, Late: slices.Contains(e.Late, in.Region)})
 		}
 		out[p].Endpoints = append(out[p].Endpoints, config.Endpoint{
 			Address: in.Addr, Weight: max(1, in.Weight/scale), Enabled: true, Ports: portsOf(in),

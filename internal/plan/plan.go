@@ -134,7 +134,7 @@ func (m *maker) service(s *config.Service) {
 	out := steer.Service{
 		Name: s.Name, Except: s.Except, Policy: policies[s.Policy],
 		Monitors: strings.Join(s.Monitors, ","), Observe: s.Mode == config.Observe,
-		Separate: s.Families == "separate", Sticky: s.Sticky, SingleWriter: s.SingleWriter, Listed: s.From != nil,
+		Separate: s.Families == "separate", Sticky: s.Sticky, SingleWriter: s.SingleWriter,
 		Settled: s.TTL.Settled, Changing: s.TTL.Changing,
 		HoldDown:   steer.HoldDown(s.HoldDown),
 		Failback:   steer.Failback(s.Failback),
@@ -158,7 +158,7 @@ var resorts = map[string]steer.ResortMode{
 }
 
 func (m *maker) pool(s *config.Service, p *config.Pool, use Use) steer.Pool {
-	out := steer.Pool{Region: m.regions[p.Region], Weight: p.Weight, MinHealthy: p.MinHealthy}
+	out := steer.Pool{Region: m.regions[p.Region], Weight: p.Weight, MinHealthy: p.MinHealthy, Late: p.Late}
 	for i := range p.Endpoints {
 		e := &p.Endpoints[i]
 		se := steer.Endpoint{Weight: e.Weight, Enabled: e.Enabled, Target: e.Name}

@@ -9,7 +9,7 @@ import (
 )
 
 // mostPlaces is how many connections a listener of TCP or TLS holds, unless the process may
-// open few files: no more than a quarter of those.
+// open few files: all listeners have half of those.
 const mostPlaces = 4000
 
 // inFront puts our transports in front of the servers that Caddy is about to make for an
@@ -31,5 +31,5 @@ func (f inFront) MakeServers() ([]caddy.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return transport.Wrap(servers, min(mostPlaces, files.MostOpen()/4)), nil
+	return transport.Wrap(servers, min(mostPlaces, files.MostOpen()/2/max(1, len(servers)))), nil
 }

@@ -29,7 +29,7 @@ type ServiceUse struct {
 
 // PoolUse is how one pool stands.
 type PoolUse struct {
-	Name      string        // its region; where that has several, as steer.Memory.Names says
+	Name      string        // as steer.Memory.Names says
 	Used      bool          // clients are answered from it, outside any ramp
 	Out       bool          // it was left, and its clients are not its own again
 	Returning bool          // it is ready again, and waits or ramps; only of one that is Out
@@ -37,9 +37,11 @@ type PoolUse struct {
 	Ejections int           // how often it was left within the window of hold-downs, when it returned
 }
 
-// ServiceID is the stable number of a service: FNV-1a of its name.
-func ServiceID(name string) uint64 {
+// ServiceID is the stable number of a service: FNV-1a of its name, and of how its pools lie
+// where their regions do not say which is which. Who has other pools there has another number,
+// and says nothing of this one.
+func ServiceID(name, layout string) uint64 {
 	h := fnv.New64a()
-	_, _ = h.Write([]byte(name))
+	_, _ = h.Write([]byte(name + layout))
 	return h.Sum64()
 }

@@ -18,6 +18,25 @@ type Catalog map[string]Entry
 type Entry struct {
 	Instances []Instance           `json:"instances"` // by address, each once
 	Read      map[string]time.Time `json:"read"`      // when the last good answer came, by datacenter; zero: there was none
+
+	// Late are the regions that came after their datacenter had answered without them.
+	Late []string `json:"late,omitempty"`
+}
+
+// After returns e as it follows what was known before, which says which regions are late.
+func (e Entry) After(before Entry) Entry {
+	e.Late = nil
+	for i := range e.Instances {
+		in := &e.Instances[i]
+		if slices.Contains(e.Late, in.Region) {
+			continue
+		}
+		was := slices.ContainsFunc(before.Instances, func(o Instance) bool { return o.Region == in.Region })
+		if was && slices.Contains(before.Late, in.Region) || !was && !before.Read[in.Datacenter].IsZero() {
+			e.Late = append(e.Late, in.Region)
+		}
+	}
+	return e
 }
 
 // Fresh is how old an answer may be that still says how an instance is: while a

@@ -23,7 +23,7 @@ type Input struct {
 	All       bool    // overrides or freezes changed: build every service
 	Gen       uint64  // of the new snapshot
 
-	Assume bool // all of which nothing is known is well: where the plan leads once it is heard of
+	Assume map[string]bool // names that were not looked up yet, whose endpoints count as well
 }
 
 // build is the working state of one Build.
@@ -37,7 +37,7 @@ type build struct {
 	freezes   []Freeze
 	regions   []RegionState
 	returned  []int32 // by region: pools that were returning before
-	assume    bool
+	assume    map[string]bool
 	todo      worklist
 	evidence  [][]evidence // what was taken in this Build, beside todo.list
 	scratch   scratch

@@ -14,7 +14,7 @@ func carry(plan *Plan, prev *Snapshot, kept map[string]Memory) []Memory {
 		s := &plan.Services[i]
 		out[i] = newMemory(plan, s)
 		if prev != nil {
-			if j, ok := prev.Plan.Find(s.Name); ok {
+			if j, ok := prev.Plan.Find(s.Name); ok && len(prev.Plan.Services[j].Pools) > 0 {
 				out[i] = remap(plan, s, &prev.State(j).Memory)
 				continue
 			}
@@ -50,14 +50,14 @@ func recall(plan *Plan, s *Service, m Memory) Memory {
 }
 
 // remap moves the memory of each pool to the pool that it is now, and that of its endpoints
-// to those of the same label. A pool that a catalog lists anew beside pools in use returns
+// to those of the same label. A pool that a catalog lists late, beside pools in use, returns
 // like one that was out: what deregistered and registers again is not trusted for that.
 func remap(plan *Plan, s *Service, om *Memory) Memory {
 	m := newMemory(plan, s)
 	m.Since, m.Frozen = om.Since, om.Frozen
 	for p, q := range origins(&m, om) {
 		if q < 0 {
-			m.Pools[p].Out = s.Listed && om.Used != 0
+			m.Pools[p].Out = s.Pools[p].Late && om.Used != 0
 			continue
 		}
 		if om.used(q) {

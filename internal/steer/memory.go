@@ -2,7 +2,6 @@ package steer
 
 import (
 	"fmt"
-	"hash/fnv"
 	"slices"
 	"strings"
 	"time"
@@ -46,32 +45,43 @@ type EndpointMemory struct {
 	Served   time.Time // the latest ejection after which it was held for long enough, or needed: each is held for once
 }
 
-// Names returns what each pool is called among resolvers: its region; with several pools
-// there, with a digest of its endpoints, which says which one it is in other orders, too.
-// The list may be shared.
+// Names returns what each pool is called among resolvers whose Layout is the same: its
+// region, and of several pools there which one it is, such as "aws/us-east-1#2". The list may
+// be shared.
 func (m *Memory) Names() []string {
 	out := m.Regions
 	for p, region := range m.Regions {
-		if slices.Index(m.Regions, region) < p || slices.Contains(m.Regions[p+1:], region) {
+		n := 1
+		for _, before := range m.Regions[:p] {
+			if before == region {
+				n++
+			}
+		}
+		if n > 1 {
 			if &out[0] == &m.Regions[0] {
 				out = slices.Clone(out)
 			}
-			out[p] = region + "#" + m.Pools[p].digest()
+			out[p] = fmt.Sprintf("%s#%d", region, n)
 		}
 	}
 	return out
 }
 
-// digest is the same for pools of the same endpoints, in hexadecimal.
-func (m *PoolMemory) digest() string {
-	labels := make([]string, len(m.Ends))
-	for e := range labels {
-		labels[e] = m.Ends[e].Label
+// Layout says which endpoints the pools of a service have, if several are in one region; ""
+// if none are, for then its region says which pool is meant.
+func (m *Memory) Layout() string {
+	if names := m.Names(); len(names) == 0 || &names[0] == &m.Regions[0] {
+		return ""
 	}
-	slices.Sort(labels)
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(strings.Join(labels, " ")))
-	return fmt.Sprintf("%08x", h.Sum32())
+	var b strings.Builder
+	for p, region := range m.Regions {
+		fmt.Fprintf(&b, "%s:", region)
+		for _, e := range m.Pools[p].Ends {
+			fmt.Fprintf(&b, " %s", e.Label)
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
 }
 
 // stage is how far a returning pool has come.

@@ -56,7 +56,6 @@ type Service struct {
 	Separate     bool   // A and AAAA may come from different pools
 	Sticky       bool
 	SingleWriter bool
-	Listed       bool          // a catalog says which pools it has
 	Settled      time.Duration // TTL at rest
 	Changing     time.Duration // TTL while the answer may soon change
 	HoldDown     HoldDown
@@ -83,8 +82,9 @@ func (p Policy) String() string {
 // Pool is a set of endpoints in one region.
 type Pool struct {
 	Region     int
-	Weight     int // policy weighted; 0: the sum of its endpoints' weights
-	MinHealthy int // percent
+	Weight     int  // policy weighted; 0: the sum of its endpoints' weights
+	MinHealthy int  // percent
+	Late       bool // a catalog listed its region only after it had answered without
 	Endpoints  []Endpoint
 }
 

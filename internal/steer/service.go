@@ -150,7 +150,7 @@ func (b *build) endpoint(s *Service, e *Endpoint, es *EndpointState, o *Override
 func (b *build) heard(s *Service, e *Endpoint, v *health.View, siblingsDown, used bool) (Standing, Why) {
 	standing, why := verdictStanding(*v, siblingsDown)
 	switch {
-	case b.assume && (e.Unresolved || v.Verdict == health.Unknown && !v.WasDown):
+	case e.Unresolved && b.assume[e.Target]:
 		return Ready, WhyUp
 	case e.Unresolved:
 		return Dark, WhyUnresolved

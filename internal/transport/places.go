@@ -4,11 +4,15 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 )
+
+// buffer is how many bytes of replies wait in the kernel for a client to take them.
+const buffer = 128 << 10
 
 // retry is how long nothing is accepted once the process may open no more files.
 const retry = 5 * time.Millisecond
@@ -59,6 +63,9 @@ func (p *places) Accept() (net.Conn, error) {
 func (p *places) seat(c net.Conn) net.Conn {
 	out := &conn{Conn: c, of: p, client: p.clientOf(c)}
 	out.heard.Store(time.Now().UnixNano())
+	if tcp, ok := c.(*net.TCPConn); ok && p.write > 0 {
+		_ = tcp.SetWriteBuffer(buffer) // else a slow reader makes room in steps of megabytes, seconds apart
+	}
 	p.mu.Lock()
 	full := p.max > 0 && len(p.taken) >= p.max
 	p.mu.Unlock()
@@ -123,11 +130,21 @@ func (c *conn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-func (c *conn) Write(b []byte) (int, error) {
-	if c.of.write > 0 {
-		_ = c.SetWriteDeadline(time.Now().Add(c.of.write))
+// Write ends the connection if the client takes nothing for as long as it may.
+func (c *conn) Write(b []byte) (n int, err error) {
+	for {
+		if c.of.write > 0 {
+			_ = c.SetWriteDeadline(time.Now().Add(c.of.write))
+		}
+		took, err := c.Conn.Write(b[n:])
+		if n += took; took == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, c.failed(err)
+		}
 	}
-	n, err := c.Conn.Write(b)
+}
+
+// failed closes the connection after an error: what follows half a message is none.
+func (c *conn) failed(err error) error {
 	if err != nil {
 		var timeout net.Error
 		if errors.As(err, &timeout) && timeout.Timeout() {
@@ -135,7 +152,7 @@ func (c *conn) Write(b []byte) (int, error) {
 		}
 		_ = c.Close()
 	}
-	return n, err
+	return err
 }
 
 // Close frees the place, once.

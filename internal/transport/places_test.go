@@ -134,6 +134,24 @@ func TestWithoutDescriptors(t *testing.T) {
 	})
 }
 
+// TestASlowReader holds that a client which takes something again and again keeps its
+// connection, however long a large reply takes.
+func TestASlowReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := bound(make(queue, 1), 0, 3*time.Second, "test")
+		client, server := seated(t, p)
+		go func() {
+			for range 10 {
+				<-time.NewTimer(2 * time.Second).C
+				_, _ = client.Read(make([]byte, 10))
+			}
+		}()
+		if n, err := server.Write(make([]byte, 100)); n != 100 || err != nil {
+			t.Errorf("%d octets: %v", n, err)
+		}
+	})
+}
+
 // TestAReplyThatNobodyReads holds that a connection ends whose client makes no room.
 func TestAReplyThatNobodyReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
