@@ -117,15 +117,21 @@ func (c *catalogs) takesAway(service string, entry source.Entry) bool {
 func wellIn(snap *steer.Snapshot, i int32, lately map[netip.Addr]time.Time) (out []netip.Addr) {
 	s, st := &snap.Plan.Services[i], snap.State(i)
 	for p := range s.Pools {
-		if st.Memory.Used&(1<<p) == 0 {
+		if st.Memory.Used&(1<<p) != 0 {
+			out = append(out, upIn(&s.Pools[p], &st.Pools[p])...)
+		}
+	}
+	return slices.DeleteFunc(out, func(a netip.Addr) bool { _, isNew := lately[a]; return isNew })
+}
+
+// upIn lists the addresses of a pool's endpoints that are Up.
+func upIn(p *steer.Pool, ps *steer.PoolState) (out []netip.Addr) {
+	for e := range p.Endpoints {
+		if ps.Ends[e].View.Verdict != health.Up {
 			continue
 		}
-		for e := range s.Pools[p].Endpoints {
-			for _, a := range s.Pools[p].Endpoints[e].Addrs {
-				if _, isNew := lately[a.IP]; !isNew && st.Pools[p].Ends[e].View.Verdict == health.Up {
-					out = append(out, a.IP)
-				}
-			}
+		for _, a := range p.Endpoints[e].Addrs {
+			out = append(out, a.IP)
 		}
 	}
 	return out

@@ -49,28 +49,33 @@ type EndpointMemory struct {
 // region, and of several pools there which one it is, such as "aws/us-east-1#2". The list may
 // be shared.
 func (m *Memory) Names() []string {
-	out := m.Regions
+	if !m.hasTwins() {
+		return m.Regions
+	}
+	out, seen := make([]string, len(m.Regions)), map[string]int{}
 	for p, region := range m.Regions {
-		n := 1
-		for _, before := range m.Regions[:p] {
-			if before == region {
-				n++
-			}
-		}
-		if n > 1 {
-			if &out[0] == &m.Regions[0] {
-				out = slices.Clone(out)
-			}
-			out[p] = fmt.Sprintf("%s#%d", region, n)
+		out[p] = region
+		if seen[region]++; seen[region] > 1 {
+			out[p] = fmt.Sprintf("%s#%d", region, seen[region])
 		}
 	}
 	return out
 }
 
+// hasTwins reports whether several pools are in one region.
+func (m *Memory) hasTwins() bool {
+	for p, region := range m.Regions {
+		if slices.Contains(m.Regions[p+1:], region) {
+			return true
+		}
+	}
+	return false
+}
+
 // Layout says which endpoints the pools of a service have, if several are in one region; ""
 // if none are, for then its region says which pool is meant.
 func (m *Memory) Layout() string {
-	if names := m.Names(); len(names) == 0 || &names[0] == &m.Regions[0] {
+	if !m.hasTwins() {
 		return ""
 	}
 	var b strings.Builder
