@@ -98,17 +98,14 @@ func (c *catalogs) take(u consul.Update) {
 	e, now := c.e, time.Now()
 	c.note(u)
 	delete(c.first, u.Service)
-	entry, places := u.Entry, u.Places
-	if u.Err != nil && !places { // no news: what is known stays
+	if u.Err != nil && !u.Places { // no news: what is known stays
 		e.heardAll()
 		return
 	}
-	if _, waits := c.pace.held[u.Service]; waits || places {
-		c.pace.forget(now)
-		entry = c.admit(u.Service, entry, now)
-		places = places || !entry.SamePlaces(c.known[u.Service])
-	}
-	entry = entry.After(c.known[u.Service])
+	c.pace.forget(now)
+	known := c.known[u.Service]
+	entry := c.admit(u.Service, u.Entry, now).After(known)
+	places := u.Places || !entry.SamePlaces(known)
 	switch next := c.known.With(u.Service, entry); {
 	case !places:
 		c.known = next

@@ -107,8 +107,8 @@ func (c *catalogs) takesAway(service string, entry source.Entry) bool {
 	}
 	well := wellIn(snap, i, c.pace.since[service])
 	return len(well) > 0 && !slices.ContainsFunc(well, func(a netip.Addr) bool {
-		in, listed := entry.Find(a)
-		return listed && in.Listed()
+		_, stays := entry.Find(a)
+		return stays
 	})
 }
 

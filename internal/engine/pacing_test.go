@@ -43,12 +43,13 @@ func (s *shelf) at(i int, addr, region string) source.Instance {
 	return source.Instance{Addr: netip.MustParseAddr(fmt.Sprintf(addr, i+1)), Region: region, Weight: 1, Status: source.Passing}
 }
 
-// put is an answer of the catalog for a service, with other instances than before.
+// put is an answer of the catalog for a service.
 func (s *shelf) put(i int, list ...source.Instance) {
 	list, _ = source.Merge(list)
 	_ = s.Do(func(*Core) {
-		now := time.Now()
-		s.catalogs.take(consul.Update{Service: fmt.Sprintf("s%d.example.org.", i), Places: true, Status: true, Entry: source.Entry{Instances: list, Read: map[string]time.Time{"": now}}})
+		now, service := time.Now(), fmt.Sprintf("s%d.example.org.", i)
+		places := !source.Entry{Instances: list}.SamePlaces(s.catalogs.known[service])
+		s.catalogs.take(consul.Update{Service: service, Places: places, Status: true, Entry: source.Entry{Instances: list, Read: map[string]time.Time{"": now}}})
 	})
 }
 
@@ -101,7 +102,7 @@ func TestACatalogIsEmptied(t *testing.T) {
 			t.Errorf("after ten minutes %d of 10 services stayed, want 5", n)
 		}
 		pass(40 * time.Minute)
-		if n := s.in(aws) + s.has("192.0.2.%d"); n != 0 {
+		if n := s.in(aws); n != 0 {
 			t.Errorf("in the end %d of 10 services stayed", n)
 		}
 	})
@@ -149,6 +150,24 @@ func TestOnlyTheCatalogSpeaks(t *testing.T) {
 		pass(2 * time.Second)
 		if n := s.in(gcp); n != shelved {
 			t.Errorf("%d of 10 moved", n)
+		}
+	})
+}
+
+// TestADatacenterIsEmptied holds that instances of which a datacenter that lists none any
+// more is all that knew stay endpoints, as our own probes find them.
+func TestADatacenterIsEmptied(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf(t, "sql, consul")
+		for i := range shelved {
+			gone := s.at(i, "192.0.2.%d", aws)
+			gone.Status = source.Gone
+			s.put(i, gone, s.at(i, "198.51.100.%d", gcp))
+		}
+		s.world.set("192.0.2.6", true)
+		pass(5 * time.Minute)
+		if n := s.in(aws); n != shelved-1 {
+			t.Errorf("%d of 10 stayed, want all but the one that fails", n)
 		}
 	})
 }
