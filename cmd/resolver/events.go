@@ -90,7 +90,7 @@ func listIncidents(cmd *cobra.Command, c *admin.Client, of admin.EventFilter) er
 			return err
 		}
 	}
-	return nil
+	return out.Acts(list.Acts, time.Now())
 }
 
 func listEvents(cmd *cobra.Command, list []admin.Event, asJSON bool, show func(*admin.Event) error) error {

@@ -33,6 +33,17 @@ func (o *EventWriter) Incident(x *Incident, now time.Time) error {
 	return o.line(x.At, x.Kind, text, x.Who)
 }
 
+// Acts writes what to do now, a line each.
+func (o *EventWriter) Acts(acts []Act, now time.Time) error {
+	s := Status{Acts: acts}
+	for _, text := range s.actLines() {
+		if err := o.line(now, "do", text, ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // state says whether an incident is over, and what is still not as it was.
 func (x *Incident) state(now time.Time) string {
 	switch {

@@ -156,6 +156,7 @@ func TestAnIncidentIsFiveLines(t *testing.T) {
 	s := newSystem(t, file.String())
 	srv := s.listen(t, config.Admin{})
 	c := client(t, srv)
+	var acts []Act
 	told := func(until func(*Incident) bool) (string, *Incident) {
 		t.Helper()
 		var text string
@@ -165,7 +166,7 @@ func TestAnIncidentIsFiveLines(t *testing.T) {
 			if err != nil || len(list.Incidents) != 1 || !until(&list.Incidents[0]) {
 				return false
 			}
-			found = &list.Incidents[0]
+			found, acts = &list.Incidents[0], list.Acts
 			text = said(func(b *strings.Builder) error { return (&EventWriter{To: b}).Incident(found, time.Now()) })
 			return true
 		})
@@ -176,8 +177,14 @@ func TestAnIncidentIsFiveLines(t *testing.T) {
 	if lines := strings.Count(text, "\n") - 1; lines > 5 || !strings.Contains(text, "  incident  aws/us-east-1 fails: 12 endpoints of 12 services (refused); ongoing, ") || !strings.Contains(text, "  moved      12 services to gcp/europe-west1\n") {
 		t.Errorf("%d lines of %+v\n%s", lines, x, text)
 	}
+	if lines := said(func(b *strings.Builder) error { return (&EventWriter{To: b}).Acts(acts, time.Now()) }); !strings.Contains(lines, "  do        ") || !strings.Contains(lines, "aws/us-east-1") {
+		t.Errorf("nothing to do about a region that fails: %q", lines)
+	}
 	s.world.refuse()
 	text, x = told(func(x *Incident) bool { return x.Over })
+	if len(acts) > 0 {
+		t.Errorf("when it is over: %+v", acts)
+	}
 	if lines := strings.Count(text, "\n") - 1; lines > 5 || !strings.Contains(text, "; over after ") || !strings.Contains(text, "  back       12 services to aws/us-east-1\n") {
 		t.Errorf("%d lines of %+v\n%s", lines, x, text)
 	}

@@ -18,6 +18,7 @@ import (
 // Incidents is the reply to GET /v1/incidents.
 type Incidents struct {
 	Incidents []Incident `json:"incidents"` // in the order of their first events, the oldest first
+	Acts      []Act      `json:"acts"`      // what to do now, as in a status, while one of them is not over
 
 	Warning string `json:"warning,omitempty"` // nothing is known, and nothing ever happened, by the name that was asked for
 }
@@ -56,7 +57,7 @@ func (s *Server) getIncidents(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := Incidents{Incidents: []Incident{}, Warning: s.mistaken(q.Target)}
+	out := Incidents{Incidents: []Incident{}, Acts: []Act{}, Warning: s.mistaken(q.Target)}
 	all := s.grouped.of(s.eng.Journal(), s.now, time.Now())
 	for i := range all {
 		if x := &all[i]; !x.Last().Before(q.Since) && slices.ContainsFunc(x.Events, func(e Event) bool { return e.Concerns(q.Target) }) {
@@ -64,6 +65,9 @@ func (s *Server) getIncidents(r *http.Request) (any, error) {
 		}
 	}
 	out.Incidents = out.Incidents[max(0, len(out.Incidents)-q.Limit):]
+	if slices.ContainsFunc(out.Incidents, func(x Incident) bool { return !x.Over }) {
+		out.Acts = s.statusNow().Acts
+	}
 	return out, nil
 }
 

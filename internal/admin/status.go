@@ -28,14 +28,15 @@ type page struct {
 	now       time.Time
 }
 
-func (s *Server) getStatus(*http.Request) (any, error) {
+func (s *Server) getStatus(*http.Request) (any, error) { return s.statusNow(), nil }
+
+func (s *Server) statusNow() *Status {
 	p := &page{pub: s.eng.Load(), sum: s.eng.Summary(), overdue: s.eng.Stats().Overdue, now: time.Now()}
 	p.overrides, p.freezes = s.eng.Hands()
 	p.listings = s.eng.Listings()
 	p.guard = guarded(0).brief()
 	p.troubles, p.sharing, p.started = s.troubles(p.now), s.sharing(), s.eng.Started()
-	out := p.status(s.detailed)
-	return out, nil
+	return p.status(s.detailed)
 }
 
 // status puts the page together. The sentence and the state come last: they
