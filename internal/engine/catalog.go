@@ -3,8 +3,6 @@ package engine
 import (
 	"cmp"
 	"context"
-	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -28,7 +26,6 @@ type catalogs struct {
 	state map[string]sourceState // by service
 	first map[string]bool        // services of which nothing is known, and no answer came
 	again time.Time              // when what is known was last observed
-	pace  pacing
 
 	stop context.CancelFunc
 	wg   sync.WaitGroup
@@ -41,7 +38,7 @@ type sourceState struct {
 }
 
 func newCatalogs(e *Engine, known source.Catalog) *catalogs {
-	return &catalogs{e: e, known: known, state: map[string]sourceState{}, first: map[string]bool{}, pace: newPacing(), stop: func() {}}
+	return &catalogs{e: e, known: known, state: map[string]sourceState{}, first: map[string]bool{}, stop: func() {}}
 }
 
 // plan compiles a file with what catalogs and names are known to hold.
@@ -55,7 +52,6 @@ func (c *catalogs) follow(file *config.Config) {
 	c.stop()
 	c.file = file
 	c.await(file)
-	maps.DeleteFunc(c.pace.held, func(service string, _ waiting) bool { _, ok := file.Service(service); return !ok })
 	if len(file.Sources) == 0 {
 		return
 	}
@@ -102,30 +98,21 @@ func (c *catalogs) take(u consul.Update) {
 		e.heardAll()
 		return
 	}
-	c.pace.forget(now)
-	known := c.known[u.Service]
-	entry := c.admit(u.Service, u.Entry, now).After(known)
-	places := u.Places || !entry.SamePlaces(known)
-	switch next := c.known.With(u.Service, entry); {
-	case !places:
-		c.known = next
-	case !c.replace(next, now):
-		return
-	default:
+	before := c.known
+	entry := u.Entry.After(before[u.Service])
+	c.known = before.With(u.Service, entry)
+	if u.Places {
 		e.log.Info("service has other instances in its catalog", "service", people(u.Service), "instances", len(entry.Instances))
+		if e.replan(func() *plan.Plan { return e.plan(c.file) }, now, true) != nil {
+			c.known = before // forced, so that it is a fault of ours, and logged
+			return
+		}
 	}
-	if places || u.Status {
-		c.keep(u.Service)
+	if (u.Places || u.Status) && e.disk.store != nil {
+		_, _ = e.write(state.Record{Bucket: state.Catalog, Key: u.Service, Value: entry}) // noted
 	}
 	c.observe(u.Service, now)
 	e.heardAll()
-}
-
-// keep writes what is known of a service to the disk.
-func (c *catalogs) keep(service string) {
-	if c.e.disk.store != nil {
-		_, _ = c.e.write(state.Record{Bucket: state.Catalog, Key: service, Value: c.known[service]}) // noted
-	}
 }
 
 // note says once when a service's answers begin to fail, and once when they are
@@ -158,9 +145,8 @@ func (c *catalogs) observe(service string, now time.Time) {
 	}
 }
 
-// tell takes news whose turn has come, and observes again what is known, when it is time.
+// tell observes again what is known, when it is time.
 func (c *catalogs) tell(now time.Time) {
-	c.release(now)
 	if len(c.known) > 0 && now.Sub(c.again) >= toldEvery {
 		c.again = now
 		c.observe("", now)
@@ -187,9 +173,6 @@ func (e *Engine) Listings() (out []Listing) {
 				continue
 			}
 			entry, st := c.known[s.Name], c.state[s.Name]
-			if w, waits := c.pace.held[s.Name]; waits && st.problem == "" {
-				st.problem = fmt.Sprintf("it lists none of the addresses any more that answer well, since %s: they stay, for %s", w.since.Format("15:04:05"), c.why())
-			}
 			out = append(out, Listing{
 				Service: s.Name, Instances: len(entry.Instances), Gone: gone(entry.Instances),
 				At: entry.At(), Problem: st.problem, Ignored: st.ignored,
