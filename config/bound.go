@@ -23,14 +23,14 @@ const (
 	maxAliased = 200_000 // nodes reached through aliases, all together
 )
 
-// Room is the bound of a file that is to be compared with this one: what fits beside
-// it into the memory of a resolver that runs it.
+// Room is the bound of a file that is to be compared with this one: a quarter more than what
+// a reload of this one takes beside it, for which a resolver has the memory.
 func (c *Config) Room() Bound {
-	const times = 4
+	more := func(n int) int { return n + n/4 }
 	return Bound{
-		Bytes:  min(max(1<<20, times*c.size.Bytes), fileBound.Bytes),
-		Marks:  min(max(1<<16, times*c.size.Marks), fileBound.Marks),
-		Checks: min(max(20_000, times*c.size.Checks), fileBound.Checks),
+		Bytes:  min(max(1<<20, more(c.size.Bytes)), fileBound.Bytes),
+		Marks:  min(max(1<<16, more(c.size.Marks)), fileBound.Marks),
+		Checks: min(max(20_000, more(c.size.Checks)), fileBound.Checks),
 	}
 }
 

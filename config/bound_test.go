@@ -51,15 +51,15 @@ func TestHostileFiles(t *testing.T) {
 	}
 }
 
-// TestRoom: a file may be compared that is four times the one in use, and never less
-// than a small one.
+// TestRoom: a file may be compared that is a quarter larger than the one in use, and never
+// less than a small one.
 func TestRoom(t *testing.T) {
 	c := mustParse(t, "version: 1")
 	if got := c.Room(); got != (Bound{1 << 20, 1 << 16, 20_000}) {
 		t.Errorf("%+v", got)
 	}
-	c = mustParse(t, "version: 1\n"+strings.Repeat("#", 1<<20)+strings.Repeat(",", 20_000)+"\n")
-	if got := c.Room(); got.Bytes < 4<<20 || got.Marks < 80_000 {
+	c = mustParse(t, "version: 1\n"+strings.Repeat("#", 1<<20)+strings.Repeat(",", 80_000)+"\n")
+	if got := c.Room(); got.Bytes < 5<<18 || got.Bytes > 3<<19 || got.Marks < 100_000 || got.Marks > 120_000 {
 		t.Errorf("%+v", got)
 	}
 	c.size = fileBound

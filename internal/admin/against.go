@@ -45,7 +45,7 @@ func (s *Server) postCheck(r *http.Request) (any, error) {
 	data, err := io.ReadAll(r.Body)
 	switch {
 	case tooLarge(err):
-		return nil, problem(http.StatusRequestEntityTooLarge, "the body is larger than %d bytes, four times the file in use or 1 MiB", running.Room().Bytes)
+		return nil, problem(http.StatusRequestEntityTooLarge, "the body is larger than %d bytes, a quarter more than the file in use or 1 MiB", running.Room().Bytes)
 	case err != nil:
 		return nil, problem(http.StatusBadRequest, "the body cannot be read: %v", err)
 	}

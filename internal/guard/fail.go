@@ -12,6 +12,9 @@ func (n *Name) Fail(v6 bool, why Failure, now Stamp) {
 	k := n.Of(v6)
 	if k.Bad == 0 {
 		k.Bad = cmp.Or(k.Began, now)
+		if other := n.Of(!v6).late; other != nil {
+			other.before = min(other.top, uint32(daily/time.Second))
+		}
 	}
 	if k.late != nil {
 		k.late.well = run{}

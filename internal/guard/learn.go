@@ -77,20 +77,17 @@ func (k *Kept) Take(a *Answer, now Stamp) (changed bool) {
 // them old, nor one that was seen too briefly good. One that was seen meanwhile, in an answer
 // of the chain's target, missed nothing: it would be dated in the future.
 func (k *Kept) heal(now Stamp) bool {
+	bad := k.Bad
+	if k.late != nil {
+		bad, k.late.relieved = cmp.Or(bad, k.late.relieved), 0
+	}
 	k.Began = 0
-	if k.Bad == 0 {
+	if bad == 0 {
 		return false
 	}
-	missed := max(now.Sub(k.Bad), 0)
+	missed := max(now.Sub(bad), 0)
 	for i := range k.Members {
-		m := &k.Members[i]
-		if !m.Good() && m.First <= k.Bad {
-			m.First = m.First.Add(missed)
-		}
-		if m.Last <= k.Bad {
-			m.Last = m.Last.Add(missed)
-		}
-		m.next, m.step = 0, 0
+		k.Members[i].missed(bad, missed)
 	}
 	for i := range k.Links {
 		if !k.Links[i].isKnown(k.Good) {
@@ -99,6 +96,17 @@ func (k *Kept) heal(now Stamp) bool {
 	}
 	k.Bad, k.Why, k.Fresh = 0, None, 0
 	return true
+}
+
+// missed makes a member as old as it was when answers began to fail.
+func (m *Member) missed(bad Stamp, long time.Duration) {
+	if !m.Good() && m.First <= bad {
+		m.First = m.First.Add(long)
+	}
+	if m.Last <= bad {
+		m.Last = m.Last.Add(long)
+	}
+	m.next, m.step = 0, 0
 }
 
 // see notes that a good answer held ip.
@@ -192,12 +200,13 @@ func (k *Kept) fetchedSince(at Stamp) bool {
 	if k.late == nil || k.Good < at {
 		return false
 	}
-	return k.TTL >= k.late.top && k.late.tops >= 2 || k.Good.Sub(at) > time.Duration(k.late.top)*time.Second
+	top := max(k.late.top, k.late.before)
+	return k.TTL >= top && k.late.tops >= 2 || k.Good.Sub(at) > time.Duration(top)*time.Second
 }
 
 // Relieve notes a complete answer that may not be learned, while answers fail, and ends the
-// failure with the third in a row: the name's DNS answers again, whatever it says. What is
-// kept stays as old as it is.
+// failure with the third in a row: the name's DNS answers again, whatever it says. If answers
+// fail again before one was learned, that is the same failure: what is kept lasts no longer.
 func (n *Name) Relieve(v6 bool, now Stamp) (over bool) {
 	k := n.Of(v6)
 	if k.Bad == 0 || !k.lately().well.add(now, 0) {
@@ -206,7 +215,8 @@ func (n *Name) Relieve(v6 bool, now Stamp) (over bool) {
 	for i := range k.Members {
 		k.Members[i].next, k.Members[i].step = 0, 0
 	}
-	k.Bad, k.Began, k.Why, k.Fresh = 0, 0, None, 0
+	k.late.relieved = cmp.Or(k.late.relieved, k.Bad)
+	k.Bad, k.Began, k.Why, k.Fresh = 0, k.Bad, None, 0
 	return true
 }
 
@@ -223,8 +233,10 @@ func (n *Name) Attest(v6, do, validated bool, a *Answer, now Stamp) {
 		n.Secure = l.valid.add(now, time.Minute) || n.Secure
 	case a.Signed != nil:
 		l.plain = run{}
-	case do && l.plain.add(now, time.Minute):
-		n.Secure, k.Signed, l.valid = false, nil, run{}
+	case do:
+		if l.valid = (run{}); l.plain.add(now, time.Minute) {
+			n.Secure, k.Signed = false, nil
+		}
 	}
 }
 

@@ -109,16 +109,18 @@ type Kept struct {
 
 // lately is what is noted of the answers since the start.
 type lately struct {
-	sizes   [32]uint8 // of the last answers
-	answers uint32    // how many went through sizes
-	top     uint32    // the greatest TTL lately, in seconds
-	tops    uint8     // at how many times it was seen
-	topped  Stamp     // the last of these
-	small   [3]Stamp  // when answers were far too small
-	odd     run       // good answers in a row that were of the other kind
-	well    run       // good answers in a row that may not be learned, while answers fail
-	valid   run       // answers that were validated
-	plain   run       // answers in a row that lacked the signatures that were asked for
+	sizes    [32]uint8 // of the last answers
+	answers  uint32    // how many went through sizes
+	top      uint32    // the greatest TTL lately, in seconds
+	tops     uint8     // at how many times it was seen
+	topped   Stamp     // the last of these
+	before   uint32    // the greatest TTL when the other family began to fail, of a day at most
+	small    [3]Stamp  // when answers were far too small
+	odd      run       // good answers in a row that were of the other kind
+	well     run       // good answers in a row that may not be learned, while answers fail
+	relieved Stamp     // when the failure began that such answers ended, 0 = none did since one was learned
+	valid    run       // answers that were validated
+	plain    run       // answers in a row that lacked the signatures that were asked for
 }
 
 // lately returns what is noted of the answers since the start.

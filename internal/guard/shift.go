@@ -37,7 +37,7 @@ func (k *Kept) stamps(all []*Stamp) []*Stamp {
 		all = append(all, &k.Links[i].First)
 	}
 	if l := k.late; l != nil {
-		all = append(all, &l.topped)
+		all = append(all, &l.topped, &l.relieved)
 		for _, r := range []*run{&l.odd, &l.well, &l.valid, &l.plain} {
 			all = append(all, &r.first, &r.last)
 		}

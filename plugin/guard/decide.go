@@ -25,22 +25,30 @@ func (g *Guard) take(e *entry, q *question, m *dns.Msg) failure {
 	now := guard.At(time.Now())
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !j.learn || slices.ContainsFunc(j.answer.Addrs, g.forbidden) {
-		if e.known.Relieve(q.v6(), now) {
-			e.soil(dirty)
-			g.table.settle(g, e, now)
+	e.known.Of(q.v6()).Empty = 0
+	free := slices.ContainsFunc(j.answer.Addrs, func(ip guard.Addr) bool { return !g.forbidden(ip) })
+	if free { // else the name is blocked, and leads nowhere
+		if f := g.doubt(e, q, &j.answer, now); f != guard.None {
+			return f
 		}
-		return guard.None
 	}
-	if f := g.doubt(e, q, &j.answer, now); f != guard.None {
-		return f
+	if j.learn && !slices.ContainsFunc(j.answer.Addrs, g.forbidden) {
+		e.known.Attest(q.v6(), q.do, m.AuthenticatedData, &j.answer, now)
+		g.learn(e, q, &j.answer, now)
+	} else if e.known.Relieve(q.v6(), now) {
+		e.soil(dirty)
+		g.table.settle(g, e, now)
 	}
-	e.known.Attest(q.v6(), q.do, m.AuthenticatedData, &j.answer, now)
-	switch e.known.Learn(q.v6(), &j.answer, now) {
+	return guard.None
+}
+
+// learn takes in an answer that is believed. The entry is locked.
+func (g *Guard) learn(e *entry, q *question, a *guard.Answer, now guard.Stamp) {
+	switch e.known.Learn(q.v6(), a, now) {
 	case guard.Refused:
 		refusedTotal.WithLabelValues("private").Inc()
 		e.soil(stale) // what it lacks is older now
-		return guard.None
+		return
 	case guard.Changed:
 		e.soil(dirty)
 		g.table.settle(g, e, now)
@@ -50,7 +58,6 @@ func (g *Guard) take(e *entry, q *question, m *dns.Msg) failure {
 	if _, due := e.known.Untried(&g.opts.rules, now); due {
 		g.table.try(e)
 	}
-	return guard.None
 }
 
 // forbidden reports whether an address is one that no proof may touch. A name that
@@ -171,7 +178,7 @@ func (g *Guard) stand(e *entry, q *question, now guard.Stamp) *dns.Msg {
 // the other one stands in; nil if that is not known. Who validates is not told what nobody
 // signed. The entry is locked.
 func (g *Guard) lacking(e *entry, q *question, now guard.Stamp) *dns.Msg {
-	if q.do && e.known.Secure || e.found && !e.standing.Load() || !e.known.Lacks(q.v6(), &g.opts.rules, now, g.table.home.hush(now)) {
+	if q.do && (e.known.Secure || e.known.V4.Signed != nil || e.known.V6.Signed != nil) || e.found && !e.standing.Load() || !e.known.Lacks(q.v6(), &g.opts.rules, now, g.table.home.hush(now)) {
 		return nil
 	}
 	m := q.reply()
@@ -222,7 +229,10 @@ const undecided = 2
 // withdrawn reports whether an empty answer for IPv6 is a change: the name's own
 // servers still answer for IPv4. Then IPv6 is forgotten.
 func (g *Guard) withdrawn(ctx context.Context, e *entry, q *question, f failure) bool {
-	if f != guard.NoData || !q.v6() {
+	e.mu.Lock()
+	fails := e.known.V6.Bad != 0
+	e.mu.Unlock()
+	if f != guard.NoData || !q.v6() || !fails {
 		return false
 	}
 	other := question{qtype: dns.TypeA}

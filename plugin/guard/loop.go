@@ -98,15 +98,18 @@ func (g *Guard) attend(e *entry, now guard.Stamp) {
 	}
 }
 
-// again asks for the families that fail, to hear when they do not.
+// again asks for the families that fail, to hear when they do not, and for one that there
+// was not, which may be there now.
 func (g *Guard) again(e *entry) {
 	for _, v6 := range []bool{false, true} {
 		e.mu.Lock()
 		k := e.known.Of(v6)
-		bad, do := k.Bad != 0, k.Signed != nil
+		bad, lacks, do := k.Bad != 0, k.Empty != 0, k.Signed != nil
 		e.mu.Unlock()
 		if bad {
 			g.followAgain(e, v6)
+		}
+		if bad || lacks {
 			g.askAgain(e, v6, do)
 		}
 	}

@@ -100,6 +100,11 @@ func (w *world) askDO() *dns.Msg {
 	return w.send(new(dns.Msg).SetQuestion(api, dns.TypeA).SetEdns0(1232, true))
 }
 
+// askEDNS asks for A as most clients do.
+func (w *world) askEDNS() *dns.Msg {
+	return w.send(new(dns.Msg).SetQuestion(api, dns.TypeA).SetEdns0(1232, false))
+}
+
 // TestOneLieOfSignatures holds that neither an AD bit nor a signature that came once, nor a
 // zone that is signed no longer, takes the bridge from clients with DO; and that what was
 // validated time and again does.
@@ -289,4 +294,89 @@ func TestAFamilyThatIsNotThere(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestKeepHoldsOverRelief holds that what is kept stands in no longer because its name's DNS
+// now and then says what is not learned.
+func TestKeepHoldsOverRelief(t *testing.T) {
+	moved := has(api + " 60 IN A 192.0.2.9")
+	for what, c := range map[string]struct{ fail, say func(*dns.Msg) *dns.Msg }{
+		"stale beside NXDOMAIN":    {nxdomain, withError(3, moved)},
+		"no authority, SERVFAIL":   {servfail, withError(22, moved)},
+		"a filter beside NXDOMAIN": {nxdomain, has(api + " 60 IN A 0.0.0.0")},
+	} {
+		inWorld(t, "guard api.cloud.example {\n state off\n}", func(w *world) {
+			w.below.set(api+" A", has(api+" 60 IN A 192.0.2.1"))
+			w.learn(api, 2*time.Minute)
+			begun := time.Now()
+			last := begun
+			for i := range 3 * 360 {
+				if w.below.set(api+" A", c.fail); i%6 < 2 {
+					w.below.set(api+" A", c.say)
+				}
+				if addressIn(w.askEDNS()) == "192.0.2.1" {
+					last = time.Now()
+				}
+				wait(10 * time.Second)
+			}
+			if d := last.Sub(begun); d > 18*time.Minute {
+				t.Errorf("%s: what was kept was answered for %v", what, d)
+			}
+			w.below.set(api+" A", has(api+" 60 IN A 192.0.2.1"))
+			w.learn(api, 2*time.Minute)
+			w.below.set(api+" A", c.fail)
+			if got := addressIn(w.ask(api, dns.TypeA)); got != "192.0.2.1" {
+				t.Errorf("%s: the next failure: %s", what, got)
+			}
+		})
+	}
+}
+
+// TestOnChangeHoldsWhatIsNotLearned holds that other addresses wait for their proof also in
+// answers that would not be kept.
+func TestOnChangeHoldsWhatIsNotLearned(t *testing.T) {
+	theft := api + " 60 IN A 203.0.113.66"
+	var chain []string
+	owner := api
+	for i := range 9 {
+		next := fmt.Sprintf("c%d.cdn.example.", i)
+		chain = append(chain, owner+" 60 IN CNAME "+next)
+		owner = next
+	}
+	for what, say := range map[string]func(*dns.Msg) *dns.Msg{
+		"alone": has(theft), "by nine CNAMEs": has(append(chain, owner+" 60 IN A 203.0.113.66")...), "beside a loopback address": has(theft, api+" 60 IN A 127.0.0.1"),
+		"beside a link-local one": has(theft, api+" 60 IN A 169.254.0.9"), "stale": withError(3, has(theft)),
+	} {
+		inWorld(t, "guard api.cloud.example {\n state off\n on nxdomain nodata servfail timeout change\n}", func(w *world) {
+			w.back.set("192.0.2.1", w.ca.issue(t, "api.cloud.example"))
+			w.below.set(api+" A", has(api+" 60 IN A 192.0.2.1"))
+			w.learn(api, 5*time.Minute)
+			w.below.set(api+" A", say)
+			for range 60 {
+				if got := addressIn(w.askEDNS()); got != "192.0.2.1" {
+					t.Errorf("%s: %s", what, got)
+					break
+				}
+				wait(10 * time.Second)
+			}
+		})
+	}
+}
+
+// TestAFamilyThatCame holds that a name which moves from IPv4 to IPv6 has its addresses
+// within seconds, while its old ones stand in.
+func TestAFamilyThatCame(t *testing.T) {
+	inWorld(t, "guard api.cloud.example {\n state off\n}", func(w *world) {
+		w.below.set(api+" A", has(api+" 60 IN A 192.0.2.1"))
+		w.below.set(api+" AAAA", nodata)
+		w.learn(api, 2*time.Minute)
+		w.ask(api, dns.TypeAAAA)
+		w.below.set(api+" A", nodata)
+		w.below.set(api+" AAAA", has(api+" 60 IN AAAA 2001:db8::1"))
+		w.ask(api, dns.TypeA)
+		wait(15 * time.Second)
+		if got := addressIn(w.ask(api, dns.TypeAAAA)); got != "2001:db8::1" {
+			t.Errorf("15 s later: %s", got)
+		}
+	})
 }
