@@ -193,7 +193,7 @@ func need(t *testing.T, tools ...string) {
 	t.Helper()
 	for _, tool := range tools {
 		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("needs %s (Debian: bind9-dnsutils knot-dnsutils)", tool)
+			t.Skipf("needs %s (Debian: bind9-dnsutils knot-dnsutils unbound)", tool)
 		}
 	}
 }
