@@ -36,7 +36,7 @@ func spawn(t *testing.T, dir string, env ...string) *process {
 			t.Logf("output:\n%s", p.out)
 		}
 	})
-	wait(t, wait10, "the start", func() bool { return p.says(" serves ") })
+	wait(t, time.Minute, "the start", func() bool { return p.says(" serves ") })
 	return p
 }
 
@@ -52,7 +52,7 @@ func (p *process) signal(s os.Signal) {
 // code waits for the end and returns the exit code.
 func (p *process) code() int {
 	p.t.Helper()
-	timeout := time.NewTimer(wait10)
+	timeout := time.NewTimer(time.Minute)
 	defer timeout.Stop()
 	select {
 	case err := <-p.done:

@@ -19,7 +19,7 @@ const retry = 5 * time.Millisecond
 
 // places is a listener whose connections are bounded. Who asks for a place when all are
 // taken gets that of the connection which is silent for longest, among those of the client
-// that has most. A connection ends, too, when a reply could not be written to it in time:
+// that has most, as far as a sample shows. A connection ends, too, when a reply could not be written to it in time:
 // what follows half a reply is none.
 type places struct {
 	net.Listener
@@ -103,11 +103,20 @@ func (p *places) clientOf(c net.Conn) netip.Prefix {
 	return out
 }
 
-// idlest is the connection that must go, nil if there is none.
+// sample is among how many connections the one that must go is looked for: to look at all
+// would cost so much for each that comes that who comes often enough keeps others out.
+const sample = 64
+
+// idlest is the connection that must go, nil if there is none. It is one of a sample, which
+// hardly ever lacks a client that has many.
 func (p *places) idlest() (out *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for c := range p.taken {
+	looked := 0
+	for c := range p.taken { // which begins anywhere
+		if looked++; looked > sample {
+			break
+		}
 		if out == nil || *c.count > *out.count || *c.count == *out.count && c.heard.Load() < out.heard.Load() {
 			out = c
 		}
