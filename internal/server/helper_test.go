@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/detour-dns/detour/test/kit"
 )
 
 // The test binary is also the resolver, for tests that need a process of its
@@ -160,24 +162,7 @@ func txt(network, addr string) string {
 }
 
 // freePort is free for udp and tcp on loopback.
-func freePort(t *testing.T) string {
-	t.Helper()
-	for range 50 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		pc, err := net.ListenPacket("udp", l.Addr().String())
-		_ = l.Close()
-		if err == nil {
-			_ = pc.Close()
-			_, port, _ := net.SplitHostPort(pc.LocalAddr().String())
-			return port
-		}
-	}
-	t.Fatal("no free port")
-	return ""
-}
+func freePort(t *testing.T) string { return kit.FreePort(t) }
 
 // closing closes what a test opened.
 func closing(t *testing.T, c io.Closer) {
