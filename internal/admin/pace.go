@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -67,8 +68,7 @@ func (s *Server) answer(to *route, c caller, r *http.Request) (any, error) {
 		if _, ok := v.(stream); ok || err != nil {
 			return v, err
 		}
-		text, err := json.Marshal(v)
-		return encoded(text), err
+		return encode(v)
 	}
 	if to.method != http.MethodGet || c.may == operates {
 		return handle()
@@ -87,6 +87,12 @@ func (s *Server) answer(to *route, c caller, r *http.Request) (any, error) {
 
 // encoded is a reply in JSON.
 type encoded []byte
+
+func encode(v any) (encoded, error) {
+	var b bytes.Buffer
+	err := json.NewEncoder(&b).Encode(v)
+	return b.Bytes(), err
+}
 
 // maxFlying is how many bytes of replies may wait for those who asked to take them, and
 // largeReply from how many on a reply counts for that.

@@ -49,10 +49,10 @@ func (s *Server) write(w http.ResponseWriter, v any, err error) {
 	}
 	text, ok := v.(encoded)
 	if !ok {
-		text, _ = json.Marshal(v) // a Problem
+		text, _ = encode(v) // a Problem
 	}
 	w.WriteHeader(status)
-	s.flights.send(w, append(text, '\n'))
+	s.flights.send(w, text)
 }
 
 // read decodes a body strictly: a key that is misspelled must not be taken for

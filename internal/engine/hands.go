@@ -106,12 +106,12 @@ func (c *Core) Replan(p *plan.Plan, now time.Time, force bool) error {
 		next.meet(now)
 	}
 	next.Sweep(now)
-	if !force {
+	next.moved = moves(c.snap, next.Publish(now))
+	if !force && c.snap != nil {
 		if err := c.tooMany(next, old, now); err != nil {
 			return err
 		}
 	}
-	next.moved = moves(c.snap, next.Publish(now))
 	next.all, next.changed = false, true
 	*c = *next
 	return nil
@@ -148,14 +148,9 @@ func (c *Core) keptFor(p *plan.Plan) map[string]steer.Memory {
 // once, and what moves if all that the plan brings in proves well. What both plans have counts
 // as it is: a region that cannot be checked from here is no reason to refuse an edit elsewhere.
 func (c *Core) tooMany(next *Core, old predecessors, now time.Time) error {
-	if c.snap == nil {
-		return nil
-	}
 	p, moved := next.Plan, map[int32]bool{}
-	for _, then := range []*Core{next, next.proved(c, old, now)} {
-		for _, m := range moves(c.snap, then.build(now, true)) {
-			moved[m.change.Service] = true
-		}
+	for _, m := range append(moves(c.snap, next.proved(c, old, now)), next.moved...) {
+		moved[m.change.Service] = true
 	}
 	if len(moved) <= max(1, len(p.Config.Services)*p.Config.Limits.ReloadMoves/100) {
 		return nil
@@ -164,21 +159,23 @@ func (c *Core) tooMany(next *Core, old predecessors, now time.Time) error {
 		ErrTooManyMoves, len(moved), len(p.Config.Services), sample(p.Steer, slices.Sorted(maps.Keys(moved))), p.Config.Limits.ReloadMoves)
 }
 
-// proved returns c as it will be if every endpoint proves well that an earlier core has not.
-func (c *Core) proved(before *Core, old predecessors, now time.Time) *Core {
+// proved returns what c will publish after an earlier core if every endpoint proves well that
+// that one has not.
+func (c *Core) proved(before *Core, old predecessors, now time.Time) *steer.Snapshot {
 	out := *c
-	out.views, out.assume = slices.Clone(c.views), map[string]bool{}
+	out.snap, out.views, out.assume = before.snap, slices.Clone(c.views), map[string]bool{}
 	for i := range c.Plan.Checks {
 		if _, had := old.find(&c.Plan.Checks[i]); !had && c.views[i].Verdict == health.Unknown {
 			out.views[i] = health.View{Verdict: health.Up, WasUp: true, Since: now.Add(-time.Hour)}
 		}
 	}
 	for _, name := range c.Plan.Names {
-		if !slices.Contains(before.Plan.Names, name) {
-			out.assume[name] = true
-		}
+		out.assume[name] = true
 	}
-	return &out
+	for _, name := range before.Plan.Names {
+		delete(out.assume, name)
+	}
+	return out.build(now, true)
 }
 
 // move is a service whose regions in use are others under another plan.

@@ -69,7 +69,7 @@ func (k *Kept) Take(a *Answer, now Stamp) (changed bool) {
 	}
 	k.size(len(a.Addrs))
 	k.rank(a.TTL, now)
-	k.Good, k.TTL, k.Empty = now, a.TTL, 0
+	k.Good, k.TTL = now, a.TTL
 	return changed
 }
 

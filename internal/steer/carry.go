@@ -74,22 +74,34 @@ func remap(plan *Plan, s *Service, om *Memory) Memory {
 // and of several there the one with which it has most endpoints in common; else by their
 // order.
 func origins(m, om *Memory) []int {
-	type pair struct{ common, p, q int }
-	var pairs []pair
-	for p := range m.Pools {
-		for q := range om.Pools {
-			if om.Regions[q] == m.Regions[p] {
-				pairs = append(pairs, pair{common(m.Pools[p].Ends, om.Pools[q].Ends), p, q})
-			}
-		}
-	}
-	slices.SortStableFunc(pairs, func(a, b pair) int { return cmp.Compare(b.common, a.common) })
 	out, taken := slices.Repeat([]int{-1}, len(m.Pools)), make([]bool, len(om.Pools))
-	for _, x := range pairs {
+	for _, x := range candidates(m, om) {
 		if out[x.p] < 0 && !taken[x.q] {
 			out[x.p], taken[x.q] = x.q, true
 		}
 	}
+	return out
+}
+
+// candidate is pool q, which may have been what pool p is now.
+type candidate struct{ common, p, q int }
+
+// candidates lists the pairs of pools of one region, those with most endpoints in common first.
+func candidates(m, om *Memory) (out []candidate) {
+	for p := range m.Pools {
+		for q := range om.Pools {
+			if om.Regions[q] == m.Regions[p] {
+				out = append(out, candidate{p: p, q: q})
+			}
+		}
+	}
+	if !m.hasTwins() && !om.hasTwins() { // there is nothing to choose
+		return out
+	}
+	for i := range out {
+		out[i].common = common(m.Pools[out[i].p].Ends, om.Pools[out[i].q].Ends)
+	}
+	slices.SortStableFunc(out, func(a, b candidate) int { return cmp.Compare(b.common, a.common) })
 	return out
 }
 

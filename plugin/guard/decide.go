@@ -2,7 +2,6 @@ package guard
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/miekg/dns"
@@ -26,13 +25,13 @@ func (g *Guard) take(e *entry, q *question, m *dns.Msg) failure {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.known.Of(q.v6()).Empty = 0
-	free := slices.ContainsFunc(j.answer.Addrs, func(ip guard.Addr) bool { return !g.forbidden(ip) })
-	if free { // else the name is blocked, and leads nowhere
+	bad := g.countForbidden(j.answer.Addrs)
+	if bad < len(j.answer.Addrs) { // else the name is blocked, and leads nowhere
 		if f := g.doubt(e, q, &j.answer, now); f != guard.None {
 			return f
 		}
 	}
-	if j.learn && !slices.ContainsFunc(j.answer.Addrs, g.forbidden) {
+	if j.learn && bad == 0 {
 		e.known.Attest(q.v6(), q.do, m.AuthenticatedData, &j.answer, now)
 		g.learn(e, q, &j.answer, now)
 	} else if e.known.Relieve(q.v6(), now) {
@@ -65,6 +64,15 @@ func (g *Guard) learn(e *entry, q *question, a *guard.Answer, now guard.Stamp) {
 func (g *Guard) forbidden(ip guard.Addr) bool {
 	_, bad := g.opts.targets().Forbidden(ip)
 	return bad
+}
+
+func (g *Guard) countForbidden(ips []guard.Addr) (n int) {
+	for _, ip := range ips {
+		if g.forbidden(ip) {
+			n++
+		}
+	}
+	return n
 }
 
 // doubt says whether a complete answer is not believed, where that was asked for.
@@ -229,10 +237,7 @@ const undecided = 2
 // withdrawn reports whether an empty answer for IPv6 is a change: the name's own
 // servers still answer for IPv4. Then IPv6 is forgotten.
 func (g *Guard) withdrawn(ctx context.Context, e *entry, q *question, f failure) bool {
-	e.mu.Lock()
-	fails := e.known.V6.Bad != 0
-	e.mu.Unlock()
-	if f != guard.NoData || !q.v6() || !fails {
+	if f != guard.NoData || !q.v6() || !e.fails(true) {
 		return false
 	}
 	other := question{qtype: dns.TypeA}
@@ -256,6 +261,13 @@ func (g *Guard) withdrawn(ctx context.Context, e *entry, q *question, f failure)
 	e.soil(dirty)
 	g.table.settle(g, e, guard.At(time.Now()))
 	return true
+}
+
+// fails reports whether answers of a family fail now.
+func (e *entry) fails(v6 bool) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.known.Of(v6).Bad != 0
 }
 
 func qtypeOf(v6 bool) uint16 {

@@ -210,9 +210,11 @@ func (b *bureau) Report(room int) (out []guard.Report, kept int) {
 		}
 		kept += len(failing) + len(others)
 	}
-	slices.SortFunc(well, func(x, y found) int { return cmp.Or(cmp.Compare(x.e.name, y.e.name), cmp.Compare(x.block, y.block)) })
-	for _, p := range well[:max(0, min(len(well), room-len(out)))] {
-		out = append(out, p.e.report(p.block))
+	if room = min(len(well), room-len(out)); room > 0 { // a status has none, and asks often
+		slices.SortFunc(well, func(x, y found) int { return cmp.Or(cmp.Compare(x.e.name, y.e.name), cmp.Compare(x.block, y.block)) })
+		for _, p := range well[:room] {
+			out = append(out, p.e.report(p.block))
+		}
 	}
 	slices.SortFunc(out, func(x, y guard.Report) int {
 		return cmp.Or(cmp.Compare(rank(&x), rank(&y)), cmp.Compare(x.Name, y.Name), cmp.Compare(x.Block, y.Block))

@@ -71,19 +71,24 @@ func TestGoodAnswersThatAreNotLearned(t *testing.T) {
 	}
 }
 
+// cnames are n CNAMEs that lead from the name to end.
+func cnames(n int) (rrs []string, end string) {
+	end = api
+	for i := range n {
+		next := fmt.Sprintf("c%d.cdn.example.", i)
+		rrs = append(rrs, end+" 60 IN CNAME "+next)
+		end = next
+	}
+	return rrs, end
+}
+
 // TestALongChainIsPassedOn holds that a good answer by more CNAMEs than are kept is an
 // answer; and that one that goes round is none.
 func TestALongChainIsPassedOn(t *testing.T) {
 	inWorld(t, "guard api.cloud.example {\n state off\n}", func(w *world) {
 		w.below.set(api+" A", has(api+" 60 IN A 192.0.2.1"))
 		w.learn(api, 2*time.Minute)
-		var rs []string
-		owner := api
-		for i := range 12 {
-			next := fmt.Sprintf("c%d.cdn.example.", i)
-			rs = append(rs, owner+" 60 IN CNAME "+next)
-			owner = next
-		}
+		rs, owner := cnames(12)
 		w.below.set(api+" A", has(append(rs, owner+" 60 IN A 192.0.2.9")...))
 		if got := addressIn(w.ask(api, dns.TypeA)); got != "192.0.2.9" {
 			t.Errorf("by twelve CNAMEs: %s", got)
@@ -336,13 +341,7 @@ func TestKeepHoldsOverRelief(t *testing.T) {
 // answers that would not be kept.
 func TestOnChangeHoldsWhatIsNotLearned(t *testing.T) {
 	theft := api + " 60 IN A 203.0.113.66"
-	var chain []string
-	owner := api
-	for i := range 9 {
-		next := fmt.Sprintf("c%d.cdn.example.", i)
-		chain = append(chain, owner+" 60 IN CNAME "+next)
-		owner = next
-	}
+	chain, owner := cnames(9)
 	for what, say := range map[string]func(*dns.Msg) *dns.Msg{
 		"alone": has(theft), "by nine CNAMEs": has(append(chain, owner+" 60 IN A 203.0.113.66")...), "beside a loopback address": has(theft, api+" 60 IN A 127.0.0.1"),
 		"beside a link-local one": has(theft, api+" 60 IN A 169.254.0.9"), "stale": withError(3, has(theft)),
